@@ -1,0 +1,45 @@
+/**
+ * Every step of life is one event, published on node:diagnostics_channel under `latchkey:…`. Log, status,
+ * metrics and hooks subscribe; nobody is called directly. Payloads are plain data without secrets.
+ */
+import { channel } from 'node:diagnostics_channel';
+
+export interface Events {
+  'latchkey:renewal:started': { domain: string; reason: string };
+  'latchkey:renewal:progress': { domain: string; step: string; detail: string };
+  'latchkey:renewal:obtained': { domain: string; serials: readonly string[]; validFrom: number };
+  'latchkey:renewal:failed': {
+    domain: string;
+    problem: { type: string; detail: string };
+    errors: number;
+    /** ms since the epoch. */
+    nextRun: number;
+  };
+  'latchkey:certificate:installed': { domain: string; serials: readonly string[]; notAfter: number };
+  /** Every worker has shown the new serials in a handshake (or `missing` names those that have not). */
+  'latchkey:certificate:served': { domain: string; serials: readonly string[]; missing: readonly number[] };
+  'latchkey:challenge:ready': { domain: string; name: string; type: string };
+  'latchkey:challenge:removed': { domain: string; name: string; type: string };
+}
+
+export type EventName = keyof Events;
+
+export function publish<Name extends EventName>(name: Name, payload: Events[Name]): void {
+  const target = channel(name);
+  if (target.hasSubscribers) target.publish(payload);
+}
+
+/** Subscribes until disposed. */
+export function subscribe<Name extends EventName>(
+  name: Name,
+  listener: (payload: Events[Name]) => void,
+): Disposable {
+  const target = channel(name);
+  const handler = (message: unknown) => listener(message as Events[Name]);
+  target.subscribe(handler);
+  return {
+    [Symbol.dispose]: () => {
+      target.unsubscribe(handler);
+    },
+  };
+}

@@ -1,0 +1,311 @@
+/**
+ * Settings: what a configuration means, typed and complete. It is plain data (structured clone carries it to
+ * the engine and the workers), has every default filled in, every path absolute, every name lower case, and
+ * is checked as a whole: whoever receives Settings need not validate again.
+ *
+ * Settings know nothing of files, sockets or processes. Everything outside config/ reads them; nothing outside
+ * config/ makes them.
+ */
+import type { LogLevels } from '../base/log.ts';
+import type { LocalCaSettings } from '../ca/settings.ts';
+import type { ManagedDomainSettings } from '../domains/settings.ts';
+import type { Expression } from './expression.ts';
+
+/** Where a directive stood, for messages about it. */
+export interface Position {
+  readonly file: string;
+  /** Counted from 1. */
+  readonly line: number;
+}
+
+export interface Warning extends Position {
+  /** The module whose log it belongs to (`core`, `md`, `ssl`, …). */
+  readonly module: string;
+  readonly message: string;
+}
+
+export interface Settings {
+  /** Absolute, normalised. */
+  readonly serverRoot: string;
+  /** The main configuration file, absolute. */
+  readonly configFile: string;
+  readonly pidFile: string;
+  /** `User`/`Group` as written (a name, or `#id`); undefined where the configuration has no such line. */
+  readonly user: string | undefined;
+  readonly group: string | undefined;
+  readonly listens: readonly Listen[];
+  /** The base server: what stands outside of every `<VirtualHost>`. It has no addresses of its own. */
+  readonly base: HostSettings;
+  /** In configuration order: the first that matches an address is its default host. */
+  readonly hosts: readonly VirtualHostSettings[];
+  /** Managed domains, in configuration order, members from ServerName/ServerAlias included. */
+  readonly domains: readonly ConfiguredDomain[];
+  readonly md: MdServerSettings;
+  /** Absent without `LocalCA on`. */
+  readonly localCa: LocalCaSettings | undefined;
+  /** MIME types by lower-case extension without dot. TypesConfig's file (or a built-in list), then AddType. */
+  readonly types: Readonly<Record<string, string>>;
+  readonly logFormats: Readonly<Record<string, string>>;
+  /** What is accepted, but deserves a line in the log at start (and in the output of `-t`). */
+  readonly warnings: readonly Warning[];
+}
+
+/** One `Listen`. */
+export interface Listen {
+  /** An IP literal without brackets, or undefined for every address. */
+  readonly address: string | undefined;
+  readonly port: number;
+  /** `https` if the third argument says so, or if the port is 443 and it says nothing; else `http`. */
+  readonly protocol: 'http' | 'https';
+  readonly at: Position;
+}
+
+/** One address of `<VirtualHost …>`. */
+export interface HostAddress {
+  /** An IP literal (names are resolved while reading), or `*` (also for `_default_`). */
+  readonly address: string;
+  readonly port: number | '*';
+}
+
+export interface VirtualHostSettings extends HostSettings {
+  readonly addresses: readonly HostAddress[];
+  readonly at: Position;
+}
+
+/** What a server, base or virtual, has. A virtual host's values are already merged with the base server's. */
+export interface HostSettings {
+  /** Lower case, without scheme and port. `undefined`: not given. `_default_` is kept as written. */
+  readonly serverName: string | undefined;
+  /** Lower case, `*` and `?` allowed. */
+  readonly aliases: readonly string[];
+  readonly serverAdmin: string | undefined;
+  /** Absolute; undefined without DocumentRoot. */
+  readonly documentRoot: string | undefined;
+  /** `Protocols`, in order of preference; `acme-tls/1` among them allows the tls-alpn-01 challenge. */
+  readonly protocols: readonly string[];
+  readonly limits: ConnectionLimits;
+  readonly logLevels: LogLevels;
+  /** Absolute path, or undefined for the base server's (whose default is `logs/error_log`). `|` is not supported. */
+  readonly errorLog: string | undefined;
+  readonly customLogs: readonly CustomLog[];
+  readonly tls: HostTls;
+  /** URL space to file space and elsewhere, in configuration order. */
+  readonly mappings: readonly Mapping[];
+  /** Per-directory settings that stand in the server itself, under which all sections are laid. */
+  readonly directory: DirectorySettings;
+  /** Base server's first, then the virtual host's own, each in configuration order. */
+  readonly sections: readonly Section[];
+  readonly proxy: ProxySettings;
+  /** Of the managed domain that covers the host: MDRequireHttps. `off` without one. */
+  readonly requireHttps: 'off' | 'temporary' | 'permanent';
+  /** Name of the managed domain whose certificates this host serves, if any. */
+  readonly managedDomain: string | undefined;
+}
+
+/** Times are milliseconds, sizes are bytes. */
+export interface ConnectionLimits {
+  /** `Timeout` (60 s). */
+  readonly timeout: number;
+  readonly keepAlive: boolean;
+  /** `KeepAliveTimeout` (5 s). */
+  readonly keepAliveTimeout: number;
+  /** `MaxKeepAliveRequests` (100); 0 means any number. */
+  readonly maxKeepAliveRequests: number;
+  /** `RequestReadTimeout` (handshake=0 header=20-40,MinRate=500 body=20,MinRate=500); 0 means no limit. */
+  readonly handshakeTimeout: ReadTimeout;
+  readonly headerTimeout: ReadTimeout;
+  readonly bodyTimeout: ReadTimeout;
+  /** `LimitRequestBody` (1 GiB); 0 means any. */
+  readonly requestBody: number;
+  /** `LimitRequestFields` (100); 0 means any. */
+  readonly requestFields: number;
+  /** `LimitRequestFieldSize` (8190). */
+  readonly requestFieldSize: number;
+  /** `LimitRequestLine` (8190). */
+  readonly requestLine: number;
+}
+
+export interface ReadTimeout {
+  readonly initial: number;
+  /** Upper bound that data arriving at `minRate` may extend `initial` to; 0: no bound. */
+  readonly max: number;
+  /** Bytes per second that extend the time; 0: nothing extends it. */
+  readonly minRate: number;
+}
+
+export interface CustomLog {
+  readonly file: string;
+  /** The format string itself (nicknames resolved). */
+  readonly format: string;
+  /** `env=` clause, as written without `env=`; undefined without one. */
+  readonly condition: string | undefined;
+}
+
+export interface HostTls {
+  /** True for `SSLEngine on`, for a host on an address of `TLSEngine`, or by `Listen … https`. */
+  readonly engine: boolean;
+  /** Whose directives shaped it; `ssl` when nobody's did. */
+  readonly family: 'ssl' | 'tls';
+  /** SSLCertificateFile and friends, or TLSCertificate; in configuration order. */
+  readonly certificates: readonly CertificateFiles[];
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  readonly maxVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** OpenSSL cipher list for TLS 1.2; undefined: ours. */
+  readonly ciphers: string | undefined;
+  /** OpenSSL list of TLS 1.3 suites; undefined: OpenSSL's. */
+  readonly ciphersuites: string | undefined;
+  /** The server's order counts, not the client's. */
+  readonly honorCipherOrder: boolean;
+  /** A client that sends no SNI, or an unknown one, is refused at this host's address. */
+  readonly strictSni: boolean;
+  readonly clientAuth: 'none' | 'optional' | 'require';
+  /** SSLCACertificateFile: PEM. Given where clientAuth isn't `none`. */
+  readonly clientCa: string | undefined;
+}
+
+export interface CertificateFiles {
+  readonly certificateFile: string;
+  /** The certificate's file where the configuration names none. */
+  readonly keyFile: string;
+  /** SSLCertificateChainFile: certificates to send after those of certificateFile. */
+  readonly chainFile: string | undefined;
+  readonly at: Position;
+}
+
+export type Mapping =
+  | { readonly kind: 'alias'; readonly from: string; readonly to: string }
+  | {
+      readonly kind: 'redirect';
+      readonly from: string;
+      readonly status: number;
+      readonly to: string | undefined;
+    }
+  | ProxyMapping;
+
+export interface ProxyMapping {
+  readonly kind: 'proxy';
+  /** Path prefix. */
+  readonly from: string;
+  /** Absolute URL, or undefined for `!` (not proxied). */
+  readonly to: string | undefined;
+  /** `key=value` parameters, keys lower case: timeout, connectiontimeout, retry, upgrade, … as written. */
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+export interface ProxySettings {
+  /** ProxyPreserveHost. */
+  readonly preserveHost: boolean;
+  /** ProxyTimeout in ms; undefined: `Timeout`. */
+  readonly timeout: number | undefined;
+  /** ProxyPassReverse outside of sections: path, URL. */
+  readonly reverse: readonly { readonly from: string; readonly to: string }[];
+}
+
+export type Section = SectionBody &
+  (
+    | { readonly kind: 'directory'; readonly path: string }
+    | { readonly kind: 'directory-match'; readonly pattern: RegExp }
+    | { readonly kind: 'files'; readonly name: string }
+    | { readonly kind: 'files-match'; readonly pattern: RegExp }
+    | { readonly kind: 'location'; readonly path: string }
+    | { readonly kind: 'location-match'; readonly pattern: RegExp }
+    | { readonly kind: 'proxy'; readonly url: string }
+    | { readonly kind: 'if'; readonly condition: Expression }
+    | { readonly kind: 'else-if'; readonly condition: Expression }
+    | { readonly kind: 'else' }
+  );
+
+export interface SectionBody {
+  readonly settings: DirectorySettings;
+  /** Sections inside (`<Files>` or `<If>` in `<Directory>`, …), in configuration order. */
+  readonly sections: readonly Section[];
+  readonly at: Position;
+}
+
+/** Per-directory settings. Absent means inherited; mergeDirectory() of ./merge.ts lays one over another. */
+export interface DirectorySettings {
+  readonly options?: OptionsChange;
+  readonly directoryIndex?: readonly string[];
+  /** By status code: a text (`text:`), a local path (`path:`) or a URL (`url:`), or `default`. */
+  readonly errorDocuments?: Readonly<Record<number, ErrorDocument>>;
+  /** SetHandler; `none` undoes an inherited one. */
+  readonly handler?: string;
+  readonly require?: RequireSetting;
+  readonly headers?: readonly HeaderRule[];
+  readonly requestHeaders?: readonly HeaderRule[];
+  /** AddType here: by extension. */
+  readonly types?: Readonly<Record<string, string>>;
+  /** ProxyPass inside <Location>: its path is the section's. */
+  readonly proxyPass?: ProxyMapping;
+  /** ProxyPassReverse inside <Location>. */
+  readonly proxyPassReverse?: readonly string[];
+  /** Redirect inside <Location>. */
+  readonly redirect?: { readonly status: number; readonly to: string | undefined };
+  readonly requireHttps?: 'off' | 'temporary' | 'permanent';
+}
+
+/** `Options`: either replaces (all words without sign), or changes what is inherited. */
+export type OptionsChange =
+  | { readonly kind: 'set'; readonly options: readonly string[] }
+  | { readonly kind: 'change'; readonly add: readonly string[]; readonly remove: readonly string[] };
+
+export type ErrorDocument =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'path'; readonly path: string }
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'default' };
+
+/** Authorization: `Require` lines (any of them suffices) and containers. */
+export type RequireRule =
+  | { readonly kind: 'all'; readonly granted: boolean }
+  | { readonly kind: 'ip'; readonly networks: readonly string[] }
+  | { readonly kind: 'host'; readonly names: readonly string[] }
+  | { readonly kind: 'local' }
+  | { readonly kind: 'expr'; readonly condition: Expression }
+  | { readonly kind: 'not'; readonly rule: RequireRule }
+  | { readonly kind: 'any' | 'every' | 'none'; readonly rules: readonly RequireRule[] };
+
+/** Section by section, `Require` replaces what was inherited. */
+export interface RequireSetting {
+  readonly rule: RequireRule;
+}
+
+export interface HeaderRule {
+  /** `always` or the default, `onsuccess`; meaningless for RequestHeader. */
+  readonly condition: 'onsuccess' | 'always';
+  readonly action:
+    | 'set'
+    | 'append'
+    | 'merge'
+    | 'add'
+    | 'unset'
+    | 'setifempty'
+    | 'edit'
+    | 'edit*'
+    | 'echo'
+    | 'note';
+  readonly name: string;
+  /** A format string with %-escapes; for edit, the regular expression. */
+  readonly value: string | undefined;
+  readonly replacement: string | undefined;
+  /** `env=…` as written without `env=`, or an expression. */
+  readonly env: string | undefined;
+  readonly expr: Expression | undefined;
+}
+
+/** A managed domain with the place that defines it. */
+export interface ConfiguredDomain extends ManagedDomainSettings {
+  readonly at: Position;
+}
+
+export interface MdServerSettings {
+  /** MDStoreDir, absolute. */
+  readonly storeDir: string;
+  /** MDPortMap: the local port where the internet's port 80/443 arrives; undefined for `-`. */
+  readonly httpPort: number | undefined;
+  readonly httpsPort: number | undefined;
+  /** MDRetryDelay in ms. */
+  readonly retryDelay: number;
+  /** MDActivateOn. */
+  readonly activateOn: 'renewal' | 'restart';
+}

@@ -1,0 +1,48 @@
+/**
+ * The Issuer contract: whoever turns a key and a list of names into a certificate. The renewal engine knows
+ * issuers only through this; issuers/ holds one file per implementation (acme.ts, …).
+ */
+import type { Abortable } from '../store/store.ts';
+import type { ManagedDomainSettings } from './settings.ts';
+
+/** A problem as the status shows it: the CA's words (RFC 7807), kept whole. */
+export interface Problem {
+  /** `urn:ietf:params:acme:error:…`, or `urn:org:apache:httpd:log:AH…:`, or one of ours. */
+  readonly type: string;
+  readonly detail: string;
+  readonly status?: number | undefined;
+  readonly subproblems?: readonly Problem[] | undefined;
+  /** The identifier a subproblem is about. */
+  readonly identifier?: string | undefined;
+  /** Milliseconds to wait at least, if the CA said so. */
+  readonly retryAfter?: number | undefined;
+}
+
+/** What an issuer tells while it works: one line of the job log each. */
+export interface Progress {
+  /** A short name of the step: `directory`, `account`, `order`, `authorization`, `challenge`, `finalize`, … */
+  readonly step: string;
+  /** A sentence for people. */
+  readonly detail: string;
+}
+
+/**
+ * Obtains certificates for one managed domain. Resumable: every artefact is persisted in `staging/NAME` before
+ * the step that needs it, and obtain() called again (in a new process, after a kill -9 at any point) goes on
+ * from there: it makes no second order and no second key while the first can still be used.
+ */
+export interface Issuer {
+  /**
+   * Fulfilled when `staging/NAME` holds privkey*.pem and pubcert*.pem for every configured key, checked: the
+   * certificate is for exactly that key and covers all names. Rejects with RenewalError.
+   */
+  obtain(domain: ManagedDomainSettings, options: ObtainOptions): Promise<void>;
+  /** What would keep it from working, known before asking any CA; empty if nothing does. */
+  check(domain: ManagedDomainSettings): readonly Problem[];
+}
+
+export interface ObtainOptions extends Abortable {
+  /** Directory URL of the CA to use now (one of domain.authorities, `local` resolved). */
+  readonly authority: string;
+  readonly progress: (progress: Progress) => void;
+}

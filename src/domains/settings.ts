@@ -1,0 +1,42 @@
+/**
+ * What a managed domain is to be: the engine's half of the configuration. config/ fills it in from an httpd
+ * configuration, the library from its options; every default is in, every name lower case, every path absolute.
+ */
+import type { KeySpec } from '../pki/keyspec.ts';
+
+/** A share of a certificate's life, or a length of time in ms. */
+export type Window = { readonly percent: number } | { readonly ms: number };
+
+export interface ManagedDomainSettings {
+  /** The first name given: the name of its folders in the store. */
+  readonly name: string;
+  /** All names of the certificate, lower case, in order, without duplicates; members by `auto` included. */
+  readonly domains: readonly string[];
+  /** Whether ServerName/ServerAlias of its hosts become members. */
+  readonly transitive: boolean;
+  /** Directory URLs in order of preference, known names resolved. `local` is the embedded CA. */
+  readonly authorities: readonly string[];
+  /** `accepted`, or the URL of the terms agreed to. */
+  readonly agreement: string | undefined;
+  /** `mailto:` URLs. */
+  readonly contacts: readonly string[];
+  /** undefined: chosen by what can work. */
+  readonly challenges: readonly string[] | undefined;
+  readonly renewMode: 'auto' | 'manual' | 'always';
+  readonly renewWindow: Window;
+  readonly warnWindow: Window;
+  readonly keys: readonly KeySpec[];
+  readonly requireHttps: 'off' | 'temporary' | 'permanent';
+  /** PEM of the CA's own trust anchors, or undefined for the system's. */
+  readonly caCertificateFile: string | undefined;
+  /** Whether a virtual host uses it (else it is watched only with renewMode `always`). */
+  readonly used: boolean;
+  /** What a CA can reach, by Listen, MDPortMap and Protocols; the reasons speak to the administrator. */
+  readonly reach: {
+    readonly http01: Reach;
+    readonly tlsAlpn01: Reach;
+    readonly dns01: Reach;
+  };
+}
+
+export type Reach = { readonly possible: true } | { readonly possible: false; readonly reason: string };
