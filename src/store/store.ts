@@ -9,12 +9,13 @@
  * - `activate` replaces a domain's set as a whole; see there.
  * - Names and aspects are checked: nothing outside the store can be reached through one (StoreError
  *   `bad-name`). Wildcard names (`*.example.org`) are names like others.
- * - Values are bounded (1 MiB): a larger file is `unreadable`.
+ * - Values are bounded (1 MiB): a larger file is `unreadable`, saving a larger value is `too-large`.
  * - Writing to a full disk rejects with StoreError `full`; the old value stays.
  *
  * A Store gives bytes. What they mean is documents.ts's business (JSON documents) and keys.ts's (private keys).
  */
 import { LatchkeyError } from '../base/errors.ts';
+import type { StoreKey } from './storekey.ts';
 
 export const groups = ['accounts', 'challenges', 'domains', 'staging', 'archive', 'ocsp', 'tmp'] as const;
 export type Group = (typeof groups)[number];
@@ -23,7 +24,12 @@ export interface Abortable {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The bound of a value, in bytes. */
+export const maxValue = 1024 * 1024;
+
 export interface Store {
+  /** What private keys in `staging` and `accounts` are encrypted with (keys.ts). */
+  readonly key: StoreKey;
   load(group: Group, name: string, aspect: string, options?: Abortable): Promise<Buffer | undefined>;
   save(
     group: Group,
@@ -59,6 +65,7 @@ export type StoreErrorCode =
   | 'unreadable'
   | 'full'
   | 'bad-name'
+  | 'too-large'
   | 'missing'
   | 'locked'
   | 'denied'

@@ -1,0 +1,46 @@
+/**
+ * Private keys in a store: encrypted in the groups that others may read (`staging`, `accounts`), plain where
+ * only the store's owner may (`domains`, `archive`) and where workers need them as they are (`challenges`).
+ */
+import type { KeyObject } from 'node:crypto';
+import { encryptKeyPem, keyFromPem, keyToPem } from '../pki/keys.ts';
+import { describe } from './names.ts';
+import { StoreError } from './store.ts';
+import type { Abortable, Group, Store } from './store.ts';
+
+const encrypted: ReadonlySet<Group> = new Set<Group>(['staging', 'accounts']);
+
+/** Saves a key (or its plain PEM) as the group has keys. Rejects as Store.save does. */
+export async function savePrivateKey(
+  store: Store,
+  group: Group,
+  name: string,
+  aspect: string,
+  key: KeyObject | string,
+  options?: Abortable,
+): Promise<void> {
+  const known = typeof key === 'string' ? keyFromPem(key) : key;
+  const pem = encrypted.has(group) ? encryptKeyPem(known, store.key.passphrase()) : keyToPem(known);
+  await store.save(group, name, aspect, pem, options);
+}
+
+/**
+ * A key from any group, plain or encrypted with the store's key (what was put there by hand counts), or
+ * undefined where there is none. StoreError `garbage` where it is no key or another store's.
+ */
+export async function loadPrivateKey(
+  store: Store,
+  group: Group,
+  name: string,
+  aspect: string,
+  options?: Abortable,
+): Promise<KeyObject | undefined> {
+  const pem = await store.load(group, name, aspect, options);
+  if (!pem) return undefined;
+  try {
+    return keyFromPem(pem.toString('latin1'), store.key.passphrase());
+  } catch (cause) {
+    const what = describe(group, name, aspect);
+    throw new StoreError('garbage', `${what} is not a private key that this store can read`, { cause });
+  }
+}
