@@ -21,7 +21,8 @@ export interface StringExpression {
 export type Condition =
   | { readonly kind: 'constant'; readonly value: boolean }
   | { readonly kind: 'not'; readonly condition: Condition }
-  | { readonly kind: 'and' | 'or'; readonly conditions: readonly Condition[] }
+  | { readonly kind: 'and'; readonly conditions: readonly Condition[] }
+  | { readonly kind: 'or'; readonly conditions: readonly Condition[] }
   | {
       readonly kind: 'compare';
       readonly as: 'text' | 'integer';
