@@ -11,6 +11,7 @@
  * - A set is replaced as a whole; `version` is different after each put of different content, and equal
  *   while nothing changed (contexts are cached by it).
  * - The table is a cache: any entry may be missing at any time, and is then asked of the engine.
+ * - Reading never throws: what is corrupt, foreign or absurd is a miss.
  * - Full is a named state: `put` gives `full`, what was there stays readable, nothing crashes.
  */
 
@@ -41,14 +42,21 @@ export interface CertificateSet {
 
 export interface CertificateTableReader extends Disposable {
   get(id: string): CertificateSet | undefined;
+  /** The version that get() would give, without decoding the rest: what a cached context is checked against. */
+  version(id: string): string | undefined;
   /** The set that `name` (exact, lower case, or `*.rest`) points to within `scope`. */
   find(scope: string, name: string): string | undefined;
 }
 
 export interface CertificateTable extends CertificateTableReader {
+  /** Throws LatchkeyError `table-bad-set` or PkiError for what isn't a set (no PEM, an encrypted key, beyond 1 MiB). */
   put(id: string, set: Omit<CertificateSet, 'version'>): 'stored' | 'unchanged' | 'full';
+  /** Makes names point to a set, which may come later; what they pointed to before is forgotten. */
   point(scope: string, names: readonly string[], id: string): 'stored' | 'full';
-  remove(id: string): void;
+  /** Names that point nowhere are no error. */
+  unpoint(scope: string, names: readonly string[]): 'removed' | 'full';
+  /** Names that point to the set stay and find nothing. `full`: not even a removal could be written. */
+  remove(id: string): 'removed' | 'full';
   /** Ids of all sets (for the engine's housekeeping, not for handshakes). */
   ids(): Iterable<string>;
 }

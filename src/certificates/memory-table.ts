@@ -1,0 +1,55 @@
+import { encodeSet } from './blob.ts';
+import type { CertificateSet, CertificateTable } from './table.ts';
+
+/** A table in one process: the library's. Never full; bounded by what its owner puts in. */
+export class MemoryTable implements CertificateTable {
+  readonly #sets = new Map<string, CertificateSet>();
+  readonly #names = new Map<string, Map<string, string>>();
+
+  get(id: string): CertificateSet | undefined {
+    return this.#sets.get(id);
+  }
+
+  version(id: string): string | undefined {
+    return this.#sets.get(id)?.version;
+  }
+
+  find(scope: string, name: string): string | undefined {
+    return this.#names.get(scope)?.get(name);
+  }
+
+  put(id: string, set: Omit<CertificateSet, 'version'>): 'stored' | 'unchanged' {
+    const { version } = encodeSet(set);
+    if (this.version(id) === version) return 'unchanged';
+    this.#sets.set(id, { ...set, version });
+    return 'stored';
+  }
+
+  point(scope: string, names: readonly string[], id: string): 'stored' {
+    let known = this.#names.get(scope);
+    if (!known) this.#names.set(scope, (known = new Map()));
+    for (const name of names) known.set(name, id);
+    return 'stored';
+  }
+
+  unpoint(scope: string, names: readonly string[]): 'removed' {
+    const known = this.#names.get(scope);
+    for (const name of names) known?.delete(name);
+    if (known?.size === 0) this.#names.delete(scope);
+    return 'removed';
+  }
+
+  remove(id: string): 'removed' {
+    this.#sets.delete(id);
+    return 'removed';
+  }
+
+  ids(): Iterable<string> {
+    return [...this.#sets.keys()];
+  }
+
+  [Symbol.dispose](): void {
+    this.#sets.clear();
+    this.#names.clear();
+  }
+}

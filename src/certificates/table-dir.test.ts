@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import { openTableForWriting } from './lmdb-table.ts';
+import { chooseTableDir } from './table-dir.ts';
+
+function temporary(parent = tmpdir()): Disposable & { dir: string } {
+  const dir = mkdtempSync(join(parent, 'latchkey-table-dir-'));
+  return { dir, [Symbol.dispose]: () => rmSync(dir, { recursive: true }) };
+}
+
+suite('The place of the certificate table', () => {
+  const shared = statSync('/dev/shm', { throwIfNoEntry: false }) ? false : 'there is no /dev/shm';
+
+  test('is memory, a folder of its own for each user and ServerRoot', { skip: shared }, () => {
+    using memory = temporary('/dev/shm');
+    using root = temporary();
+    const options = { serverRoot: root.dir, need: 2 ** 20, memory: memory.dir };
+    const { dir, warning } = chooseTableDir(options);
+    assert.equal(warning, undefined);
+    assert.match(dir, new RegExp(`^${memory.dir}/latchkey-${process.geteuid?.()}-[0-9a-f]{16}$`));
+    assert.equal(statSync(dir).mode & 0o777, 0o700);
+    assert.equal(chooseTableDir(options).dir, dir);
+    assert.notEqual(chooseTableDir({ ...options, serverRoot: '/elsewhere' }).dir, dir);
+    using table = openTableForWriting({ dir });
+    assert.deepEqual([...table.ids()], []);
+  });
+
+  const onDisk = (options: { memory: string; need?: number }, root: string) => {
+    const place = chooseTableDir({ need: 1, serverRoot: root, ...options });
+    assert.equal(place.dir, join(root, 'latchkey', 'table'));
+    assert.equal(statSync(place.dir).mode & 0o777, 0o700);
+    return place.warning ?? '';
+  };
+
+  test('is the disk where memory is short, which is said with figures', { skip: shared }, () => {
+    using memory = temporary('/dev/shm');
+    using root = temporary();
+    assert.match(onDisk({ memory: memory.dir, need: 2 ** 50 }, root.dir), /has \d+ MiB free, 1073741824 MiB/);
+  });
+
+  test('is the disk where there is no memory-backed space', () => {
+    using root = temporary();
+    assert.match(onDisk({ memory: join(root.dir, 'nothing') }, root.dir), /ENOENT/);
+  });
+
+  const taken: Record<string, (dir: string) => void> = {
+    'a link': (dir) => symlinkSync('/tmp', dir),
+    "another user's folder": (dir) => {
+      mkdirSync(dir);
+      chownSync(dir, 65_534, 65_534);
+    },
+  };
+  for (const [what, take] of Object.entries(taken)) {
+    const skip = shared || (process.geteuid?.() !== 0 && 'only root may give files away');
+    test(`is the disk where ${what} is in the way`, { skip }, () => {
+      using memory = temporary('/dev/shm');
+      using root = temporary();
+      const { dir } = chooseTableDir({ serverRoot: root.dir, need: 1, memory: memory.dir });
+      rmSync(dir, { recursive: true });
+      take(dir);
+      assert.match(onDisk({ memory: memory.dir }, root.dir), /is not a folder of the user who runs this/);
+    });
+  }
+
+  test('that lets others in is closed to them', { skip: shared }, () => {
+    using memory = temporary('/dev/shm');
+    const options = { serverRoot: '/root', need: 1, memory: memory.dir };
+    chmodSync(chooseTableDir(options).dir, 0o777);
+    assert.equal(statSync(chooseTableDir(options).dir).mode & 0o777, 0o700);
+  });
+});
