@@ -1,0 +1,165 @@
+/** HTTP to a CA: bounded in time and size, verified, every failure named. */
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
+import { Agent, buildConnector, request } from 'undici';
+import type { Clock } from '../base/clock.ts';
+import { AcmeError } from './errors.ts';
+import { transportFault } from './faults.ts';
+import { isAllowedUrl } from './urls.ts';
+
+/** Every asynchronous function here takes one; an abort rejects with the signal's reason. */
+export interface Abortable {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** An answer, read to its end. */
+export interface Answer {
+  readonly method: string;
+  /** Where it came from, after redirects. */
+  readonly url: string;
+  readonly status: number;
+  readonly body: string;
+  /** A header by its lower-case name; the first if there are several. */
+  header(name: string): string | undefined;
+}
+
+export interface TransportOptions {
+  /** PEM trust anchors instead of the system's. */
+  readonly ca?: string | undefined;
+  readonly userAgent: string;
+  readonly clock: Clock;
+  /** ms for each request, from its start to the last byte of the answer. */
+  readonly timeout: number;
+}
+
+export interface RequestOptions extends Abortable {
+  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly body?: string | undefined;
+  readonly accept?: string | undefined;
+  /** How many redirects may be followed; default 0. */
+  readonly redirects?: number | undefined;
+}
+
+/** Far above any directory, order or chain there is. */
+const LARGEST_ANSWER = 256 * 1024;
+
+export class Transport implements AsyncDisposable {
+  readonly #options: TransportOptions;
+  readonly #agent: Agent;
+  readonly #life = new AbortController();
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+    this.#agent = new Agent({
+      connect: connector(options),
+      maxResponseSize: LARGEST_ANSWER,
+      // Time is bounded for the whole of a request, below.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  }
+
+  /** @throws AcmeError `acme-unreachable`, `acme-tls`, `acme-timeout`, `acme-invalid-response`, `acme-closed` */
+  async request(url: string, options: RequestOptions): Promise<Answer> {
+    const { clock, timeout } = this.#options;
+    const late = new AbortController();
+    const done = new AbortController();
+    const signals = [late.signal, this.#life.signal];
+    if (options.signal) signals.push(options.signal);
+    const signal = AbortSignal.any(signals);
+    signal.throwIfAborted();
+    const expire = () => {
+      const message = `The CA at ${url} did not answer within ${timeout / 1000} seconds`;
+      late.abort(new AcmeError('acme-timeout', message));
+    };
+    clock.sleep(timeout, { signal: done.signal }).then(expire, () => {});
+    try {
+      return await this.#follow(url, options, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error instanceof AcmeError ? error : transportFault(error, url);
+    } finally {
+      done.abort();
+    }
+  }
+
+  async #follow(url: string, options: RequestOptions, signal: AbortSignal): Promise<Answer> {
+    let at = url;
+    for (let left = options.redirects ?? 0; ; left--) {
+      const answer = await this.#send(at, options, signal);
+      if (answer.status < 300 || answer.status > 399) return answer;
+      at = redirection(answer, left);
+    }
+  }
+
+  async #send(url: string, options: RequestOptions, signal: AbortSignal): Promise<Answer> {
+    const { method, body, accept = 'application/json' } = options;
+    const {
+      statusCode,
+      headers,
+      body: stream,
+    } = await request(url, {
+      dispatcher: this.#agent,
+      method,
+      signal,
+      headers: {
+        'user-agent': this.#options.userAgent,
+        'accept-language': 'en',
+        accept,
+        ...(body !== undefined && { 'content-type': 'application/jose+json' }),
+      },
+      ...(body !== undefined && { body }),
+    });
+    const header = (name: string) => {
+      const value = headers[name];
+      return Array.isArray(value) ? value[0] : value;
+    };
+    return { method, url, status: statusCode, header, body: await stream.text() };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#life.abort(new AcmeError('acme-closed', 'The ACME client is closed'));
+    await this.#agent.destroy();
+  }
+}
+
+function redirection(answer: Answer, left: number): string {
+  const location = answer.header('location') ?? '';
+  const to = URL.parse(location, answer.url)?.href ?? '';
+  const redirects = `The CA at ${answer.url} redirects to ${to || 'nowhere'} (status ${answer.status})`;
+  const options = { httpStatus: answer.status };
+  if (left <= 0) {
+    const remedy =
+      answer.method === 'POST' ? 'ACME has no redirects of signed requests' : 'configure that URL';
+    throw new AcmeError('acme-invalid-response', `${redirects}: ${remedy}`, options);
+  }
+  if (!isAllowedUrl(to)) {
+    throw new AcmeError('acme-invalid-response', `${redirects}, which is no https URL`, options);
+  }
+  return to;
+}
+
+/** TLS contexts are made once, at the first https connection: a system's trust store takes tens of ms to load. */
+function connector(options: TransportOptions): buildConnector.connector {
+  const { timeout, ca } = options;
+  const plain = buildConnector({ timeout });
+  let secure: buildConnector.connector | undefined;
+  return (target, callback) => {
+    if (target.protocol !== 'https:') return plain(target, callback);
+    secure ??= buildConnector({
+      timeout,
+      secureContext: ca === undefined ? systemTrust() : createSecureContext({ ca }),
+    });
+    return secure(target, callback);
+  };
+}
+
+let trust: SecureContext | undefined;
+
+/** What the system's administrator trusts, and NODE_EXTRA_CA_CERTS; where the system has none, Node's own list. */
+function systemTrust(): SecureContext {
+  if (trust) return trust;
+  const system = getCACertificates('system');
+  const anchors =
+    system.length > 0 ? [...system, ...getCACertificates('extra')] : getCACertificates('default');
+  return (trust = createSecureContext({ ca: [...new Set(anchors)] }));
+}
