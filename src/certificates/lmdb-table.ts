@@ -125,24 +125,34 @@ export class LmdbTableReader implements CertificateTableReader {
   }
 
   get(id: string): CertificateSet | undefined {
-    // A copy, because chains are read while it is decoded.
-    const blob = this.#readNow(setKey(id));
-    return blob && decodeSet(Buffer.from(blob), (hash) => this.chain(hash));
+    return this.atOnce(() => {
+      const blob = this.read(setKey(id));
+      // A copy, because chains are read while it is decoded.
+      return blob && decodeSet(Buffer.from(blob), (hash) => this.chain(hash));
+    });
   }
 
   version(id: string): string | undefined {
-    const blob = this.#readNow(setKey(id));
-    return blob && versionOf(blob);
+    return this.atOnce(() => {
+      const blob = this.read(setKey(id));
+      return blob && versionOf(blob);
+    });
   }
 
   find(scope: string, name: string): string | undefined {
-    return this.#readNow(nameKey(scope, name))?.toString();
+    return this.atOnce(() => this.read(nameKey(scope, name))?.toString());
   }
 
-  /** lmdb keeps one snapshot for a millisecond or more; a new one costs less than a microsecond. */
-  #readNow(key: string): Buffer | undefined {
-    if (!this.closed) this.database.resetReadTxn();
-    return this.read(key);
+  /**
+   * Reads one state of the table, and lets go of it. By itself lmdb keeps it for a millisecond or more: the next
+   * read would miss what was written since, and the writer could not use the pages it frees.
+   */
+  protected atOnce<Found>(work: () => Found): Found {
+    try {
+      return work();
+    } finally {
+      if (!this.closed) this.database.resetReadTxn();
+    }
   }
 
   protected chain(hash: string): Buffer | undefined {
@@ -236,8 +246,10 @@ export class LmdbTable extends LmdbTableReader implements CertificateTable {
   }
 
   #chainsOf(key: string): string[] {
-    const blob = this.read(key);
-    return blob ? chainsOf(Buffer.from(blob)) : [];
+    return this.atOnce(() => {
+      const blob = this.read(key);
+      return blob ? chainsOf(Buffer.from(blob)) : [];
+    });
   }
 
   /** Counts references to chains; one that nobody refers to goes, unless it is in `keep`. */

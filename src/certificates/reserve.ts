@@ -53,6 +53,7 @@ export class Reserve implements Disposable {
   /** Whether a transaction may begin. Takes the space for it; false where there is not enough. */
   take(demand: Demand): boolean {
     const stats = v.parse(Stats, this.#database.getStats());
+    this.#database.resetReadTxn();
     const used = pages(stats) + pages(stats.free);
     const free = Math.max(0, stats.lastPageNumber - 1 - used);
     // Every record may copy and split its whole path; the free list is rewritten, 8 bytes for each free page.

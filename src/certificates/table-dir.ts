@@ -7,7 +7,7 @@ import { claimFolder } from './table-record.ts';
 export interface TableDirOptions {
   /** Absolute; tables of different ServerRoots are apart. */
   readonly serverRoot: string;
-  /** Bytes that the table will take: about 2.2 KB for each set with one P-256 key, 4.2 KB with RSA. */
+  /** Bytes that the table will take: about 3.2 KB for each set with one P-256 key, 4.5 KB with RSA. */
   readonly need: number;
   /** Memory-backed space to look into first. Default /dev/shm. */
   readonly memory?: string;
