@@ -2,6 +2,7 @@
  * The Issuer contract: whoever turns a key and a list of names into a certificate. The renewal engine knows
  * issuers only through this; issuers/ holds one file per implementation (acme.ts, …).
  */
+import { LatchkeyError } from '../base/errors.ts';
 import type { Abortable } from '../store/store.ts';
 import type { ManagedDomainSettings } from './settings.ts';
 
@@ -45,4 +46,19 @@ export interface ObtainOptions extends Abortable {
   /** Directory URL of the CA to use now (one of domain.authorities, `local` resolved). */
   readonly authority: string;
   readonly progress: (progress: Progress) => void;
+}
+
+/** A renewal that failed, in the words that the status shows. */
+export class RenewalError extends LatchkeyError<'renewal-failed'> {
+  readonly problem: Problem;
+
+  constructor(problem: Problem, options?: ErrorOptions) {
+    super('renewal-failed', problem.detail, options);
+    this.problem = problem;
+  }
+}
+
+/** A problem that no CA has words for. `name` becomes part of its type. */
+export function ownProblem(name: string, detail: string): Problem {
+  return { type: `urn:latchkey:problem:${name}`, detail };
 }

@@ -1,0 +1,51 @@
+/** A managed domain as md.json has it. */
+import type { MdDocument } from '../store/documents.ts';
+import { formatKeySpecs, formatSpan } from '../store/formats.ts';
+import type { ManagedDomainSettings } from './settings.ts';
+
+/** Numbers of md.json's `state`. */
+export const mdState = { incomplete: 1, complete: 2 } as const;
+const renewModes = { manual: 0, auto: 1, always: 2 } as const;
+
+interface Judged {
+  readonly state: keyof typeof mdState;
+  readonly description: string;
+}
+
+/** What the configuration says, laid over what the store has: the account, and what we don't know of, stay. */
+export function mdDocument(
+  domain: ManagedDomainSettings,
+  judged: Judged,
+  before: MdDocument | undefined,
+): MdDocument {
+  const [key] = domain.keys;
+  const defaultKey = domain.keys.length === 1 && key?.type === 'RSA' && key.bits === 2048;
+  const inUse = domain.authorities.find((url) => url === before?.ca.url) ?? domain.authorities[0];
+  return {
+    'must-staple': false,
+    stapling: false,
+    'profile-mandatory': false,
+    'ari-renewals': true,
+    ...before,
+    name: domain.name,
+    domains: domain.domains,
+    contacts: domain.contacts,
+    transitive: domain.transitive ? 1 : 0,
+    ca: {
+      ...before?.ca,
+      proto: 'ACME',
+      url: inUse,
+      urls: domain.authorities,
+      agreement: domain.agreement,
+      challenges: domain.challenges,
+    },
+    privkey: defaultKey ? undefined : formatKeySpecs(domain.keys),
+    state: mdState[judged.state],
+    'state-descr': judged.description || undefined,
+    'renew-mode': renewModes[domain.renewMode],
+    'renew-window': formatSpan(domain.renewWindow),
+    'warn-window': formatSpan(domain.warnWindow),
+    'require-https': domain.requireHttps === 'off' ? undefined : domain.requireHttps,
+    proto: { 'acme-tls/1': domain.reach.tlsAlpn01.possible ? domain.domains : [] },
+  };
+}

@@ -1,0 +1,81 @@
+/** Reading certificates and their keys from the store. */
+import { explain } from '../base/errors.ts';
+import { matchesKey, parseChain } from '../pki/certificate.ts';
+import { PkiError } from '../pki/errors.ts';
+import { keyFileSuffix } from '../pki/keys.ts';
+import type { KeySpec } from '../pki/keyspec.ts';
+import { loadPrivateKey } from '../store/keys.ts';
+import { type Abortable, type Group, type Store, StoreError } from '../store/store.ts';
+import type { Held, HeldSet } from './state.ts';
+
+/** A key's file by its spec's suffix: `privkey.pem`, `privkey.p-256.pem`. */
+export const keyFile = (suffix: string): string => `privkey${suffix}.pem`;
+/** The file of a certificate and its chain: `pubcert.pem`, `pubcert.p-256.pem`. */
+export const chainFile = (suffix: string): string => `pubcert${suffix}.pem`;
+
+/** The suffixes for which `aspects` has a certificate, RSA's (the empty one) first. */
+export function heldSuffixes(aspects: readonly string[]): string[] {
+  return aspects
+    .map((aspect) => /^pubcert((?:\.[a-z0-9-]+)?)\.pem$/.exec(aspect)?.[1])
+    .filter((suffix) => suffix !== undefined)
+    .sort();
+}
+
+/** What `group` holds for the keys of a domain. What is damaged is told, not thrown. */
+export async function readHeld(
+  store: Store,
+  group: Group,
+  name: string,
+  keys: readonly KeySpec[],
+  options?: Abortable,
+): Promise<HeldSet> {
+  const held = new Map<string, Held | { damage: string }>();
+  for (const suffix of keys.map(keyFileSuffix)) {
+    const pair = await readPair(store, group, name, suffix, options);
+    if (pair) held.set(suffix, pair);
+  }
+  return held;
+}
+
+/** A certificate with its key; undefined where there is no certificate, `damage` where it can't be used. */
+export async function readPair(
+  store: Store,
+  group: Group,
+  name: string,
+  suffix: string,
+  options?: Abortable,
+): Promise<Held | { readonly damage: string } | undefined> {
+  try {
+    const pem = await store.load(group, name, chainFile(suffix), options);
+    if (!pem) return undefined;
+    const [leaf] = parseChain(pem.toString());
+    const key = await loadPrivateKey(store, group, name, keyFile(suffix), options);
+    if (!key || !leaf) return { damage: `${keyFile(suffix)} is missing` };
+    if (!matchesKey(leaf, key)) {
+      return { damage: `${keyFile(suffix)} is not the key of the certificate in ${chainFile(suffix)}` };
+    }
+    return { info: leaf, key };
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return { damage: `${chainFile(suffix)} or its key can't be used: ${explain(error)}` };
+  }
+}
+
+/** Whether an error is about what a file holds (it may be made anew), not about reaching it. */
+export function isDamage(error: unknown): boolean {
+  if (error instanceof PkiError) return true;
+  return (
+    error instanceof StoreError &&
+    ['store-garbage', 'store-unreadable', 'store-bad-name'].includes(error.code)
+  );
+}
+
+/** A value that may be missing and may be damaged, which comes to the same. */
+export async function undamaged<Value>(reading: Promise<Value | undefined>): Promise<Value | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (isDamage(error)) return undefined;
+    throw error;
+  }
+}

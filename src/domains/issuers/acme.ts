@@ -1,0 +1,202 @@
+/** The Issuer that speaks ACME (RFC 8555): one order for each key, one after the other, as mod_md does. */
+import type { KeyObject } from 'node:crypto';
+import { isIP } from 'node:net';
+import type { AcmeClient, Order } from '../../acme/client.ts';
+import { AcmeError } from '../../acme/errors.ts';
+import { pollOrder } from '../../acme/poll.ts';
+import type { Clock } from '../../base/clock.ts';
+import { createCsr } from '../../pki/csr.ts';
+import { curveNamed, generateKey, keyFileSuffix } from '../../pki/keys.ts';
+import type { KeySpec } from '../../pki/keyspec.ts';
+import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
+import type { Store } from '../../store/store.ts';
+import { chainFile, keyFile, readPair } from '../held.ts';
+import { type Issuer, type ObtainOptions, ownProblem, type Problem, RenewalError } from '../issuer.ts';
+import { fromCa, problemOf } from '../problems.ts';
+import type { ManagedDomainSettings } from '../settings.ts';
+import { keyName } from '../state.ts';
+import { Accounts, isAccountGone } from './accounts.ts';
+import { authorize } from './authorize.ts';
+import { challengeProblem } from './challenges.ts';
+import { chainProblem, shortcomingOf } from './check.ts';
+import type { Run } from './run.ts';
+import { DeadOrderError, dropOrder, isRefusal, resumeOrder, saveOrder } from './staged-order.ts';
+
+export interface AcmeIssuerOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Makes the client for a CA. Each is made once and shared by all domains (its nonces, its connections). */
+  readonly newClient: (authority: string, caCertificateFile: string | undefined) => AcmeClient;
+}
+
+export class AcmeIssuer implements Issuer, AsyncDisposable {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #newClient: AcmeIssuerOptions['newClient'];
+  readonly #clients = new Map<string, AcmeClient>();
+  readonly #accounts: Accounts;
+
+  constructor({ store, clock, newClient }: AcmeIssuerOptions) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#newClient = newClient;
+    this.#accounts = new Accounts(store);
+  }
+
+  check(domain: ManagedDomainSettings): readonly Problem[] {
+    const problem = challengeProblem(domain);
+    return problem ? [problem] : [];
+  }
+
+  async obtain(domain: ManagedDomainSettings, options: ObtainOptions): Promise<void> {
+    try {
+      await this.#obtain(domain, options);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (error instanceof AcmeError) throw new RenewalError(problemOf(error), { cause: error });
+      throw error;
+    }
+  }
+
+  async #obtain(domain: ManagedDomainSettings, options: ObtainOptions): Promise<void> {
+    const { authority, progress } = options;
+    const open = await this.#openKeys(domain, options);
+    if (open.length > 0) {
+      const [problem] = this.check(domain);
+      if (problem) throw new RenewalError(problem);
+      const client = this.#client(authority, domain.caCertificateFile);
+      progress({ step: 'directory', detail: `Contacting ACME server for ${domain.name} at ${authority}` });
+      const account = await this.#accounts.use(domain, client, options);
+      const run: Run = { store: this.#store, clock: this.#clock, domain, client, account, options };
+      for (const spec of open) await this.#obtainFor(run, spec);
+    }
+    await dropOrder({ store: this.#store, domain, options });
+  }
+
+  /** The keys for which no good certificate is staged; a staged one that is no good is removed. */
+  async #openKeys(domain: ManagedDomainSettings, { signal }: ObtainOptions): Promise<KeySpec[]> {
+    const open: KeySpec[] = [];
+    for (const spec of domain.keys) {
+      const suffix = keyFileSuffix(spec);
+      const pair = await readPair(this.#store, 'staging', domain.name, suffix, { signal });
+      const good =
+        pair &&
+        !('damage' in pair) &&
+        fits(pair.key, spec) &&
+        !shortcomingOf(pair.info, domain.domains, this.#clock.now());
+      if (good) continue;
+      open.push(spec);
+      if (pair) await this.#store.remove('staging', domain.name, chainFile(suffix), { signal });
+    }
+    return open;
+  }
+
+  /** Goes on with the order there is, once; with a new one if it turns out to be dead. */
+  async #obtainFor(run: Run, spec: KeySpec): Promise<void> {
+    const resumed = await resumeOrder(run);
+    if (resumed) {
+      const detail = `Going on with the order ${resumed.url}`;
+      run.options.progress({ step: 'order', detail });
+      try {
+        return await this.#complete(run, spec, resumed);
+      } catch (error) {
+        if (!(error instanceof DeadOrderError) && !isRefusal(error)) throw error;
+        run.options.progress({ step: 'order', detail: `That order came to nothing: ${error.message}` });
+        await dropOrder(run);
+      }
+    }
+    try {
+      await this.#complete(run, spec, await this.#newOrder(run));
+    } catch (error) {
+      if (error instanceof DeadOrderError) await dropOrder(run);
+      throw error;
+    }
+  }
+
+  async #newOrder(run: Run): Promise<Order> {
+    const { domain, client, options } = run;
+    options.progress({ step: 'order', detail: `Creating new order for ${domain.domains.join(', ')}` });
+    const identifiers = domain.domains.map((value) => ({ type: isIP(value) ? 'ip' : 'dns', value }) as const);
+    const request = { identifiers, signal: options.signal };
+    let order: Order;
+    try {
+      order = await client.newOrder(run.account, request);
+    } catch (error) {
+      if (!isAccountGone(error)) throw error;
+      run.account = await this.#accounts.replace(domain, client, options);
+      order = await client.newOrder(run.account, request);
+    }
+    await saveOrder(run, order);
+    return order;
+  }
+
+  async #complete(run: Run, spec: KeySpec, begun: Order): Promise<void> {
+    const { client, account, clock, options, domain } = run;
+    const { signal, progress } = options;
+    let order = begun;
+    const waitWhile = async (...states: readonly string[]) => {
+      const until = ({ status }: Order) => !states.includes(status);
+      order = until(order) ? order : await pollOrder(client, account, order.url, { until, clock, signal });
+    };
+    if (order.status === 'pending') await authorize(run, order);
+    await waitWhile('pending');
+    if (order.status === 'ready') {
+      const csr = await createCsr({ key: await this.#key(run, spec), names: domain.domains });
+      progress({ step: 'finalize', detail: `Submitting the ${keyName(spec)} certificate request` });
+      order = await client.finalize(account, order, csr, { signal });
+      await saveOrder(run, order);
+    }
+    await waitWhile('processing');
+    if (order.status !== 'valid') throw new DeadOrderError(failureOf(order));
+    progress({ step: 'certificate', detail: `Retrieving the ${keyName(spec)} certificate` });
+    await this.#take(run, spec, await client.certificate(account, order, { signal }));
+  }
+
+  /** The staged private key, made when there is none: it is on disk before the CA hears of it. */
+  async #key(run: Run, spec: KeySpec): Promise<KeyObject> {
+    const { domain, options } = run;
+    const file = keyFile(keyFileSuffix(spec));
+    const staged = await loadPrivateKey(this.#store, 'staging', domain.name, file, options);
+    if (staged && fits(staged, spec)) return staged;
+    options.progress({ step: 'key', detail: `Generating the ${keyName(spec)} private key` });
+    const key = await generateKey(spec);
+    await savePrivateKey(this.#store, 'staging', domain.name, file, key, options);
+    return key;
+  }
+
+  /** Checks what the CA gave, then stages it and forgets the order. */
+  async #take(run: Run, spec: KeySpec, pem: string): Promise<void> {
+    const { domain, options, clock } = run;
+    const suffix = keyFileSuffix(spec);
+    const key = await loadPrivateKey(this.#store, 'staging', domain.name, keyFile(suffix), options);
+    const problem = chainProblem(pem, key, domain.domains, clock.now());
+    if (problem) throw new DeadOrderError(problem);
+    await this.#store.save('staging', domain.name, chainFile(suffix), pem, options);
+    await dropOrder(run);
+  }
+
+  #client(authority: string, caCertificateFile: string | undefined): AcmeClient {
+    const id = JSON.stringify([authority, caCertificateFile]);
+    const known = this.#clients.get(id);
+    if (known) return known;
+    const client = this.#newClient(authority, caCertificateFile);
+    this.#clients.set(id, client);
+    return client;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#clients.values()].map((client) => client[Symbol.asyncDispose]()));
+  }
+}
+
+function failureOf(order: Order): Problem {
+  if (order.error) return fromCa(order.error);
+  return ownProblem('order', `The order ${order.url} is ${order.status}, and the CA does not say why`);
+}
+
+/** Whether a staged key is one as configured: hand-replaced or left from another configuration, it may not be. */
+function fits(key: KeyObject, spec: KeySpec): boolean {
+  const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {};
+  if (spec.type === 'RSA') return modulusLength !== undefined && modulusLength >= spec.bits;
+  return namedCurve === curveNamed(spec.name);
+}

@@ -1,0 +1,127 @@
+/**
+ * Challenges: which one a name is validated by, and the files in `challenges/NAME` that workers answer from.
+ */
+import type { Authorization, Challenge } from '../../acme/client.ts';
+import { publish } from '../../base/events.ts';
+import { createAlpnCertificate } from '../../pki/selfsigned.ts';
+import { savePrivateKey } from '../../store/keys.ts';
+import type { Abortable, Store } from '../../store/store.ts';
+import { ownProblem, type Problem } from '../issuer.ts';
+import type { ManagedDomainSettings, Reach } from '../settings.ts';
+
+/** In order of preference, unless configured otherwise. */
+const PREFERRED = ['tls-alpn-01', 'http-01', 'dns-01'] as const;
+
+/** A name to validate, and by what. */
+export interface Setup {
+  readonly type: string;
+  /** The identifier: for `*.example.org` it is `example.org`. */
+  readonly name: string;
+  readonly challenge: Challenge;
+  readonly authorizationUrl: string;
+}
+
+interface Task {
+  readonly name: string;
+  readonly keyAuthorization: string;
+  /** ms since the epoch. */
+  readonly now: number;
+}
+
+/** Puts a key authorization where the CA will look for it, by challenge type. */
+const solvers: Readonly<Record<string, (store: Store, task: Task, options: Abortable) => Promise<void>>> = {
+  'http-01': (store, { name, keyAuthorization }, options) =>
+    store.save('challenges', name, 'acme-http-01.txt', keyAuthorization, options),
+  'tls-alpn-01': async (store, task, options) => {
+    const { certPem, keyPem } = await createAlpnCertificate(task);
+    await savePrivateKey(store, 'challenges', task.name, 'acme-tls-alpn-01-privkey.pem', keyPem, options);
+    await store.save('challenges', task.name, 'acme-tls-alpn-01-pubcert.pem', certPem, options);
+  },
+};
+
+export interface Choices {
+  /** Challenge types that can work here, the preferred first. */
+  readonly types: readonly string[];
+  /** Why the others can't, for the administrator. */
+  readonly reasons: readonly string[];
+}
+
+/** The configured challenge types (or all), less those that can't work. */
+export function challengeChoices(domain: ManagedDomainSettings): Choices {
+  const types: string[] = [];
+  const reasons: string[] = [];
+  for (const type of domain.challenges ?? PREFERRED) {
+    const reach = reachOf(domain, type);
+    if (reach.possible) types.push(type);
+    else reasons.push(`${type}: ${reach.reason}`);
+  }
+  return { types, reasons };
+}
+
+function reachOf(domain: ManagedDomainSettings, type: string): Reach {
+  const known: Partial<Record<string, Reach>> = {
+    'http-01': domain.reach.http01,
+    'tls-alpn-01': domain.reach.tlsAlpn01,
+    'dns-01': domain.reach.dns01,
+  };
+  const reach = known[type] ?? { possible: false, reason: 'no such challenge type is known' };
+  if (!reach.possible || Object.hasOwn(solvers, type)) return reach;
+  return { possible: false, reason: 'there is nothing here that could set it up' };
+}
+
+/** What keeps a domain from being validated by any challenge, or undefined. */
+export function challengeProblem(domain: ManagedDomainSettings): Problem | undefined {
+  const { types, reasons } = challengeChoices(domain);
+  if (types.length > 0) return undefined;
+  return ownProblem(
+    'no-suitable-challenge',
+    `None of the ACME challenge methods configured for this domain are suitable. ${reasons.join('. ')}.`,
+  );
+}
+
+/** The challenge to answer among those that the CA offers for a name, or the problem with them. */
+export function chooseChallenge(choices: Choices, authorization: Authorization): Setup | Problem {
+  const name = authorization.identifier.value;
+  for (const type of choices.types) {
+    const challenge = authorization.challenges.find((offered) => offered.type === type);
+    if (challenge) return { type, name, challenge, authorizationUrl: authorization.url };
+  }
+  const offered = authorization.challenges.map(({ type }) => type).join(', ');
+  const label = authorization.wildcard ? `*.${name}` : name;
+  return ownProblem(
+    'no-suitable-challenge',
+    `None of the ACME challenge methods configured for this domain are suitable. For ${label} the CA offers ` +
+      `${offered || 'none'}; possible here: ${choices.types.join(', ')}. ${choices.reasons.join('. ')}`.trim(),
+  );
+}
+
+/** Has the workers answer the challenge. */
+export async function putChallenge(
+  store: Store,
+  domain: string,
+  setup: Pick<Setup, 'type' | 'name'>,
+  task: Pick<Task, 'keyAuthorization' | 'now'>,
+  options: Abortable,
+): Promise<void> {
+  await solvers[setup.type]?.(store, { ...task, name: setup.name }, options);
+  publish('latchkey:challenge:ready', { domain, name: setup.name, type: setup.type });
+}
+
+/** A set-up as order.json has it, `TYPE:DNS`. */
+export function setupLabel({ type, name }: Pick<Setup, 'type' | 'name'>): string {
+  return `${type}:${name}`;
+}
+
+/** Takes down what order.json's `challenge-setups` name. What isn't there any more is no error. */
+export async function removeChallenges(
+  store: Store,
+  domain: string,
+  labels: readonly string[],
+): Promise<void> {
+  for (const label of labels) {
+    const colon = label.indexOf(':');
+    const [type, name] = [label.slice(0, colon), label.slice(colon + 1)];
+    await store.purge('challenges', name);
+    publish('latchkey:challenge:removed', { domain, name, type });
+  }
+}

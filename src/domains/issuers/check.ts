@@ -1,0 +1,46 @@
+/** What a CA gives is checked before anything is done with it. */
+import type { KeyObject } from 'node:crypto';
+import { explain } from '../../base/errors.ts';
+import {
+  type Certificate,
+  type CertificateInfo,
+  coversName,
+  matchesKey,
+  parseChain,
+} from '../../pki/certificate.ts';
+import { ownProblem, type Problem } from '../issuer.ts';
+
+/** Why a chain is refused, or undefined when its leaf is for exactly `key` and good for all `names`. */
+export function chainProblem(
+  pem: string,
+  key: KeyObject | undefined,
+  names: readonly string[],
+  now: number,
+): Problem | undefined {
+  let leaf: Certificate | undefined;
+  try {
+    [leaf] = parseChain(pem);
+  } catch (error) {
+    return ownProblem('certificate-unreadable', `The CA gave no certificate: ${explain(error)}`);
+  }
+  if (!leaf || !key || !matchesKey(leaf, key)) {
+    return ownProblem('certificate-wrong-key', 'The CA gave a certificate for another key: it is refused');
+  }
+  return shortcomingOf(leaf, names, now);
+}
+
+/** What keeps a certificate from serving `names` now, or undefined. */
+export function shortcomingOf(
+  leaf: Pick<CertificateInfo, 'names' | 'notAfter'>,
+  names: readonly string[],
+  now: number,
+): Problem | undefined {
+  const uncovered = names.filter((name) => !coversName(leaf, name));
+  if (uncovered.length > 0) {
+    const detail = `The certificate does not cover ${uncovered.join(', ')}, only ${leaf.names.join(', ')}: it is refused`;
+    return ownProblem('certificate-wrong-names', detail);
+  }
+  if (leaf.notAfter > now) return undefined;
+  const until = new Date(leaf.notAfter).toUTCString();
+  return ownProblem('certificate-expired', `The certificate has expired already (${until}): it is refused`);
+}

@@ -1,0 +1,81 @@
+/** The order under way, as `staging/NAME/order.json` remembers it: what resumption starts from. */
+import { AcmeError } from '../../acme/errors.ts';
+import type { Order } from '../../acme/client.ts';
+import { type OrderDocument, readOrder, writeOrder } from '../../store/documents.ts';
+import { RenewalError } from '../issuer.ts';
+import { removeChallenges } from './challenges.ts';
+import type { Run } from './run.ts';
+
+/** An order that can't become a certificate any more: it is dropped, and with it what was set up for it. */
+export class DeadOrderError extends RenewalError {}
+
+/** Remembers `order` before anything is done with it; challenge set-ups already remembered stay. */
+export async function saveOrder(run: Run, order: Order, setups: readonly string[] = []): Promise<void> {
+  const before = await loadDocument(run);
+  const kept = before?.url === order.url ? before['challenge-setups'] : [];
+  await writeOrder(
+    run.store,
+    'staging',
+    run.domain.name,
+    {
+      url: order.url,
+      status: order.status,
+      authorizations: order.authorizations,
+      'challenge-setups': [...new Set([...kept, ...setups])],
+      finalize: order.finalize,
+      certificate: order.certificate,
+    },
+    run.options,
+  );
+}
+
+/**
+ * The remembered order as the CA has it now; undefined where there is none that is any good. An order for other
+ * names, one that has died and one that the CA doesn't know are dropped.
+ */
+export async function resumeOrder(run: Run): Promise<Order | undefined> {
+  const document = await loadDocument(run);
+  if (!document) return undefined;
+  const order = await askFor(run, document.url);
+  if (order && isUsable(run, order)) return order;
+  run.options.progress({ step: 'order', detail: `The order ${document.url} can't be used any more` });
+  await dropOrder(run);
+  return undefined;
+}
+
+async function askFor(run: Run, url: string): Promise<Order | undefined> {
+  try {
+    return await run.client.order(run.account, url, run.options);
+  } catch (error) {
+    if (isRefusal(error)) return undefined;
+    throw error;
+  }
+}
+
+function isUsable({ domain, clock }: Run, order: Order): boolean {
+  if (order.status === 'invalid') return false;
+  if (order.status !== 'valid' && order.expires !== undefined && order.expires <= clock.now()) return false;
+  const names = new Set(order.identifiers.map(({ value }) => value.toLowerCase()));
+  return names.size === domain.domains.length && domain.domains.every((name) => names.has(name));
+}
+
+/** Takes down the challenges of the remembered order, then forgets it. */
+export async function dropOrder({
+  store,
+  domain,
+  options,
+}: Pick<Run, 'store' | 'domain' | 'options'>): Promise<void> {
+  const document = await readOrder(store, 'staging', domain.name, options);
+  if (!document) return;
+  await removeChallenges(store, domain.name, document['challenge-setups']);
+  await store.remove('staging', domain.name, 'order.json');
+}
+
+function loadDocument({ store, domain, options }: Run): Promise<OrderDocument | undefined> {
+  return readOrder(store, 'staging', domain.name, options);
+}
+
+/** Whether the CA said no to the request itself (unknown, not ours, not now), not that it is ill or busy. */
+export function isRefusal(error: unknown): error is AcmeError {
+  return error instanceof AcmeError && error.code === 'acme-problem' && (error.httpStatus ?? 0) < 500;
+}
