@@ -1,0 +1,47 @@
+/** The headers that a backend gets, as mod_proxy_http sends them (ProxyAddHeaders On). */
+import type { Exchange } from '../exchange.ts';
+import { hopByHop } from './hop-by-hop.ts';
+import type { Target } from './target.ts';
+
+/** Made anew by us, or answered by us (`Expect`). */
+const own: ReadonlySet<string> = new Set(['host', 'content-length', 'expect']);
+
+/** Names and values in turn. `length`: of the body, where it is known. */
+export function requestHeaders(exchange: Exchange, target: Target, length: string | undefined): string[] {
+  const { request, connection, host } = exchange;
+  const drop = hopByHop(request.headers.connection);
+  const headers: string[] = ['host', hostFor(exchange, target)];
+  const forwarded = { for: '', host: '', server: '', proto: '' };
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value === undefined || name.startsWith(':') || own.has(name) || drop(name)) continue;
+    const key = chains[name];
+    if (key) forwarded[key] = String(value);
+    else if (typeof value === 'string') headers.push(name, value);
+    else for (const each of value) headers.push(name, each);
+  }
+  if (length !== undefined) headers.push('content-length', length);
+  headers.push('x-forwarded-for', chain(forwarded.for, connection.remoteAddress));
+  if (exchange.authority !== '') headers.push('x-forwarded-host', chain(forwarded.host, exchange.authority));
+  headers.push(
+    'x-forwarded-server',
+    chain(forwarded.server, host.serverName ?? connection.localAddress),
+    'x-forwarded-proto',
+    forwarded.proto || (connection.secure ? 'https' : 'http'),
+  );
+  return headers;
+}
+
+const chains: Readonly<Record<string, 'for' | 'host' | 'server' | 'proto'>> = {
+  'x-forwarded-for': 'for',
+  'x-forwarded-host': 'host',
+  'x-forwarded-server': 'server',
+  'x-forwarded-proto': 'proto',
+};
+
+function chain(before: string, now: string): string {
+  return before === '' ? now : `${before}, ${now}`;
+}
+
+function hostFor({ host, authority }: Exchange, target: Target): string {
+  return host.proxy.preserveHost && authority !== '' ? authority : target.host;
+}

@@ -1,0 +1,45 @@
+/** A WebSocket connection after its handshake: two sockets joined, nothing looked into. */
+import type { IncomingHttpHeaders } from 'node:http';
+import { Socket } from 'node:net';
+import { pipeline } from 'node:stream';
+import type { Duplex } from 'node:stream';
+import { systemCode } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import { responseHeaders } from './response-headers.ts';
+
+export interface Ends {
+  readonly client: { readonly socket: Duplex; readonly head: Buffer };
+  readonly backend: Duplex;
+  /** Of the backend's 101. */
+  readonly headers: IncomingHttpHeaders;
+  /** ms without a byte in either direction after which both ends are closed. */
+  readonly timeout: number;
+  readonly log: Logger;
+}
+
+/** Answers the client with the backend's 101 and joins the two; when one closes or fails, so does the other. */
+export function openTunnel({ client, backend, headers, timeout, log }: Ends): void {
+  const { socket, head } = client;
+  socket.write(switching(headers), 'latin1');
+  if (head.length > 0) backend.write(head);
+  if (backend instanceof Socket) {
+    // Each byte of either direction passes here, so one timer sees them all.
+    backend.setTimeout(timeout, () => {
+      log.info('AH10212: tunnel running timeout: both ends closed');
+      backend.destroy();
+      socket.destroy();
+    });
+  }
+  const ended = (error: unknown) => {
+    if (error) log.debug(`tunnel closed: ${systemCode(error) ?? 'unknown'}`);
+  };
+  pipeline(socket, backend, ended);
+  pipeline(backend, socket, ended);
+}
+
+function switching(headers: IncomingHttpHeaders): string {
+  const lines = responseHeaders(headers, 101, (url) => url).flatMap(([name, value]) =>
+    [value].flat().map((each) => `${name}: ${each}\r\n`),
+  );
+  return `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n${lines.join('')}\r\n`;
+}
