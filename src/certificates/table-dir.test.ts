@@ -30,7 +30,7 @@ suite('The place of the certificate table', () => {
 
   const onDisk = (options: { memory: string; need?: number }, root: string) => {
     const place = chooseTableDir({ need: 1, serverRoot: root, ...options });
-    assert.equal(place.dir, join(root, 'latchkey', 'table'));
+    assert.equal(place.dir, join(root, 'latchkey-table'));
     assert.equal(statSync(place.dir).mode & 0o777, 0o700);
     return place.warning ?? '';
   };
@@ -71,4 +71,17 @@ suite('The place of the certificate table', () => {
     chmodSync(chooseTableDir(options).dir, 0o777);
     assert.equal(statSync(chooseTableDir(options).dir).mode & 0o777, 0o700);
   });
+
+  test(
+    'is made over to who serves, and found again, where root chooses',
+    { skip: shared || (process.geteuid?.() !== 0 && 'only root may give files away') },
+    () => {
+      using memory = temporary('/dev/shm');
+      const options = { serverRoot: '/srv', need: 1, memory: memory.dir, owner: 65_534 };
+      const { dir } = chooseTableDir(options);
+      assert.equal(statSync(dir).uid, 65_534);
+      assert.equal(statSync(dir).mode & 0o777, 0o700);
+      assert.deepEqual(chooseTableDir(options), { dir, warning: undefined });
+    },
+  );
 });

@@ -9,12 +9,14 @@ export interface TableDirOptions {
   readonly serverRoot: string;
   /** Bytes that the table will take: about 3.2 KB for each set with one P-256 key, 4.5 KB with RSA. */
   readonly need: number;
+  /** Who will write and read the table, where root chooses for somebody else. Default: this process's user. */
+  readonly owner?: number;
   /** Memory-backed space to look into first. Default /dev/shm. */
   readonly memory?: string;
 }
 
 export interface TableDir {
-  /** Made, mode 0700, of this process's user. */
+  /** Made, mode 0700, of its owner. */
   readonly dir: string;
   /** Set where the table had to go to disk: why, for the log. */
   readonly warning: string | undefined;
@@ -22,26 +24,26 @@ export interface TableDir {
 
 /**
  * Finds the place for the certificate table: memory, where there is room, or else the disk under ServerRoot.
- * To be called by the user who will write the table. Throws LatchkeyError `table-unusable` where neither works.
+ * To be called by the user who will write the table, or by root. Throws LatchkeyError `table-unusable` where neither works.
  */
 export function chooseTableDir(options: TableDirOptions): TableDir {
   const memory = options.memory ?? '/dev/shm';
   const root = createHash('sha256').update(options.serverRoot).digest('hex').slice(0, 16);
   const dir = join(memory, `latchkey-${process.geteuid?.() ?? 0}-${root}`);
-  const reason = whyNot(memory, dir, options.need);
+  const reason = whyNot(memory, dir, options);
   if (reason === undefined) return { dir, warning: undefined };
-  const disk = join(options.serverRoot, 'latchkey', 'table');
-  claimFolder(disk);
+  const disk = join(options.serverRoot, 'latchkey-table');
+  claimFolder(disk, options.owner);
   return { dir: disk, warning: `The certificate table is kept on disk in ${disk}, not in memory: ${reason}` };
 }
 
-function whyNot(memory: string, dir: string, need: number): string | undefined {
+function whyNot(memory: string, dir: string, { need, owner }: TableDirOptions): string | undefined {
   try {
     const space = statfsSync(memory);
     if (!MEMORY.has(space.type)) return `${memory} is not memory-backed`;
     const free = space.bavail * space.bsize + size(dir);
     if (free < need) return `${memory} has ${mebibytes(free)} MiB free, ${mebibytes(need)} MiB are needed`;
-    claimFolder(dir);
+    claimFolder(dir, owner);
     return undefined;
   } catch (error) {
     return explain(error);

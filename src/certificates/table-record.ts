@@ -3,7 +3,7 @@
  * a file of its own because LMDB must not be let near a file that isn't LMDB's or was torn by a power cut.
  */
 import { randomUUID } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, lchownSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { LatchkeyError, systemCode } from '../base/errors.ts';
@@ -48,10 +48,11 @@ export function bootId(): string | undefined {
 
 /**
  * Makes the table's folder (0700), or makes sure that the one there is a folder, not a link to one, of this
- * user: private keys go into it, and its parent may be writable to everybody. Throws LatchkeyError
- * `table-unusable`.
+ * user: private keys go into it, and its parent may be writable to everybody. With an `owner` (who serves, where
+ * root makes the folder) it is made over to that user, and one that is that user's already is right. Throws
+ * LatchkeyError `table-unusable`.
  */
-export function claimFolder(dir: string): void {
+export function claimFolder(dir: string, owner = process.geteuid?.()): void {
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
   } catch (cause) {
@@ -60,29 +61,33 @@ export function claimFolder(dir: string): void {
       throw new LatchkeyError('table-unusable', `The folder ${dir} cannot be made`, { cause });
     }
   }
-  if (!isOurs(dir, [])) {
+  // As long as it is this process's own, nobody else can have put a link in its place.
+  if (isOurs(dir, [])) {
+    chmodSync(dir, 0o700);
+    if (owner !== undefined && owner !== process.geteuid?.()) lchownSync(dir, owner, -1);
+  }
+  if (!isOurs(dir, [], owner)) {
     throw new LatchkeyError(
       'table-unusable',
       `${dir} is not a folder of the user who runs this: remove it, or find out who made it`,
     );
   }
-  chmodSync(dir, 0o700);
 }
 
-/** Whether the folder and the plain files in it, no links, belong to this process's user. */
-export function isOurs(dir: string, files: readonly string[]): boolean {
+/** Whether the folder and the plain files in it, no links, belong to `owner`: this process's user, if not given. */
+export function isOurs(dir: string, files: readonly string[], owner = process.geteuid?.()): boolean {
   try {
     const folder = lstatSync(dir);
     return (
       folder.isDirectory() &&
-      belongs(folder.uid) &&
-      files.map((file) => lstatSync(file)).every((file) => file.isFile() && belongs(file.uid))
+      belongs(folder.uid, owner) &&
+      files.map((file) => lstatSync(file)).every((file) => file.isFile() && belongs(file.uid, owner))
     );
   } catch {
     return false;
   }
 }
 
-function belongs(uid: number): boolean {
-  return process.geteuid === undefined || uid === process.geteuid();
+function belongs(uid: number, owner: number | undefined): boolean {
+  return owner === undefined || uid === owner;
 }

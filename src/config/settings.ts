@@ -33,6 +33,8 @@ export interface Settings {
   /** `User`/`Group` as written (a name, or `#id`); undefined where the configuration has no such line. */
   readonly user: string | undefined;
   readonly group: string | undefined;
+  /** `Workers` (ours): worker processes; undefined: one for each processor. */
+  readonly workers: number | undefined;
   readonly listens: readonly Listen[];
   /** The base server: what stands outside of every `<VirtualHost>`. It has no addresses of its own. */
   readonly base: HostSettings;
