@@ -1,0 +1,180 @@
+/** TLS by mod_ssl's directives. */
+import { Refusal, declaring, servers } from '../directive.ts';
+import type { Family } from '../directive.ts';
+import type { TlsVersion, TlsVersions } from '../draft.ts';
+import { here, pathOf } from '../scope.ts';
+import type { Scope } from '../scope.ts';
+import { nonEmptyFile } from '../values.ts';
+
+const directive = declaring<Scope>();
+
+const existing = (scope: Scope, name: string, file: string) => nonEmptyFile(name, pathOf(scope, file));
+
+export const ssl: Family<Scope> = {
+  module: 'ssl',
+  title: 'TLS (mod_ssl)',
+  directives: [
+    directive({
+      name: 'SSLEngine',
+      syntax: 'on|off',
+      contexts: servers,
+      default: 'on where Listen says https and there is a certificate, else off',
+      doc: 'TLS for this host.',
+      args: 'TAKE1',
+      apply(scope, text) {
+        const value = text.toLowerCase();
+        if (value === 'optional') {
+          throw new Refusal("'SSLEngine optional' is no longer supported; use on or off");
+        }
+        if (value !== 'on' && value !== 'off') throw new Refusal('Argument must be On or Off');
+        scope.host.tls.engine = { on: value === 'on', at: here(scope) };
+      },
+    }),
+    directive({
+      name: 'SSLCertificateFile',
+      syntax: 'file',
+      contexts: servers,
+      doc: 'PEM of a certificate and its chain, perhaps its key; again for one of another key type.',
+      args: 'TAKE1',
+      apply(scope, file) {
+        const path = existing(scope, 'SSLCertificateFile', file);
+        scope.host.tls.certificates.push({ path, at: here(scope) });
+      },
+    }),
+    directive({
+      name: 'SSLCertificateKeyFile',
+      syntax: 'file',
+      contexts: servers,
+      default: 'the certificate’s file',
+      doc: 'PEM of the key; the first belongs to the first certificate, and so on.',
+      args: 'TAKE1',
+      apply(scope, file) {
+        const path = existing(scope, 'SSLCertificateKeyFile', file);
+        scope.host.tls.keys.push({ path, at: here(scope) });
+      },
+    }),
+    directive({
+      name: 'SSLCertificateChainFile',
+      syntax: 'file',
+      contexts: servers,
+      doc: 'PEM of certificates to send after those of SSLCertificateFile.',
+      args: 'TAKE1',
+      apply(scope, file) {
+        scope.host.tls.chainFile = existing(scope, 'SSLCertificateChainFile', file);
+      },
+    }),
+    directive({
+      name: 'SSLProtocol',
+      syntax: '[+|-]protocol …',
+      contexts: servers,
+      default: 'all',
+      doc: 'Versions of TLS: TLSv1.2 and TLSv1.3, all for both.',
+      args: 'ITERATE',
+      apply(scope, ...protocols) {
+        scope.host.tls.versions = protocolVersions(scope, protocols);
+      },
+    }),
+    directive({
+      name: 'SSLCipherSuite',
+      syntax: '[SSL|TLSv1.3] ciphers',
+      contexts: servers,
+      doc: 'OpenSSL’s list of ciphers for TLS 1.2, or of suites for TLS 1.3.',
+      args: 'TAKE12',
+      apply(scope, first, second) {
+        const protocol = second === undefined ? 'SSL' : first;
+        if (protocol.toUpperCase() === 'SSL') scope.host.tls.ciphers = second ?? first;
+        else if (protocol.toLowerCase() === 'tlsv1.3') scope.host.tls.ciphersuites = second ?? first;
+        else throw new Refusal(`protocol '${protocol}' not supported; use SSL or TLSv1.3`);
+      },
+    }),
+    directive({
+      name: 'SSLHonorCipherOrder',
+      syntax: 'On|Off',
+      contexts: servers,
+      default: 'Off',
+      doc: 'The server’s order of ciphers counts, not the client’s.',
+      args: 'FLAG',
+      apply(scope, on) {
+        scope.host.tls.honorCipherOrder = on;
+      },
+    }),
+    directive({
+      name: 'SSLStrictSNIVHostCheck',
+      syntax: 'On|Off',
+      contexts: servers,
+      default: 'Off',
+      doc: 'Refuses clients that name no host, or one there is not.',
+      args: 'FLAG',
+      apply(scope, on) {
+        scope.host.tls.strictSni = on;
+      },
+    }),
+    directive({
+      name: 'SSLVerifyClient',
+      syntax: 'none|optional|require',
+      contexts: servers,
+      default: 'none',
+      doc: 'Whether clients must show a certificate of SSLCACertificateFile.',
+      args: 'TAKE1',
+      apply(scope, text) {
+        const mode = text.toLowerCase();
+        if (mode === 'optional_no_ca') {
+          throw new Refusal('SSLVerifyClient optional_no_ca is not supported: use optional or require');
+        }
+        if (mode !== 'none' && mode !== 'optional' && mode !== 'require') {
+          throw new Refusal(`SSLVerifyClient: Invalid argument '${text}'`);
+        }
+        scope.host.tls.clientAuth = { mode, at: here(scope) };
+      },
+    }),
+    directive({
+      name: 'SSLCACertificateFile',
+      syntax: 'file',
+      contexts: servers,
+      doc: 'PEM of the authorities whose client certificates count.',
+      args: 'TAKE1',
+      apply(scope, file) {
+        scope.host.tls.clientCa = existing(scope, 'SSLCACertificateFile', file);
+      },
+    }),
+  ],
+};
+
+const offered: readonly TlsVersion[] = ['TLSv1.2', 'TLSv1.3'];
+const past = ['sslv3', 'tlsv1', 'tlsv1.1'];
+
+/** A bare name replaces what stands before it, as in mod_ssl. */
+function protocolVersions(scope: Scope, words: readonly string[]): TlsVersions {
+  let versions = new Set<TlsVersion>();
+  for (const word of words) {
+    const sign = /^[+-]/.exec(word)?.[0];
+    const named = versionsNamed(scope, word, sign);
+    if (sign === '-') versions = new Set([...versions].filter((one) => !named.includes(one)));
+    else if (sign === '+') versions = new Set([...versions, ...named]);
+    else {
+      if (versions.size > 0) {
+        scope.warn('ssl', `SSLProtocol: Protocol '${word}' overrides already set parameter(s). Check if a +/- prefix is missing.`);
+      }
+      versions = new Set(named);
+    }
+  }
+  const kept = offered.filter((one) => versions.has(one));
+  const [min] = kept;
+  const max = kept.at(-1);
+  if (min === undefined || max === undefined) {
+    throw new Refusal('SSLProtocol: no protocol is left; TLSv1.2 and TLSv1.3 are what is offered');
+  }
+  return { min, max };
+}
+
+function versionsNamed(scope: Scope, word: string, sign: string | undefined): readonly TlsVersion[] {
+  const name = word.slice(sign === undefined ? 0 : 1).toLowerCase();
+  if (name === 'all') return offered;
+  const version = offered.find((one) => one.toLowerCase() === name);
+  if (version) return [version];
+  if (name === 'sslv2' && sign === '-') return [];
+  if (name === 'sslv2') throw new Refusal('SSLProtocol: SSLv2 is no longer supported');
+  if (!past.includes(name)) throw new Refusal(`SSLProtocol: Illegal protocol '${word}'`);
+  if (sign !== '-') scope.warn('ssl', `SSLProtocol: ${word} is not offered; TLS begins with TLSv1.2 here`);
+  return [];
+}

@@ -1,0 +1,166 @@
+/**
+ * What directives write into while the tree is walked: Settings in the making, with `undefined` for what was
+ * not said. assemble.ts makes Settings of it.
+ */
+import type { LocalCaSettings } from '../ca/settings.ts';
+import type { ManagedDomainSettings } from '../domains/settings.ts';
+import type { Level } from '../base/log.ts';
+import type {
+  ConnectionLimits,
+  CustomLog,
+  DirectorySettings,
+  HostAddress,
+  Mapping,
+  Listen,
+  Position,
+  ProxySettings,
+  Section,
+} from './settings.ts';
+
+export type Draft<T> = { -readonly [Key in keyof T]?: T[Key] | undefined };
+
+export interface ServerDraft {
+  readonly serverRoot: string;
+  readonly listens: Listen[];
+  readonly base: HostDraft;
+  readonly hosts: HostDraft[];
+  readonly domains: DomainDraft[];
+  readonly logFormats: Map<string, string>;
+  /** AddType outside of everything, by extension. */
+  readonly types: Map<string, string>;
+  readonly tlsEngines: { readonly address: string | undefined; readonly port: number; readonly at: Position }[];
+  readonly md: MdServerDraft;
+  readonly localCa: Draft<LocalCaSettings> & { enabled?: boolean };
+  pidFile?: string;
+  user?: string;
+  group?: string;
+  workers?: number;
+  typesConfig?: string;
+}
+
+export interface MdServerDraft {
+  storeDir?: string;
+  httpPort?: number | '-';
+  httpsPort?: number | '-';
+  retryDelay?: number;
+  activateOn?: 'renewal' | 'restart';
+  baseServer?: boolean;
+}
+
+export interface HostDraft {
+  /** Of `<VirtualHost>`; undefined for the base server. */
+  readonly at: Position | undefined;
+  readonly addresses: readonly HostAddress[];
+  readonly aliases: string[];
+  readonly mappings: Mapping[];
+  readonly limits: Draft<ConnectionLimits>;
+  readonly logModules: Map<string, Level>;
+  readonly logs: (Omit<CustomLog, 'format'> & { readonly format: string; readonly at: Position })[];
+  readonly tls: TlsDraft;
+  readonly directory: Draft<DirectorySettings>;
+  readonly sections: Section[];
+  readonly proxy: Draft<Omit<ProxySettings, 'reverse'>> & { readonly reverse: ProxySettings['reverse'][number][] };
+  readonly md: DomainValues;
+  serverName?: string;
+  serverAdmin?: string;
+  documentRoot?: string;
+  protocols?: readonly string[];
+  logLevel?: Level;
+  errorLog?: string;
+}
+
+export interface FileAt {
+  readonly path: string;
+  readonly at: Position;
+}
+
+export interface TlsDraft {
+  engine?: { readonly on: boolean; readonly at: Position };
+  readonly certificates: FileAt[];
+  readonly keys: FileAt[];
+  chainFile?: string;
+  readonly tlsCertificates: { readonly certificate: string; readonly key: string | undefined; readonly at: Position }[];
+  /** SSLProtocol. */
+  versions?: TlsVersions;
+  /** TLSProtocol. */
+  tlsVersions?: TlsVersions;
+  ciphers?: string;
+  ciphersuites?: string;
+  honorCipherOrder?: boolean;
+  honorClientOrder?: boolean;
+  /** SSLStrictSNIVHostCheck. */
+  strictSni?: boolean;
+  /** TLSStrictSNI. */
+  tlsStrictSni?: boolean;
+  clientAuth?: { readonly mode: 'none' | 'optional' | 'require'; readonly at: Position };
+  clientCa?: string;
+}
+
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
+export interface TlsVersions {
+  readonly min: TlsVersion;
+  readonly max: TlsVersion;
+}
+
+/** Directives that count globally, for the MDs of a virtual host, or inside `<MDomain>`. */
+export type DomainValues = Draft<
+  Pick<
+    ManagedDomainSettings,
+    | 'transitive'
+    | 'agreement'
+    | 'challenges'
+    | 'renewMode'
+    | 'renewWindow'
+    | 'warnWindow'
+    | 'keys'
+    | 'requireHttps'
+  >
+> & {
+  authorities?: readonly string[];
+  /** Where `local` was named, which needs `LocalCA on`. */
+  localAuthority?: Position;
+  contact?: string;
+  /** `none` is written as an empty string: it undoes an outer one. */
+  caCertificateFile?: string;
+};
+
+export interface DomainDraft {
+  readonly at: Position;
+  readonly names: string[];
+  readonly values: DomainValues;
+  /** The server it stands in: its MD directives count for it. */
+  readonly host: HostDraft;
+}
+
+export function newHost(at: Position | undefined, addresses: readonly HostAddress[]): HostDraft {
+  return {
+    at,
+    addresses,
+    aliases: [],
+    mappings: [],
+    limits: {},
+    logModules: new Map(),
+    logs: [],
+    tls: { certificates: [], keys: [], tlsCertificates: [] },
+    directory: {},
+    sections: [],
+    proxy: { reverse: [] },
+    md: {},
+  };
+}
+
+export function newServer(serverRoot: string): ServerDraft {
+  return {
+    serverRoot,
+    listens: [],
+    base: newHost(undefined, []),
+    hosts: [],
+    domains: [],
+    logFormats: new Map(),
+    types: new Map(),
+    tlsEngines: [],
+    md: {},
+    localCa: {},
+  };
+}
+

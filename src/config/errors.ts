@@ -1,0 +1,28 @@
+import { LatchkeyError } from '../base/errors.ts';
+import type { Position } from './settings.ts';
+
+/**
+ * The configuration is wrong. `message` says what and the remedy; `format()` puts it as httpd does. Without a
+ * position where no line is to blame (the main file cannot be opened).
+ */
+export class ConfigError extends LatchkeyError<'config-syntax'> {
+  readonly file: string | undefined;
+  /** Counted from 1; of a continued line, the last one (as httpd counts). */
+  readonly line: number | undefined;
+
+  constructor(message: string, at?: Position, options?: ErrorOptions) {
+    super('config-syntax', message, options);
+    this.file = at?.file;
+    this.line = at?.line;
+  }
+
+  /** `AH00526: Syntax error on line N of FILE:`, newline, message: what goes to stderr. */
+  format(): string {
+    if (this.file === undefined || this.line === undefined) return this.message;
+    return `AH00526: Syntax error on line ${this.line} of ${this.file}:\n${this.message}`;
+  }
+
+  override toString(): string {
+    return this.format();
+  }
+}

@@ -1,0 +1,42 @@
+import type { DirectorySettings, OptionsChange } from './settings.ts';
+
+/**
+ * Lays per-directory settings over others, as httpd merges sections: what `over` does not say stays. Headers
+ * add up; error documents and types do by code and extension; `Options +X` changes what is inherited; all
+ * else replaces, `Require` too.
+ */
+export function mergeDirectory(base: DirectorySettings, over: DirectorySettings): DirectorySettings {
+  if (isEmpty(over)) return base;
+  if (isEmpty(base)) return over;
+  const merged = { ...base, ...over };
+  return {
+    ...merged,
+    ...(base.options && over.options && { options: changeOptions(base.options, over.options) }),
+    ...(base.errorDocuments &&
+      over.errorDocuments && { errorDocuments: { ...base.errorDocuments, ...over.errorDocuments } }),
+    ...(base.types && over.types && { types: { ...base.types, ...over.types } }),
+    ...(base.headers && over.headers && { headers: [...base.headers, ...over.headers] }),
+    ...(base.requestHeaders &&
+      over.requestHeaders && { requestHeaders: [...base.requestHeaders, ...over.requestHeaders] }),
+    ...(base.proxyPassReverse &&
+      over.proxyPassReverse && { proxyPassReverse: [...base.proxyPassReverse, ...over.proxyPassReverse] }),
+  };
+}
+
+function isEmpty(settings: DirectorySettings): boolean {
+  for (const _key in settings) return false;
+  return true;
+}
+
+/** One `Options` after another. */
+export function changeOptions(base: OptionsChange | undefined, over: OptionsChange): OptionsChange {
+  if (!base || over.kind === 'set') return over;
+  const keep = (options: readonly string[]) =>
+    options.filter((option) => !over.add.includes(option) && !over.remove.includes(option));
+  if (base.kind === 'set') return { kind: 'set', options: [...keep(base.options), ...over.add] };
+  return {
+    kind: 'change',
+    add: [...keep(base.add), ...over.add],
+    remove: [...keep(base.remove), ...over.remove],
+  };
+}
