@@ -14,6 +14,8 @@ import { describe, quote } from './failure.ts';
 import type { Attempt } from './attempt.ts';
 
 const PROTOCOL = 'acme-tls/1';
+/** How long the peer may take to close, ms. */
+const FAREWELL = 1000;
 const ACME_IDENTIFIER = '1.3.6.1.5.5.7.1.31';
 
 /** Fulfilled when the server shows the certificate it should. Rejects with AcmeProblem. */
@@ -28,7 +30,7 @@ export async function validateTlsAlpn01(attempt: Attempt): Promise<void> {
     const wrong = checkCertificate(shown, identifier, keyAuthorization);
     if (wrong) throw new AcmeProblem('unauthorized', `${at}: the certificate for ${servername} ${wrong}`);
   } finally {
-    socket.destroy();
+    socket.setTimeout(FAREWELL, () => socket.destroy());
   }
 }
 
@@ -48,11 +50,14 @@ async function handshake(
   try {
     await promise;
   } catch (cause) {
+    socket.destroy();
     throw new AcmeProblem('tls', `${at}: TLS handshake for ${servername}: ${describe(cause)}`, { cause });
   } finally {
     signal.removeEventListener('abort', abort);
     tls.on('error', () => {});
   }
+  // A proper end: a peer that logs handshakes should not see one fail.
+  tls.end();
   if (tls.alpnProtocol !== PROTOCOL) {
     throw new AcmeProblem('unauthorized', `${at} does not answer ${PROTOCOL} for ${servername}`);
   }
@@ -105,7 +110,8 @@ function namesOf(extensions: readonly Extension[]): string[] {
 
 function isSelfSigned(certificate: X509Certificate): boolean {
   try {
-    return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
+    // Not checkIssued(): it wants the right to sign certificates, which these need not have.
+    return certificate.subject === certificate.issuer && certificate.verify(certificate.publicKey);
   } catch {
     return false;
   }
