@@ -52,13 +52,15 @@ function connecting(error: Error, code: string, target: Target): string {
   const { host, hostname, path } = target;
   if (code === 'ENOTFOUND' || code.startsWith('EAI_'))
     return `AH00898: DNS lookup failure for: ${hostname} returned by ${path}: ${reason(error)}`;
-  if (
-    target.secure &&
-    !/^(?:E[A-Z]+|UND_ERR_CONNECT_TIMEOUT)$/.test(code) &&
-    !(error instanceof AggregateError)
-  )
+  if (target.secure && !unreachable(error, code))
     return `AH00898: Error during SSL Handshake with remote server ${host} returned by ${path}: ${reason(error)}`;
   return `AH01114: HTTP: failed to make connection to backend: ${host}: ${reason(error)}`;
+}
+
+/** No connection at all, as against one on which TLS failed (EPROTO, ERR_TLS_…, OpenSSL's verify codes). */
+function unreachable(error: Error, code: string): boolean {
+  if (error instanceof AggregateError || code === 'UND_ERR_CONNECT_TIMEOUT') return true;
+  return /^E[A-Z]+$/.test(code) && code !== 'EPROTO';
 }
 
 function reason(error: Error): string {

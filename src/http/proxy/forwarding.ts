@@ -2,8 +2,9 @@
  * One request on its way to a backend and its answer on the way back. undici calls it (DispatchHandler), the
  * client's response calls it (`drain`, `close`); whichever side ends first ends the other.
  */
+import { ServerResponse } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Writable } from 'node:stream';
 import type { Dispatcher, Pool } from 'undici';
 import { explain, systemCode } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
@@ -13,6 +14,7 @@ import { BadResponseError, failureOf } from './failure.ts';
 import type { Stage } from './failure.ts';
 import type { Plan } from './plan.ts';
 import { ClientGoneError, uploadOf } from './request-body.ts';
+import type { RequestBody } from './request-body.ts';
 import { requestHeaders } from './request-headers.ts';
 import { responseHeaders, reverseMap } from './response-headers.ts';
 import type { Target } from './target.ts';
@@ -37,11 +39,21 @@ export function forward(assignment: Assignment): Promise<void> {
   return new Forwarding(assignment).run();
 }
 
+/** What the responses of HTTP/1 and HTTP/2 have in common for writing a head. */
+interface Head {
+  setHeader(name: string, value: string | string[]): unknown;
+  removeHeader(name: string): void;
+  writeHead(status: number): unknown;
+}
+
 type DispatchOptions = Dispatcher.DispatchOptions & { readonly servername: string };
 
 class Forwarding implements Dispatcher.DispatchHandler {
   readonly #assignment: Assignment;
   readonly #options: DispatchOptions;
+  /** The client's response, as a stream. */
+  readonly #out: Writable;
+  readonly #body: RequestBody | null;
   readonly #over = Promise.withResolvers<void>();
   #controller: Dispatcher.DispatchController | undefined;
   #stage: Stage = 'connecting';
@@ -51,8 +63,12 @@ class Forwarding implements Dispatcher.DispatchHandler {
 
   constructor(assignment: Assignment) {
     const { exchange, target, plan, upgrade } = assignment;
-    const { body, length } = upgrade ? { body: null, length: undefined } : uploadOf(exchange.request);
+    // An error document is fetched by GET, whatever the request that failed brought along.
+    const own = !upgrade && exchange.method === exchange.request.method;
+    const { body, length } = own ? uploadOf(exchange.request) : { body: null, length: undefined };
     this.#assignment = assignment;
+    this.#out = exchange.response;
+    this.#body = body;
     this.#options = {
       path: target.path,
       method: exchange.method,
@@ -67,8 +83,11 @@ class Forwarding implements Dispatcher.DispatchHandler {
   }
 
   run(): Promise<void> {
-    const { response } = this.#assignment.exchange;
-    response.on('drain', this.#onDrain).once('close', this.#onClientGone);
+    if (hasClosed(this.#assignment.exchange)) {
+      this.#finish();
+      return this.#over.promise;
+    }
+    this.#out.on('drain', this.#onDrain).once('close', this.#onClientGone);
     this.#dispatch();
     return this.#over.promise;
   }
@@ -98,12 +117,12 @@ class Forwarding implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (!this.#assignment.exchange.response.write(chunk)) controller.pause();
+    if (!this.#out.write(chunk)) controller.pause();
   }
 
   onResponseEnd(): void {
     this.#finish();
-    this.#assignment.exchange.response.end();
+    this.#out.end();
   }
 
   onRequestUpgrade(
@@ -119,6 +138,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
       return;
     }
     this.#finish();
+    exchange.response.statusCode = 101;
     openTunnel({ client: upgrade, backend, headers, timeout: plan.timeout, log });
   }
 
@@ -142,23 +162,29 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #writeHead(status: number, headers: IncomingHttpHeaders, reason: string | undefined): void {
     const { exchange, mapping } = this.#assignment;
     const { response } = exchange;
-    const map = (url: string) => reverseMap(exchange, mapping, url);
-    for (const [name, value] of responseHeaders(headers, status, map)) response.setHeader(name, value);
-    // HTTP/2 has no reason phrase, and of HTTP/1's only what Node would write anyway is passed on.
-    const phrase =
-      exchange.request.httpVersionMajor === 1 && reason && /^[\t -~\u00a0-\u00ff]+$/.test(reason);
-    if (phrase && 'assignSocket' in response) response.writeHead(status, reason);
-    else response.writeHead(status);
+    const head: Head = response;
+    const passed = responseHeaders(headers, status, (url) => reverseMap(exchange, mapping, url));
+    try {
+      for (const [name, value] of passed) head.setHeader(name, value);
+      // HTTP/2 has no reason phrase; of HTTP/1's, what Node refuses to write is replaced by the usual one.
+      if (reason && response instanceof ServerResponse && /^[\t -~\u00a0-\u00ff]+$/.test(reason))
+        response.writeHead(status, reason);
+      else head.writeHead(status);
+    } catch (error) {
+      // The error page that follows shall not carry them.
+      if (!response.headersSent) for (const [name] of passed) head.removeHeader(name);
+      throw error;
+    }
   }
 
   /** A kept connection that the backend closed meanwhile is nobody's failure. */
   #mayRepeat(error: Error): boolean {
-    const { method, body, upgrade } = this.#options;
+    const { method, upgrade } = this.#options;
     return (
       this.#attempts === 1 &&
       this.#stage === 'waiting' &&
       this.#interim === 0 &&
-      body === null &&
+      this.#body === null &&
       !upgrade &&
       repeatable.has(method) &&
       closed.has(systemCode(error) ?? '')
@@ -172,11 +198,10 @@ class Forwarding implements Dispatcher.DispatchHandler {
     log.error(`[client ${remoteAddress}:${remotePort ?? 0}] ${text}`);
     this.#release();
     try {
-      if (this.#stage !== 'answering') discardHead(exchange);
       await exchange.fail(status);
     } catch (failed) {
       log.error(`no error page for ${status}: ${explain(failed)}`);
-      exchange.response.destroy();
+      this.#out.destroy();
     }
     this.#over.resolve();
   }
@@ -197,8 +222,8 @@ class Forwarding implements Dispatcher.DispatchHandler {
 
   #release(): void {
     this.#ended = true;
-    const { response } = this.#assignment.exchange;
-    response.off('drain', this.#onDrain).off('close', this.#onClientGone);
+    this.#out.off('drain', this.#onDrain).off('close', this.#onClientGone);
+    this.#body?.destroy();
   }
 }
 
@@ -206,8 +231,6 @@ const repeatable: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 const closed: ReadonlySet<string> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
-/** What was laid on the response before its head turned out to be bad is not part of the error page. */
-function discardHead({ response }: Exchange): void {
-  if (response.headersSent) return;
-  for (const name of response.getHeaderNames()) response.removeHeader(name);
+function hasClosed({ response }: Exchange): boolean {
+  return response instanceof ServerResponse ? response.destroyed : response.stream.destroyed;
 }

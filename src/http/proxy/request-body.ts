@@ -20,6 +20,8 @@ export class RequestBody extends Readable {
   constructor(source: Request) {
     super();
     this.#source = source;
+    // undici listens only as long as it sends; an error after that is nobody's.
+    this.on('error', () => {});
     source.on('data', this.#onData).once('end', this.#onEnd);
     source.once('error', this.#onBroken).once('close', this.#onBroken);
   }

@@ -14,7 +14,7 @@ export function requestHeaders(exchange: Exchange, target: Target, length: strin
   const forwarded = { for: '', host: '', server: '', proto: '' };
   for (const [name, value] of Object.entries(request.headers)) {
     if (value === undefined || name.startsWith(':') || own.has(name) || drop(name)) continue;
-    const key = chains[name];
+    const key = chains.get(name);
     if (key) forwarded[key] = String(value);
     else if (typeof value === 'string') headers.push(name, value);
     else for (const each of value) headers.push(name, each);
@@ -31,12 +31,12 @@ export function requestHeaders(exchange: Exchange, target: Target, length: strin
   return headers;
 }
 
-const chains: Readonly<Record<string, 'for' | 'host' | 'server' | 'proto'>> = {
-  'x-forwarded-for': 'for',
-  'x-forwarded-host': 'host',
-  'x-forwarded-server': 'server',
-  'x-forwarded-proto': 'proto',
-};
+const chains: ReadonlyMap<string, 'for' | 'host' | 'server' | 'proto'> = new Map([
+  ['x-forwarded-for', 'for'],
+  ['x-forwarded-host', 'host'],
+  ['x-forwarded-server', 'server'],
+  ['x-forwarded-proto', 'proto'],
+]);
 
 function chain(before: string, now: string): string {
   return before === '' ? now : `${before}, ${now}`;

@@ -19,9 +19,13 @@ export function responseHeaders(
     if (value === undefined || drop(name)) continue;
     // A length beside chunks has been overruled by the parser; 204 has none (RFC 9110, section 8.6).
     if (name === 'content-length' && (status === 204 || headers['transfer-encoding'] !== undefined)) continue;
-    passed.push([name, places.has(name) && typeof value === 'string' ? map(value) : value]);
+    passed.push([name, places.has(name) ? mapped(value, map) : value]);
   }
   return passed;
+}
+
+function mapped(value: string | string[], map: (url: string) => string): string | string[] {
+  return typeof value === 'string' ? map(value) : value.map(map);
 }
 
 /** ProxyPassReverse: a URL of the backend as the client has to write it; other URLs stay. */
