@@ -1,4 +1,5 @@
 /** What can happen below HTTP, in an administrator's words. */
+import { errors } from 'undici';
 import { systemCode } from '../base/errors.ts';
 import { AcmeError, type AcmeErrorCode } from './errors.ts';
 
@@ -14,6 +15,7 @@ export function transportFault(cause: unknown, url: string): AcmeError {
 
 /** undici wraps, and so does the racing of addresses. */
 function innermostCode(error: unknown): string {
+  if (error instanceof errors.HTTPParserError) return error.code ?? 'HPE';
   for (let at = error; at instanceof Error; at = at.cause) {
     const code = systemCode(at);
     if (code && code !== 'UND_ERR' && code !== 'UND_ERR_SOCKET') return code;
@@ -33,7 +35,7 @@ function describe(code: string, { hostname, host }: URL): [AcmeErrorCode, string
   }
   if (code.startsWith('ERR_SSL_') || code === 'EPROTO')
     return ['acme-tls', `failed the TLS handshake (${code})`];
-  if (code.startsWith('HPE_'))
+  if (code.startsWith('HPE'))
     return ['acme-invalid-response', `does not speak HTTP (${code}): is the port right?`];
   switch (code) {
     case 'ENOTFOUND':

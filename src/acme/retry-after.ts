@@ -12,7 +12,7 @@ export function parseRetryAfter(value: string | undefined, now: number): number 
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), LONGEST);
 }
 
-/** All three forms of an HTTP date begin with a weekday; Date.parse alone would take nearly anything. */
+/** With weekday and zone, as the two forms in use are; Date.parse alone would take nearly anything. */
 function httpDate(text: string): number {
-  return /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? /.test(text) ? Date.parse(text) : Number.NaN;
+  return /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*, .+ GMT$/.test(text) ? Date.parse(text) : Number.NaN;
 }

@@ -153,6 +153,7 @@ function connector(options: TransportOptions): buildConnector.connector {
   };
 }
 
+/** Read once in a process: as everywhere, a changed trust store asks for a restart. */
 let trust: SecureContext | undefined;
 
 /** What the system's administrator trusts, and NODE_EXTRA_CA_CERTS; where the system has none, Node's own list. */
