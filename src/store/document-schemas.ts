@@ -59,6 +59,7 @@ const mdEntries = {
   'pkey-files': maybeTexts,
   eab: v.optional(v.union([eab, v.literal('none')])),
   stapling: no,
+  'cmd-dns-01': maybeText,
   profile: maybeText,
   'profile-mandatory': no,
   'ari-renewals': v.optional(v.boolean(), true),

@@ -52,6 +52,8 @@ export interface MdDocument {
   readonly 'pkey-files'?: readonly string[] | undefined;
   readonly eab?: EabDocument | 'none' | undefined;
   readonly stapling: boolean;
+  /** MDChallengeDns01 of this domain. */
+  readonly 'cmd-dns-01'?: string | undefined;
   readonly profile?: string | undefined;
   readonly 'profile-mandatory': boolean;
   readonly 'ari-renewals': boolean;

@@ -18,6 +18,10 @@ export async function prepare(
   signal?: AbortSignal,
 ): Promise<void> {
   const { disk } = tree;
+  if (await ignoring(['ENOENT'], disk.lstat(ready(tree, name)))) await finish(tree, name);
+  for (const group of ['tmp', 'archive', 'domains'] as const) await tree.need(group);
+  // What can't be archived must not become ready: no start could finish it.
+  await archiveNumber(tree, name);
   const set = tree.scratch();
   try {
     await makeFolder(disk, set, tree.folderAccess('domains'));
@@ -73,10 +77,10 @@ export async function interrupted(tree: Tree): Promise<string[]> {
 async function archiveNumber(tree: Tree, name: string): Promise<number | undefined> {
   const exists = (path: string) => ignoring(['ENOENT'], tree.disk.lstat(path));
   if (!(await exists(tree.path('domains', name)))) return undefined;
-  let number = 1;
-  while (await exists(tree.path('archive', `${name}.${number}`))) number += 1;
-  checkNames(`${name}.${number}`);
-  return number;
+  for (let number = 1; ; number += 1) {
+    checkNames(`${name}.${number}`);
+    if (!(await exists(tree.path('archive', `${name}.${number}`)))) return number;
+  }
 }
 
 export function readyFolder(tree: Tree): string {

@@ -183,8 +183,8 @@ export class FsStore implements Store {
     checkNames(name, ...files.keys());
     for (const [aspect, value] of files) checkValue(describe('domains', name, aspect), value);
     return this.#write('domains', name, options, `activate ${name}`, async () => {
-      await prepare(this.#tree, name, files, options?.signal);
       try {
+        await prepare(this.#tree, name, files, options?.signal);
         return await this.#swaps.take(name, () => this.#replace(name));
       } catch (error) {
         await abandon(this.#tree, name).catch(() => {});

@@ -88,6 +88,7 @@ export class Tree {
     signal?: AbortSignal,
   ): Promise<void> {
     await this.#ensureName(group, name);
+    if (!owned.includes(group)) await this.need('tmp');
     await this.within(group, name, (folder) => {
       // Not every writer of an owned group may write in tmp.
       const temporary = owned.includes(group) ? join(folder, hidden()) : this.scratch();
@@ -120,10 +121,15 @@ export class Tree {
     await ignoring(['EPERM', 'EACCES'], setAccess(this.disk, folder, this.folderAccess(group)));
   }
 
+  /** Makes a group's folder where there is none: other software makes them when it needs them. */
+  async need(group: Group): Promise<void> {
+    if (!(await ignoring(['ENOENT'], this.disk.lstat(this.path(group))))) await this.ensureGroup(group);
+  }
+
   async #ensureName(group: Group, name: string): Promise<void> {
     const folder = this.path(group, name);
     if (await ignoring(['ENOENT'], this.disk.lstat(folder))) return;
-    if (!(await ignoring(['ENOENT'], this.disk.lstat(this.path(group))))) await this.ensureGroup(group);
+    await this.need(group);
     await this.#makeName(group, folder);
     await syncFolder(this.disk, this.path(group));
   }

@@ -1,0 +1,178 @@
+/**
+ * A disk that fails at the n-th change, to try every n: the process dies there, or the operation fails once. And
+ * it can lose power: whatever was not synced is gone then, contents and names alike (a harsher filesystem than
+ * most, which is the point).
+ */
+import * as fs from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { MakeDirectoryOptions } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { systemDisk } from './disk.ts';
+import type { Disk } from './disk.ts';
+
+/** A change of names in a folder. */
+interface Change {
+  /** The folders (inodes) that it is a change of: syncing one makes it durable. */
+  readonly folders: readonly number[];
+  readonly undo: () => Promise<unknown>;
+}
+
+type Trouble = { readonly kind: 'crash' } | { readonly kind: 'error'; readonly code: string };
+
+export class Crash extends Error {}
+
+export class FlakyDisk {
+  /** Changes tried so far. */
+  steps = 0;
+  readonly disk: Disk;
+  readonly #limbo: string;
+  readonly #failAt: number;
+  readonly #trouble: Trouble;
+  #dead = false;
+  #saved = 0;
+  #changes: Change[] = [];
+  /** Files whose content is not synced: inode to a spare name. */
+  readonly #dirty = new Map<number, string>();
+
+  /** `limbo`: an existing folder on the same filesystem. `failAt` counts from 0; Infinity for never. */
+  constructor(limbo: string, failAt: number, trouble: Trouble = { kind: 'crash' }) {
+    this.#limbo = limbo;
+    this.#failAt = failAt;
+    this.#trouble = trouble;
+    const overrides: Partial<Record<keyof Disk, unknown>> = {
+      open: (path: string, flags: string | number, mode?: number) => this.#open(path, flags, mode),
+      mkdir: (path: string, options: MakeDirectoryOptions) => this.#mkdir(path, options),
+      rename: (from: string, to: string) => this.#rename(from, to),
+      unlink: (path: string) => this.#unlink(path),
+      rmdir: (path: string) => this.#rmdir(path),
+    };
+    this.disk = new Proxy(systemDisk, {
+      get: (target, name: keyof Disk) => {
+        const operation = overrides[name] ?? target[name];
+        return async (...args: unknown[]) => {
+          if (this.#dead) throw new Crash('the process is dead');
+          return Reflect.apply(operation as () => unknown, target, args);
+        };
+      },
+    });
+  }
+
+  /** Loses what is not durable. The disk is of no more use then. */
+  async losePower(): Promise<void> {
+    this.#dead = true;
+    for (const { undo } of this.#changes.reverse()) await undo().catch(() => {});
+    for (const path of this.#dirty.values()) await fs.truncate(path, 0);
+  }
+
+  #step(): void {
+    const now = this.steps;
+    this.steps += 1;
+    if (now !== this.#failAt) return;
+    if (this.#trouble.kind === 'error') {
+      throw Object.assign(new Error(this.#trouble.code), { code: this.#trouble.code });
+    }
+    this.#dead = true;
+    throw new Crash('the process dies here');
+  }
+
+  async #open(path: string, flags: string | number, mode?: number): Promise<FileHandle> {
+    if (flags === 'wx') this.#step();
+    const handle = await fs.open(path, flags, mode);
+    const { ino } = await handle.stat();
+    if (flags === 'wx') {
+      // A second name, to find the file wherever it is renamed to.
+      const spare = this.#spare();
+      await fs.link(path, spare);
+      this.#dirty.set(ino, spare);
+      await this.#note(path, () => fs.unlink(path));
+    }
+    return new Proxy(handle, { get: (target, name) => this.#handleMember(target, ino, name) });
+  }
+
+  #handleMember(handle: FileHandle, ino: number, name: string | symbol): unknown {
+    const value: unknown = Reflect.get(handle, name, handle);
+    if (typeof value !== 'function') return value;
+    return async (...args: unknown[]) => {
+      if (name !== 'close' && name !== Symbol.asyncDispose)
+        await this.#beforeCall(handle, String(name), args);
+      const result: unknown = await Reflect.apply(value, handle, args);
+      if (name === 'sync') {
+        this.#dirty.delete(ino);
+        this.#changes = this.#changes.filter(({ folders }) => !folders.includes(ino));
+      }
+      return result;
+    };
+  }
+
+  async #beforeCall(handle: FileHandle, name: string, args: unknown[]): Promise<void> {
+    if (this.#dead) throw new Crash('the process is dead');
+    if (!['writeFile', 'sync', 'chmod', 'chown'].includes(name)) return;
+    try {
+      this.#step();
+    } catch (error) {
+      // Dying in the middle of a write leaves half of it.
+      if (name === 'writeFile') {
+        const value = Buffer.from(args[0] as string);
+        await handle.writeFile(value.subarray(0, Math.ceil(value.length / 2)));
+      }
+      throw error;
+    }
+  }
+
+  async #mkdir(path: string, options: MakeDirectoryOptions): Promise<unknown> {
+    this.#step();
+    const made = await fs.mkdir(path, options);
+    await this.#note(path, () => fs.rm(path, { recursive: true }));
+    return made;
+  }
+
+  async #rename(from: string, to: string): Promise<void> {
+    this.#step();
+    const replaced = await this.#keep(to);
+    const [real, target] = [await real_(from), await real_(to)];
+    await fs.rename(from, to);
+    const undo = async () => {
+      await fs.rename(target, real);
+      if (replaced) await fs.rename(replaced, target);
+    };
+    await this.#note(to, undo, from);
+  }
+
+  async #unlink(path: string): Promise<void> {
+    this.#step();
+    const kept = await this.#keep(path);
+    const real = await real_(path);
+    await fs.unlink(path);
+    await this.#note(path, async () => kept && fs.rename(kept, real));
+  }
+
+  async #rmdir(path: string): Promise<void> {
+    this.#step();
+    await fs.rmdir(path);
+    await this.#note(path, () => fs.mkdir(path));
+  }
+
+  async #note(path: string, undo: () => Promise<unknown>, other = path): Promise<void> {
+    const [one, two] = [await fs.stat(dirname(path)), await fs.stat(dirname(other))];
+    this.#changes.push({ folders: [one.ino, two.ino], undo });
+  }
+
+  /** A second name of a file that is about to go; undefined where there is none. */
+  async #keep(path: string): Promise<string | undefined> {
+    const spare = this.#spare();
+    return fs.link(path, spare).then(
+      () => spare,
+      () => undefined,
+    );
+  }
+
+  #spare(): string {
+    this.#saved += 1;
+    return join(this.#limbo, String(this.#saved));
+  }
+}
+
+/** The path without /proc/self/fd, which another process could use. */
+async function real_(path: string): Promise<string> {
+  return join(await fs.realpath(dirname(path)), path.slice(dirname(path).length + 1));
+}
