@@ -40,6 +40,7 @@ export type Response = ServerResponse | Http2ServerResponse;
 
 /** One request and its answer. Made by the pipeline; handlers read it and write to `response`. */
 export interface Exchange {
+  /** RequestHeader rules have changed `headers`, not `rawHeaders`. */
   readonly request: Request;
   /** Header rules, HSTS and the Server header are laid on when its head is written, whoever writes it. */
   readonly response: Response;

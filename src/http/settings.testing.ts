@@ -69,6 +69,7 @@ export function settingsOf(changes: Partial<Settings> = {}): Settings {
   return {
     serverRoot: '/srv',
     configFile: '/srv/httpd.conf',
+    workers: 1,
     pidFile: '/srv/httpd.pid',
     user: undefined,
     group: undefined,

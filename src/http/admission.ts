@@ -1,0 +1,120 @@
+/**
+ * What a request has to be before anybody looks at what it asks for: its size, its target, its Host, and
+ * whether the connection may carry requests of that host.
+ */
+import type { HostTls } from '../config/settings.ts';
+import type { LiveExchange } from './live.ts';
+import type { Site } from './site.ts';
+import { cleanPath, parseAuthority, parseTarget } from './target.ts';
+
+export interface Refusal {
+  readonly status: number;
+  readonly reason: string;
+}
+
+/** Fills in host, authority, path and query of the exchange; gives the reason where it can't be served. */
+export function admit(exchange: LiveExchange, site: Site): Refusal | undefined {
+  const scheme = exchange.connection.secure ? 'https' : 'http';
+  const target = parseTarget(exchange.rawPath, scheme, exchange.method);
+  if (!target) return { status: 400, reason: 'Invalid request target' };
+  exchange.rawPath = target.rawPath;
+  exchange.query = target.query;
+  return (
+    admitAuthority(exchange, site, target.authority) ??
+    oversized(exchange) ??
+    admitPath(exchange) ??
+    admitMethod(exchange) ??
+    admitBody(exchange)
+  );
+}
+
+function admitAuthority(exchange: LiveExchange, site: Site, given: string | undefined): Refusal | undefined {
+  const { request, connection } = exchange;
+  const hosts = hostLines(request.rawHeaders);
+  const pseudo = request.httpVersionMajor === 2 ? request.headers[':authority']?.toString() : undefined;
+  const host = hosts[0];
+  if (hosts.length > 1) return { status: 400, reason: 'More than one Host' };
+  if (pseudo !== undefined && host !== undefined && pseudo.toLowerCase() !== host.toLowerCase()) {
+    return { status: 400, reason: 'Host and :authority differ' };
+  }
+  const authority = pseudo ?? given ?? host;
+  if (host === undefined && pseudo === undefined && needsHost(exchange)) {
+    return { status: 400, reason: 'No Host' };
+  }
+  // An absolute target overrides Host, but an invalid Host is invalid all the same.
+  if (given !== undefined && host !== undefined && !parseAuthority(host)) {
+    return { status: 400, reason: 'Invalid Host' };
+  }
+  const parsed = authority === undefined ? { hostname: '' } : parseAuthority(authority);
+  if (!parsed) return { status: 400, reason: 'Invalid Host' };
+  exchange.authority = authority ?? '';
+  exchange.hostname = parsed.hostname;
+  if (given !== undefined) request.headers.host = given;
+  const found = site.hosts.forRequest(connection.localAddress, connection.localPort, parsed.hostname);
+  exchange.host = found.host;
+  exchange.known = found.known;
+  exchange.directory = found.host.directory;
+  if (connection.secure && !sharePolicy(connection.host.tls, found.host.tls)) {
+    return { status: 421, reason: `${parsed.hostname} needs another TLS policy than this connection has` };
+  }
+  return undefined;
+}
+
+function hostLines(rawHeaders: readonly string[]): string[] {
+  return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === 'host');
+}
+
+function needsHost({ request }: LiveExchange): boolean {
+  return request.httpVersionMajor > 1 || request.httpVersionMinor > 0;
+}
+
+/** Requests may share a connection where everything but the certificates is the same (SSLVHostSNIPolicy secure). */
+function sharePolicy(one: HostTls, other: HostTls): boolean {
+  return (
+    one === other ||
+    (one.minVersion === other.minVersion &&
+      one.maxVersion === other.maxVersion &&
+      one.ciphers === other.ciphers &&
+      one.ciphersuites === other.ciphersuites &&
+      one.honorCipherOrder === other.honorCipherOrder &&
+      one.clientAuth === other.clientAuth &&
+      one.clientCa === other.clientCa)
+  );
+}
+
+function oversized({ request, host }: LiveExchange): Refusal | undefined {
+  const { requestLine, requestFields, requestFieldSize } = host.limits;
+  const { rawHeaders } = request;
+  const line = `${request.method} ${request.url} HTTP/1.1`.length;
+  if (requestLine > 0 && line > requestLine) return { status: 414, reason: 'Request line too long' };
+  if (requestFields > 0 && rawHeaders.length / 2 > requestFields) {
+    return { status: 400, reason: 'Too many header fields' };
+  }
+  if (requestFieldSize === 0) return undefined;
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const size = `${rawHeaders[i]}: ${rawHeaders[i + 1]}`.length;
+    if (size > requestFieldSize) return { status: 400, reason: 'A header field is too long' };
+  }
+  return undefined;
+}
+
+function admitPath(exchange: LiveExchange): Refusal | undefined {
+  const clean = cleanPath(exchange.rawPath);
+  if (typeof clean === 'number') return { status: clean, reason: `Invalid path: ${exchange.rawPath}` };
+  exchange.moveTo(clean);
+  exchange.originalPath = clean.path;
+  return undefined;
+}
+
+function admitMethod({ method }: LiveExchange): Refusal | undefined {
+  return method === 'TRACE' || method === 'CONNECT'
+    ? { status: 405, reason: `${method} is not served` }
+    : undefined;
+}
+
+function admitBody({ request, host }: LiveExchange): Refusal | undefined {
+  const { requestBody } = host.limits;
+  const announced = Number(request.headers['content-length'] ?? 0);
+  if (requestBody > 0 && announced > requestBody) return { status: 413, reason: 'Request body too large' };
+  return undefined;
+}

@@ -1,0 +1,260 @@
+/**
+ * Speaks HTTP on connections that others accepted: HTTP/1 and HTTP/2, plain and over TLS. The servers in it
+ * never listen themselves.
+ */
+import http from 'node:http';
+import http2 from 'node:http2';
+import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
+import type { HostSettings, Settings } from '../config/settings.ts';
+import { Answer, Received, StreamAnswer, StreamReceived } from './answer.ts';
+import { Connection } from './connection.ts';
+import { Watch } from './deadline.ts';
+import type { ConnectionInfo } from './exchange.ts';
+import { LiveExchange } from './live.ts';
+import { answer } from './pipeline.ts';
+import type { Dependencies } from './pipeline.ts';
+import { Site } from './site.ts';
+import { environmentOf } from './variables.ts';
+
+interface Engines {
+  readonly http1: http.Server<typeof Received, typeof Answer>;
+  readonly http2: http2.Http2SecureServer;
+  /** What can't be changed once they are made. */
+  readonly bounds: Bounds;
+}
+
+interface Bounds {
+  /** Bytes of a request's head, all in all. */
+  readonly headSize: number;
+  readonly fields: number;
+}
+
+const streamsPerConnection = 100;
+
+export class Frontend {
+  readonly #deps: Dependencies;
+  readonly #watch: Watch;
+  readonly #connections = new Map<object, Connection>();
+  #site: Site;
+  #engines: Engines;
+  #drained: PromiseWithResolvers<void> | undefined;
+
+  constructor(settings: Settings, deps: Dependencies) {
+    this.#deps = deps;
+    this.#watch = new Watch(deps.clock);
+    this.#site = new Site(settings);
+    this.#engines = this.#makeEngines(boundsOf(settings));
+  }
+
+  /** The settings that requests are answered by from now on. */
+  get settings(): Settings {
+    return this.#site.settings;
+  }
+
+  /** How many connections there are. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Takes over a connection; a secure one after its handshake. */
+  connection(socket: Socket, info: ConnectionInfo): void {
+    const connection = new Connection(socket, info);
+    this.#connections.set(socket, connection);
+    this.#watch.add(connection);
+    socket.once('close', () => this.#remove(socket, connection));
+    socket.on('error', (error) => this.#deps.loggers('core').debug(`connection: ${error.message}`));
+    if (info.secure && info.alpn === 'h2') {
+      // Emitting is synchronous, so the next session is this connection's.
+      this.#engines.http2.once('session', (session) => {
+        connection.session = session;
+        this.#connections.set(session, connection);
+        session.once('close', () => this.#connections.delete(session));
+      });
+      this.#engines.http2.emit('secureConnection', socket);
+    } else this.#engines.http1.emit('connection', socket);
+    if (this.#drained) connection.drain();
+  }
+
+  /** The next request on any connection, old ones included, is answered by `settings`. */
+  reconfigure(settings: Settings): void {
+    const bounds = boundsOf(settings);
+    const { headSize, fields } = this.#engines.bounds;
+    if (bounds.headSize !== headSize || bounds.fields !== fields) this.#engines = this.#makeEngines(bounds);
+    this.#site = new Site(settings);
+  }
+
+  /** Answers what is under way, takes no more requests, and is fulfilled when the last connection is gone. */
+  async drain(): Promise<void> {
+    this.#drained ??= Promise.withResolvers<void>();
+    for (const connection of this.#connections.values()) connection.drain();
+    if (this.#connections.size === 0) this.#drained.resolve();
+    await this.#drained.promise;
+  }
+
+  /** Ends everything at once. */
+  close(): void {
+    for (const connection of this.#connections.values()) connection.destroy();
+    this.#engines.http1.close();
+  }
+
+  #remove(socket: Socket, connection: Connection): void {
+    this.#connections.delete(socket);
+    this.#watch.remove(connection);
+    if (this.#connections.size === 0) this.#drained?.resolve();
+  }
+
+  #makeEngines(bounds: Bounds): Engines {
+    const http1 = http.createServer<typeof Received, typeof Answer>({
+      IncomingMessage: Received,
+      ServerResponse: Answer,
+      maxHeaderSize: bounds.headSize,
+      insecureHTTPParser: false,
+      // Host is checked along with everything else, so that a missing one is logged and answered like it.
+      requireHostHeader: false,
+      keepAliveTimeout: 0,
+      headersTimeout: 0,
+      requestTimeout: 0,
+      noDelay: true,
+      shouldUpgradeCallback: isWebSocket,
+    });
+    // All fields up to the size count: dropping some silently is how requests get smuggled.
+    http1.maxHeadersCount = 0;
+    http1.on('request', (request, response) => this.#arrive(request, response, false));
+    http1.on('checkContinue', (request, response) => this.#arrive(request, response, true));
+    http1.on('upgrade', (request: Received, socket, head) => this.#upgrade(request, socket, head));
+    http1.on('connect', (_, socket) => this.#connections.get(socket)?.refuse(405));
+    http1.on('clientError', (error, socket) => this.#malformed(error, socket));
+    const http2Server = http2.createSecureServer({
+      Http2ServerRequest: StreamReceived,
+      Http2ServerResponse: StreamAnswer,
+      maxHeaderListPairs: bounds.fields,
+      settings: { maxConcurrentStreams: streamsPerConnection, maxHeaderListSize: bounds.headSize },
+    });
+    const arrive =
+      (expectsContinue: boolean) =>
+      (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) =>
+        this.#arrive(request as StreamReceived, response as StreamAnswer, expectsContinue);
+    http2Server.on('request', arrive(false));
+    http2Server.on('checkContinue', arrive(true));
+    http2Server.on('sessionError', (error) => this.#deps.loggers('http2').debug(error.message));
+    return { http1, http2: http2Server, bounds };
+  }
+
+  #arrive(
+    request: Received | StreamReceived,
+    response: Answer | StreamAnswer,
+    expectsContinue: boolean,
+  ): void {
+    const key = request instanceof StreamReceived ? request.stream.session : request.socket;
+    const connection = key && this.#connections.get(key);
+    if (!connection) return void response.destroy();
+    this.#serve(connection, request, response, undefined, expectsContinue);
+  }
+
+  #upgrade(request: Received, socket: Duplex, head: Buffer): void {
+    const connection = this.#connections.get(socket);
+    if (!connection) return void socket.destroy();
+    const response = new Answer(request);
+    response.assignSocket(socket as Socket);
+    response.once('finish', () => connection.close());
+    this.#serve(connection, request, response, { socket, head }, false);
+  }
+
+  #serve(
+    connection: Connection,
+    request: Received | StreamReceived,
+    response: Answer | StreamAnswer,
+    upgrade: LiveExchange['upgrade'],
+    expectsContinue: boolean,
+  ): void {
+    const site = this.#site;
+    const { clock } = this.#deps;
+    const { info } = connection;
+    const exchange = new LiveExchange({
+      request,
+      response,
+      connection: info,
+      settings: site.settings,
+      clock,
+      upgrade,
+    });
+    const earlier = connection.served;
+    connection.begin(exchange);
+    exchange.expectsContinue = expectsContinue;
+    exchange.closes = upgrade !== undefined || this.#isLast(info.host, connection.served);
+    limitBody(exchange);
+    response.once('close', () => {
+      connection.end(exchange);
+      this.#log(site, exchange, earlier);
+      if (this.#drained) connection.drain();
+    });
+    void answer(exchange, site, this.#deps);
+  }
+
+  #isLast({ limits }: HostSettings, served: number): boolean {
+    if (this.#drained || !limits.keepAlive) return true;
+    return limits.maxKeepAliveRequests > 0 && served > limits.maxKeepAliveRequests;
+  }
+
+  /** What Node's parser refuses. */
+  #malformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+    const connection = this.#connections.get(socket);
+    if (!connection) return void socket.destroy();
+    if (error.code === 'ECONNRESET' || error.code === 'EPIPE') return connection.destroy();
+    this.#deps
+      .loggers('core')
+      .info(`[client ${connection.info.remoteAddress}] ${error.code}: ${error.message}`);
+    connection.refuse(error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400);
+  }
+
+  #log(site: Site, exchange: LiveExchange, earlier: number): void {
+    const { response, host } = exchange;
+    const outcome = {
+      exchange,
+      earlier,
+      ended: this.#deps.clock.now(),
+      aborted: !response.writableFinished,
+      keepAlive: !exchange.closes,
+    };
+    for (const { file, format, condition } of host.customLogs) {
+      if (isLogged(exchange, condition)) this.#deps.accessLog(file, site.lineWriter(format)(outcome));
+    }
+  }
+}
+
+function isLogged(exchange: LiveExchange, condition: string | undefined): boolean {
+  if (condition === undefined) return true;
+  const negated = condition.startsWith('!');
+  return (environmentOf(exchange, condition.slice(negated ? 1 : 0)) !== undefined) !== negated;
+}
+
+/** LimitRequestBody for bodies that don't say how long they are. The host is known once it is admitted. */
+function limitBody(exchange: LiveExchange): void {
+  const { request, response } = exchange;
+  request.onBody = (bytes) => {
+    const most = exchange.host.limits.requestBody;
+    if (most === 0 || bytes <= most) return;
+    request.onBody = undefined;
+    exchange.closes = true;
+    if (response.headersSent) response.destroy();
+    else void exchange.fail(413, 'Request body too large');
+  };
+}
+
+function isWebSocket({ method, headers }: http.IncomingMessage): boolean {
+  return method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket';
+}
+
+/**
+ * One parser serves all hosts, so it gets the most generous bounds; each host's own are held when its name is
+ * known. Beyond the longest line and the longest field there is room for 64 KiB of others.
+ */
+function boundsOf({ base, hosts }: Settings): Bounds {
+  const all = [base, ...hosts].map((host) => host.limits);
+  const most = (pick: (limits: HostSettings['limits']) => number) => Math.max(...new Set(all.map(pick)));
+  return {
+    headSize: most((limits) => limits.requestLine) + most((limits) => limits.requestFieldSize) + 65_536,
+    fields: most((limits) => limits.requestFields || 1000) + 20,
+  };
+}

@@ -1,0 +1,100 @@
+/** One request under way: the Exchange that handlers see, and what only the pipeline and the logs look at. */
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../base/clock.ts';
+import type { DirectorySettings, HostSettings, ProxyMapping, Settings } from '../config/settings.ts';
+import type { Answer, Received, StreamAnswer, StreamReceived } from './answer.ts';
+import type { ConnectionInfo, Exchange } from './exchange.ts';
+import type { CleanPath } from './target.ts';
+
+export interface Arrival {
+  readonly request: Received | StreamReceived;
+  readonly response: Answer | StreamAnswer;
+  readonly connection: ConnectionInfo;
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly upgrade: { readonly socket: Duplex; readonly head: Buffer } | undefined;
+}
+
+export class LiveExchange implements Exchange {
+  readonly request: Received | StreamReceived;
+  readonly response: Answer | StreamAnswer;
+  readonly connection: ConnectionInfo;
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly started: number;
+  readonly upgrade: { readonly socket: Duplex; readonly head: Buffer } | undefined;
+  readonly env = new Map<string, string>();
+  readonly notes = new Map<string, string>();
+  host: HostSettings;
+  authority = '';
+  hostname = '';
+  /** The hostname is a name of `host`, which isn't just the default of its address. */
+  known = false;
+  /** GET once an error document takes over. */
+  method: string;
+  rawPath: string;
+  path = '';
+  query = '';
+  /** `path`, each segment encoded as it came. */
+  encodedPath = '';
+  /** The path that came from the client, whatever internal redirects made of it. */
+  originalPath = '';
+  directory: DirectorySettings;
+  filename: string | undefined;
+  proxied: { readonly target: string; readonly mapping: ProxyMapping } | undefined;
+  /** The file's type is not known: no Content-Type is sent, as httpd does. */
+  untyped = false;
+  /** What answered, for the log. */
+  handler: string | undefined;
+  /** The client waits for `100 Continue` before it sends the body. */
+  expectsContinue = false;
+  /** This answer is the connection's last. */
+  closes = false;
+  /** How many internal redirects led here. */
+  redirects = 0;
+  /** The status that an error document's answer has to have. */
+  errorStatus: number | undefined;
+  /** The answer is made by the server itself instead of content: only `always` rules apply. */
+  isError = false;
+  #fail: ((status: number, reason?: string) => Promise<void>) | undefined;
+
+  constructor(arrival: Arrival) {
+    this.request = arrival.request;
+    this.response = arrival.response;
+    this.connection = arrival.connection;
+    this.settings = arrival.settings;
+    this.clock = arrival.clock;
+    this.started = arrival.clock.now();
+    this.upgrade = arrival.upgrade;
+    this.host = arrival.connection.host;
+    this.directory = this.host.directory;
+    this.method = arrival.request.method ?? 'GET';
+    this.rawPath = arrival.request.url ?? '';
+  }
+
+  /** `https://host[:port]`, as the client knows this place (UseCanonicalName Off). */
+  get origin(): string {
+    const scheme = this.connection.secure ? 'https' : 'http';
+    const port =
+      this.connection.localPort === (this.connection.secure ? 443 : 80)
+        ? ''
+        : `:${this.connection.localPort}`;
+    if (this.authority === '')
+      return `${scheme}://${this.host.serverName ?? this.connection.localAddress}${port}`;
+    const usual = this.connection.secure ? ':443' : ':80';
+    return `${scheme}://${this.authority.endsWith(usual) ? this.authority.slice(0, -usual.length) : this.authority}`;
+  }
+
+  moveTo({ path, encoded }: CleanPath): void {
+    this.path = path;
+    this.encodedPath = encoded;
+  }
+
+  onFail(fail: (status: number, reason?: string) => Promise<void>): void {
+    this.#fail = fail;
+  }
+
+  async fail(status: number, reason?: string): Promise<void> {
+    await this.#fail?.(status, reason);
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * URL space to file space and elsewhere, in httpd's precedence: ProxyPass, Redirect, Alias, DocumentRoot; of
+ * each kind the first that matches.
+ */
+import type { DirectorySettings, HostSettings, Mapping, ProxyMapping } from '../config/settings.ts';
+import type { CleanPath } from './target.ts';
+
+export type Destination =
+  | { readonly kind: 'proxy'; readonly target: string; readonly mapping: ProxyMapping }
+  | { readonly kind: 'redirect'; readonly status: number; readonly to: string | undefined }
+  | { readonly kind: 'file'; readonly filename: string }
+  | { readonly kind: 'nowhere' };
+
+/** `location`: what the `<Location>`s of the path say; a ProxyPass in one comes first. `query`: without `?`. */
+export function mapPath(
+  host: Pick<HostSettings, 'mappings' | 'documentRoot'>,
+  location: DirectorySettings,
+  clean: CleanPath,
+  query: string,
+): Destination {
+  const proxy =
+    (location.proxyPass && matches(location.proxyPass, clean.path) ? location.proxyPass : undefined) ??
+    firstOf(host.mappings, 'proxy', clean.path);
+  // `ProxyPass /path !` ends the search among proxies only.
+  if (proxy?.to !== undefined) {
+    return { kind: 'proxy', mapping: proxy, target: proxyTarget(proxy.to, remainder(proxy, clean), query) };
+  }
+  const redirect = firstOf(host.mappings, 'redirect', clean.path);
+  if (redirect) {
+    const to =
+      redirect.to === undefined ? undefined : withQuery(redirect.to + remainder(redirect, clean), query);
+    return { kind: 'redirect', status: redirect.status, to };
+  }
+  const alias = firstOf(host.mappings, 'alias', clean.path);
+  if (alias) return { kind: 'file', filename: alias.to + clean.path.slice(alias.from.length) };
+  if (host.documentRoot === undefined || clean.path === '*') return { kind: 'nowhere' };
+  return { kind: 'file', filename: host.documentRoot.replace(/\/$/, '') + clean.path };
+}
+
+function firstOf<Kind extends Mapping['kind']>(
+  mappings: readonly Mapping[],
+  kind: Kind,
+  path: string,
+): Extract<Mapping, { readonly kind: Kind }> | undefined {
+  const found = mappings.find((mapping) => mapping.kind === kind && matches(mapping, path));
+  return found as Extract<Mapping, { readonly kind: Kind }> | undefined;
+}
+
+/** `/a` matches `/a` and `/a/b`; `/a/` only what begins with it. */
+function matches({ from }: Mapping, path: string): boolean {
+  return from.endsWith('/') ? path.startsWith(from) : path === from || path.startsWith(`${from}/`);
+}
+
+/** What follows the prefix, encoded as it came. */
+function remainder({ from }: Mapping, { encoded }: CleanPath): string {
+  let at = -1;
+  for (let left = from.split('/').length - 1; left > 0; left--) at = encoded.indexOf('/', at + 1);
+  if (from.endsWith('/')) return encoded.slice(at + 1);
+  const next = encoded.indexOf('/', at + 1);
+  return next === -1 ? '' : encoded.slice(next);
+}
+
+/** The path must never run into the authority: `http://b` and `.evil.test` are two things. */
+function proxyTarget(to: string, rest: string, query: string): string {
+  const bare = /^[a-z]+:\/\/[^/]*$/i.test(to);
+  return withQuery(bare && !rest.startsWith('/') ? `${to}/${rest}` : to + rest, query);
+}
+
+/** A target that has a query of its own keeps it. */
+export function withQuery(url: string, query: string): string {
+  return query === '' || url.includes('?') ? url : `${url}?${query}`;
+}

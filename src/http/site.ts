@@ -1,0 +1,30 @@
+/** What a Settings means to requests, prepared once: replaced as a whole by a reload. */
+import type { HostSettings, Settings } from '../config/settings.ts';
+import { compileFormat } from './formats.ts';
+import type { LineWriter } from './formats.ts';
+import { HostIndex } from './hosts.ts';
+import { SectionTable } from './sections.ts';
+
+export class Site {
+  readonly settings: Settings;
+  readonly hosts: HostIndex;
+  readonly #sections = new WeakMap<HostSettings, SectionTable>();
+  readonly #formats = new Map<string, LineWriter>();
+
+  constructor(settings: Settings) {
+    this.settings = settings;
+    this.hosts = new HostIndex(settings);
+  }
+
+  sectionsOf(host: HostSettings): SectionTable {
+    let table = this.#sections.get(host);
+    if (!table) this.#sections.set(host, (table = new SectionTable(host)));
+    return table;
+  }
+
+  lineWriter(format: string): LineWriter {
+    let writer = this.#formats.get(format);
+    if (!writer) this.#formats.set(format, (writer = compileFormat(format)));
+    return writer;
+  }
+}
