@@ -12,7 +12,7 @@ import type { ProblemDocument } from './problem.ts';
 
 const PARALLEL = 32;
 /** After a restart the servers to be asked may be starting too, ms. */
-const GRACE = 10_000;
+const GRACE = 5_000;
 
 export interface ValidatorOptions {
   readonly accounts: Accounts;

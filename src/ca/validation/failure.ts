@@ -19,7 +19,9 @@ export function describe(error: unknown): string {
     return 'timed out';
   }
   const known = words[systemCode(error) ?? ''];
-  return known ?? quote(error instanceof Error ? error.message : String(error));
+  if (known !== undefined || !(error instanceof Error)) return known ?? quote(String(error));
+  // OpenSSL's message is a line of its sources; the reason is a sentence.
+  return quote('reason' in error && typeof error.reason === 'string' ? error.reason : error.message);
 }
 
 /** What came from the network, fit for a message. */

@@ -27,7 +27,7 @@ export async function validate(type: ChallengeType, attempt: Attempt, clock: Clo
   try {
     await once(type, attempt);
   } catch (error) {
-    if (error instanceof AcmeProblem && error.document.type.endsWith(':unauthorized')) throw error;
+    if (!(error instanceof AcmeProblem) || error.document.type.endsWith(':unauthorized')) throw error;
     await clock.sleep(RETRY_AFTER, { signal: attempt.signal });
     await once(type, attempt);
   }
