@@ -17,7 +17,7 @@ import {
 import { parseDate, parseKeySpecs } from '../store/formats.ts';
 import { loadPrivateKey, savePrivateKey } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';
-import { mdState } from './document.ts';
+import { encodedIfValid, mdState } from './document.ts';
 import { chainFile, heldSuffixes, keyFile, readPair, undamaged } from './held.ts';
 import { accountPrefix } from './issuers/accounts.ts';
 import type { Held } from './state.ts';
@@ -122,10 +122,13 @@ async function install(
   const base = (await undamaged(readMd(store, 'domains', name))) ?? staged;
   if (base) {
     const ca = { ...base.ca, url: staged?.ca.url ?? base.ca.url, account: account ?? base.ca.account };
-    files.set('md.json', encodeMd({ ...base, ca, state: mdState.complete, 'state-descr': undefined }));
+    const document = { ...base, ca, state: mdState.complete, 'state-descr': undefined };
+    const text = encodedIfValid(() => encodeMd(document));
+    if (text) files.set('md.json', text);
   }
   const job = await undamaged(readJob(store, 'staging', name));
-  if (job) files.set('job.json', encodeJob({ ...job, finished: true, 'next-run': undefined }));
+  const log = job && encodedIfValid(() => encodeJob({ ...job, finished: true, 'next-run': undefined }));
+  if (log) files.set('job.json', log);
   await store.activate(name, files);
 }
 

@@ -1,6 +1,7 @@
 /** A managed domain as md.json has it. */
 import type { MdDocument } from '../store/documents.ts';
 import { formatKeySpecs, formatSpan } from '../store/formats.ts';
+import { isDamage } from './held.ts';
 import type { ManagedDomainSettings } from './settings.ts';
 
 /** Numbers of md.json's `state`. */
@@ -48,4 +49,14 @@ export function mdDocument(
     'require-https': domain.requireHttps === 'off' ? undefined : domain.requireHttps,
     proto: { 'acme-tls/1': domain.reach.tlsAlpn01.possible ? domain.domains : [] },
   };
+}
+
+/** What a document of foreign making would be written as; undefined where it could not be. */
+export function encodedIfValid(encode: () => string): string | undefined {
+  try {
+    return encode();
+  } catch (error) {
+    if (isDamage(error)) return undefined;
+    throw error;
+  }
 }

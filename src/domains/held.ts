@@ -1,11 +1,11 @@
 /** Reading certificates and their keys from the store. */
 import { explain } from '../base/errors.ts';
 import { matchesKey, parseChain } from '../pki/certificate.ts';
-import { PkiError } from '../pki/errors.ts';
+import { PkiError, type PkiErrorCode } from '../pki/errors.ts';
 import { keyFileSuffix } from '../pki/keys.ts';
 import type { KeySpec } from '../pki/keyspec.ts';
 import { loadPrivateKey } from '../store/keys.ts';
-import { type Abortable, type Group, type Store, StoreError } from '../store/store.ts';
+import { type Abortable, type Group, type Store, StoreError, type StoreErrorCode } from '../store/store.ts';
 import type { Held, HeldSet } from './state.ts';
 
 /** A key's file by its spec's suffix: `privkey.pem`, `privkey.p-256.pem`. */
@@ -19,6 +19,18 @@ export function heldSuffixes(aspects: readonly string[]): string[] {
     .map((aspect) => /^pubcert((?:\.[a-z0-9-]+)?)\.pem$/.exec(aspect)?.[1])
     .filter((suffix) => suffix !== undefined)
     .sort();
+}
+
+/** Whether a renewal has left something to go on with in staging, and whether all of it is there. */
+export function stagedFiles(
+  aspects: readonly string[],
+  keys: readonly KeySpec[],
+): { readonly begun: boolean; readonly staged: boolean } {
+  const suffixes = keys.map(keyFileSuffix);
+  return {
+    begun: aspects.some((aspect) => aspect === 'order.json' || /^(?:privkey|pubcert)\b/.test(aspect)),
+    staged: suffixes.every((s) => aspects.includes(keyFile(s)) && aspects.includes(chainFile(s))),
+  };
 }
 
 /** What `group` holds for the keys of a domain. What is damaged is told, not thrown. */
@@ -61,13 +73,19 @@ export async function readPair(
   }
 }
 
+const DAMAGE: ReadonlySet<string> = new Set<PkiErrorCode | `store-${StoreErrorCode}`>([
+  'key-unreadable',
+  'key-passphrase',
+  'pem-unreadable',
+  'certificate-unreadable',
+  'store-garbage',
+  'store-unreadable',
+  'store-bad-name',
+]);
+
 /** Whether an error is about what a file holds (it may be made anew), not about reaching it. */
 export function isDamage(error: unknown): boolean {
-  if (error instanceof PkiError) return true;
-  return (
-    error instanceof StoreError &&
-    ['store-garbage', 'store-unreadable', 'store-bad-name'].includes(error.code)
-  );
+  return (error instanceof PkiError || error instanceof StoreError) && DAMAGE.has(error.code);
 }
 
 /** A value that may be missing and may be damaged, which comes to the same. */

@@ -2,14 +2,13 @@
  * A renewal job: what happened so far, and when it goes on. It is kept in `staging/NAME/job.json`, so that the
  * next start goes on with it and mod_md's tools can read it.
  */
-import type { Clock } from '../base/clock.ts';
+import * as v from 'valibot';
 import { type JobDocument, readJob, writeJob } from '../store/documents.ts';
+import { formatDate, parseDate } from '../store/formats.ts';
 import type { Store } from '../store/store.ts';
 import type { Problem } from './issuer.ts';
 
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
+const DAY = 24 * 60 * 60 * 1000;
 
 /** The most log entries a job keeps; older ones are dropped. */
 const LOG_ENTRIES = 128;
@@ -37,13 +36,6 @@ export interface LogEntry {
   readonly detail?: string | undefined;
 }
 
-/** How the last run went, or goes. */
-export interface LastResult {
-  readonly problem: Problem | undefined;
-  /** What is being done, for people. */
-  readonly activity: string | undefined;
-}
-
 export class Job {
   readonly name: string;
   /** The staged certificates are complete. */
@@ -55,9 +47,13 @@ export class Job {
   lastRun: number | undefined;
   /** When the staged certificates may be used. */
   validFrom: number | undefined;
-  last: LastResult | undefined;
+  /** Why the last run failed. */
+  problem: Problem | undefined;
+  /** What is being done, for people. */
+  activity: string | undefined;
   /** Newest first. */
   readonly log: LogEntry[] = [];
+  #document: JobDocument | undefined;
   #saved = -Infinity;
   #saving: Promise<void> = Promise.resolve();
 
@@ -65,9 +61,172 @@ export class Job {
     this.name = name;
   }
 
+  /**
+   * From `staging/NAME/job.json`; a new one where there is none.
+   * @throws StoreError `store-garbage`
+   */
+  static async load(store: Store, name: string): Promise<Job> {
+    const document = await readJob(store, 'staging', name);
+    const job = new Job(name);
+    if (!document) return job;
+    job.#document = document;
+    job.finished = document.finished;
+    job.errors = document.errors;
+    job.nextRun = parseDate(document['next-run']);
+    job.lastRun = parseDate(document['last-run']);
+    job.validFrom = parseDate(document['valid-from']);
+    job.problem = problemFrom(document.last);
+    for (const { when, type, status, detail } of document.log.entries.slice(0, LOG_ENTRIES)) {
+      job.log.push({ when: parseDate(when) ?? 0, type, status, detail });
+    }
+    return job;
+  }
+
   /** Appends to the log; the oldest entry gives way. */
   append(when: number, type: string, detail?: string, status?: string): void {
     this.log.unshift({ when, type, status, detail });
     this.log.length = Math.min(this.log.length, LOG_ENTRIES);
   }
+
+  /** Forgets failures, and what was finished: they were another configuration's. */
+  reset(): void {
+    this.errors = 0;
+    this.nextRun = undefined;
+    this.finished = false;
+  }
+
+  begin(now: number, reason: string): void {
+    this.finished = false;
+    this.lastRun = now;
+    this.nextRun = undefined;
+    this.problem = undefined;
+    this.activity = 'starting';
+    this.append(now, 'starting', reason);
+  }
+
+  /** A step done or begun. It reaches the disk in the background, and not each time. */
+  progress(now: number, detail: string, store: Store): void {
+    this.activity = detail;
+    this.append(now, 'progress', detail);
+    if (Math.abs(now - this.#saved) < SAVE_INTERVAL) return;
+    this.#saved = now;
+    // What can't be saved now is not lost: the end of the run saves all, and fails for all to see.
+    this.save(store).catch(() => {});
+  }
+
+  succeed(now: number, validFrom: number, detail: string): void {
+    this.finished = true;
+    this.errors = 0;
+    this.validFrom = validFrom;
+    this.activity = undefined;
+    this.append(now, 'finished', detail);
+  }
+
+  /** After activation: staging is gone, and what is kept of the job is for the status. */
+  installed(now: number, missing: readonly number[]): void {
+    this.finished = false;
+    this.append(now, 'installed', 'The new certificate is active');
+    if (missing.length === 0) return;
+    this.append(now, 'served', `Workers have not shown the new certificate: ${missing.join(', ')}`);
+  }
+
+  fail(now: number, problem: Problem, nextRun: number): void {
+    this.errors += 1;
+    this.problem = problem;
+    this.nextRun = nextRun;
+    this.activity = undefined;
+    this.append(now, 'renewal-error', problem.detail, problem.type);
+  }
+
+  /** Saves after whatever is being saved. */
+  async save(store: Store): Promise<void> {
+    const write = () => writeJob(store, 'staging', this.name, this.#toDocument());
+    this.#saving = this.#saving.then(write, write);
+    return this.#saving;
+  }
+
+  /** Waits until nothing is being saved, in vain or not. */
+  async settled(): Promise<void> {
+    await this.#saving.catch(() => {});
+  }
+
+  #toDocument(): JobDocument {
+    const { problem } = this;
+    return {
+      notified: false,
+      'notified-renewed': false,
+      ...this.#document,
+      name: this.name,
+      finished: this.finished,
+      errors: this.errors,
+      'next-run': dateOrNone(this.nextRun),
+      'last-run': dateOrNone(this.lastRun),
+      'valid-from': dateOrNone(this.validFrom),
+      last: {
+        status: problem ? EGENERAL : 0,
+        'status-description': problem ? 'An error occurred' : undefined,
+        problem: problem?.type,
+        detail: problem?.detail,
+        activity: this.activity,
+        subproblems: problem?.subproblems?.map(toAcmeForm),
+      },
+      log: {
+        entries: this.log.map(({ when, type, status, detail }) => ({
+          when: formatDate(when),
+          type,
+          status,
+          detail,
+        })),
+      },
+    };
+  }
+}
+
+/** apr's APR_EGENERAL, which mod_md has for whatever no errno fits. */
+const EGENERAL = 20_014;
+
+/** From the document of a run: what of it can be read. */
+function problemFrom(last: JobDocument['last']): Problem | undefined {
+  if (!last?.problem) return undefined;
+  const result = v.safeParse(v.array(subproblem), last.subproblems ?? []);
+  const subproblems = result.success ? result.output : [];
+  return { type: last.problem, detail: last.detail ?? '', subproblems };
+}
+
+const subproblem = v.pipe(
+  v.object({
+    type: v.string(),
+    detail: v.optional(v.string(), ''),
+    status: v.optional(v.number()),
+    identifier: v.optional(v.object({ value: v.string() })),
+  }),
+  v.transform((sub) => ({ ...sub, identifier: sub.identifier?.value })),
+);
+
+/** As in the CA's own document (RFC 8555 section 6.7.1), which is what mod_md keeps. */
+function toAcmeForm({ type, detail, status, identifier }: Problem): unknown {
+  return { type, detail, status, identifier: identifier && { type: 'dns', value: identifier } };
+}
+
+function dateOrNone(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : formatDate(ms);
+}
+
+export interface RetryOptions {
+  /** ms before the first retry (MDRetryDelay), doubled with each error in a row, up to a day. */
+  readonly retryDelay: number;
+  /** From 0 to 1: up to a quarter of the delay is added, so that what failed together is not retried together. */
+  readonly random: () => number;
+}
+
+/** When to go on after `errors` errors in a row; no sooner than the CA asked for. */
+export function retryAt(now: number, errors: number, problem: Problem, options: RetryOptions): number {
+  const delay = Math.min(options.retryDelay * 2 ** (errors - 1), DAY);
+  const asked = Math.min(problem.retryAfter ?? 0, LONGEST_WAIT);
+  return Math.round(now + Math.max(delay, asked) + (delay / 4) * options.random());
+}
+
+/** The CA to use after `errors` errors in a row. */
+export function authorityAfter(authorities: readonly string[], errors: number): string | undefined {
+  return authorities[Math.floor(errors / FAILOVER) % authorities.length];
 }

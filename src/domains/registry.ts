@@ -10,7 +10,7 @@ import { createFallbackCertificate } from '../pki/selfsigned.ts';
 import { encodeMd, readMd } from '../store/documents.ts';
 import { savePrivateKey } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';
-import { mdDocument } from './document.ts';
+import { encodedIfValid, mdDocument } from './document.ts';
 import { chainFile, heldSuffixes, keyFile, readHeld, readPair, undamaged } from './held.ts';
 import type { ManagedDomainSettings } from './settings.ts';
 import { assess, type Held } from './state.ts';
@@ -46,7 +46,8 @@ async function syncDomain(store: Store, domain: ManagedDomainSettings, now: numb
   const before = await undamaged(readMd(store, 'domains', name));
   const held = await readHeld(store, 'domains', name, domain.keys);
   const after = encodeMd(mdDocument(domain, assess(domain, held, now), before));
-  if (!before || encodeMd(before) !== after) await store.save('domains', name, 'md.json', after);
+  const current = before && encodedIfValid(() => encodeMd(before));
+  if (current !== after) await store.save('domains', name, 'md.json', after);
   if (![...held.values()].some(isPair)) await ensureFallback(store, domain, now);
 }
 

@@ -1,0 +1,362 @@
+/**
+ * The renewal engine: keeps the certificates of all managed domains as configured. It owns the schedule and all
+ * jobs; it knows CAs through the Issuer only, and asks whoever may (`activate`) to put certificates to use.
+ *
+ *     await using engine = new RenewalEngine({ domains, store, clock, issuer, activate, loggers });
+ *     engine.start();
+ *     const outcome = await engine.renewNow('example.org', { progress: ({ detail }) => console.log(detail) });
+ */
+import { isDeepStrictEqual } from 'node:util';
+import PQueue from 'p-queue';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { explain, LatchkeyError } from '../base/errors.ts';
+import { type Logger, type Loggers, silent } from '../base/log.ts';
+import { readMd, readOrder } from '../store/documents.ts';
+import type { Abortable, Store } from '../store/store.ts';
+import { mdDocument } from './document.ts';
+import { isDamage, readHeld, stagedFiles, undamaged } from './held.ts';
+import type { Issuer, Progress } from './issuer.ts';
+import { authorityAfter, DEFAULT_RETRY_DELAY, Job } from './job.ts';
+import { type Plan, plan } from './plan.ts';
+import { type Outcome, renew, type RenewalContext } from './renewal.ts';
+import { Schedule } from './schedule.ts';
+import type { ManagedDomainSettings } from './settings.ts';
+import { assess, type DomainState } from './state.ts';
+import { type DomainStatus, statusOf } from './status.ts';
+
+export interface EngineOptions {
+  readonly domains: readonly ManagedDomainSettings[];
+  readonly store: Store;
+  readonly issuer: Issuer;
+  /** Moves `staging/NAME` into `domains` and has it served; see activate.ts. */
+  readonly activate: RenewalContext['activate'];
+  /** Default: the system's. */
+  readonly clock?: Clock | undefined;
+  /** Default: silent. */
+  readonly loggers?: Loggers | undefined;
+  /** From 0 to 1; default Math.random. */
+  readonly random?: (() => number) | undefined;
+  /** ms; default 30 s (MDRetryDelay). */
+  readonly retryDelay?: number | undefined;
+  /** Default `renewal` (MDActivateOn). */
+  readonly activateOn?: 'renewal' | 'restart' | undefined;
+  /** Renewals at once with one CA; default 10. */
+  readonly maxParallelPerCa?: number | undefined;
+  /** The directory URL of a configured authority; default: it is one. `local` has to be resolved here. */
+  readonly directoryUrl?: ((authority: string) => string) | undefined;
+}
+
+export interface RenewNowOptions extends Abortable {
+  /** Called at each step. */
+  readonly progress?: ((progress: Progress) => void) | undefined;
+}
+
+export type EngineErrorCode = 'engine-closed' | 'domain-unknown';
+
+export class EngineError extends LatchkeyError<EngineErrorCode> {}
+
+/** What is looked at at once in the store, where no CA is concerned. */
+const LOOKS = 32;
+
+/** First runs are spread over this time for each domain, ms, but over no more than MAX_SPREAD. */
+const SPREAD = 10;
+const MAX_SPREAD = 60_000;
+
+const HOUR = 60 * 60 * 1000;
+
+interface Waiter {
+  readonly progress: (progress: Progress) => void;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Entry {
+  domain: ManagedDomainSettings;
+  state: DomainState | undefined;
+  job: Job | undefined;
+  /** Somebody asked for a renewal and none has been concluded since. */
+  forced: boolean;
+  readonly waiters: Set<Waiter>;
+}
+
+export class RenewalEngine implements AsyncDisposable {
+  readonly #entries = new Map<string, Entry>();
+  readonly #context: RenewalContext;
+  readonly #schedule: Schedule;
+  readonly #stop = new AbortController();
+  #main: Promise<void> | undefined;
+
+  constructor(options: EngineOptions) {
+    const { clock = systemClock, loggers = silent, random = Math.random } = options;
+    this.#context = {
+      store: options.store,
+      clock,
+      issuer: options.issuer,
+      logger: loggers('md'),
+      activate: options.activate,
+      activateOn: options.activateOn ?? 'renewal',
+      directoryUrl: options.directoryUrl ?? ((authority) => authority),
+      retryDelay: options.retryDelay ?? DEFAULT_RETRY_DELAY,
+      random,
+    };
+    this.#schedule = new Schedule({
+      clock,
+      parallel: options.maxParallelPerCa,
+      work: (name, signal) => this.#work(name, signal),
+      lane: (name) => this.#lane(name),
+    });
+    for (const domain of options.domains) this.#entries.set(domain.name, newEntry(domain));
+  }
+
+  /** Begins to work. Before this no CA is contacted. */
+  start(): void {
+    this.#stop.signal.throwIfAborted();
+    this.#main ??= this.#run().catch((error: unknown) => {
+      this.#logger.log('crit', `the renewal engine has failed: ${explain(error)}`);
+      throw error;
+    });
+    // Who disposes of the engine is told; until then the log has it.
+    this.#main.catch(() => {});
+  }
+
+  /** Changes to a new configuration: what is as it was goes on undisturbed, a changed domain starts anew. */
+  reconfigure(domains: readonly ManagedDomainSettings[]): void {
+    const names = new Set(domains.map(({ name }) => name));
+    for (const [name, entry] of this.#entries) {
+      if (names.has(name)) continue;
+      this.#schedule.remove(name);
+      this.#entries.delete(name);
+      reject(entry, new EngineError('domain-unknown', `${name} is no managed domain any more`));
+    }
+    const changed = domains.filter((domain) => this.#configure(domain));
+    if (this.#main) void this.#lookAtAll(changed.map(({ name }) => name));
+  }
+
+  /**
+   * Renews a domain now, whatever its state and mode, or joins the renewal that is under way. Fulfilled when
+   * its certificates are in use, staged for later, or not to be had now. An abort ends the waiting only.
+   * @throws EngineError
+   */
+  async renewNow(name: string, { signal, progress = () => {} }: RenewNowOptions = {}): Promise<Outcome> {
+    signal?.throwIfAborted();
+    if (this.#stop.signal.aborted) throw closed();
+    const entry = this.#entries.get(name);
+    if (!entry) throw new EngineError('domain-unknown', `There is no managed domain called ${name}`);
+    const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
+    const waiter: Waiter = { progress, resolve, reject };
+    const abort = () => reject(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    entry.waiters.add(waiter);
+    entry.forced = true;
+    if (this.#main) this.#schedule.runNow(name);
+    try {
+      return await promise;
+    } finally {
+      entry.waiters.delete(waiter);
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** All domains, by name. What the store has is as of the last look at it. */
+  status(): DomainStatus[] {
+    const names = [...this.#entries.keys()].sort();
+    return names.flatMap((name) => {
+      const entry = this.#entries.get(name);
+      if (!entry) return [];
+      const problems = this.#context.issuer.check(entry.domain);
+      return [
+        statusOf({ ...entry, problems, due: this.#schedule.due(name), runs: this.#schedule.runs(name) }),
+      ];
+    });
+  }
+
+  /** Aborts what runs; staging stays as it is, for the next start to go on with. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(closed());
+    for (const entry of this.#entries.values()) reject(entry, closed());
+    await this.#main;
+  }
+
+  get #logger(): Logger {
+    return this.#context.logger;
+  }
+
+  async #run(): Promise<void> {
+    const scheduled = this.#schedule.run(this.#stop.signal);
+    try {
+      await this.#removeStaleChallenges();
+    } catch (error) {
+      this.#logger.warn(`old challenges could not be removed: ${explain(error)}`);
+    }
+    await this.#lookAtAll([...this.#entries.keys()]);
+    await scheduled;
+  }
+
+  /** What a crash left in `challenges`: nobody asks for it any more, except for orders that go on. */
+  async #removeStaleChallenges(): Promise<void> {
+    const { store } = this.#context;
+    const present = await store.list('challenges');
+    if (present.length === 0) return;
+    const needed = new Set<string>();
+    for (const name of await store.list('staging')) {
+      const order = await undamaged(readOrder(store, 'staging', name));
+      for (const label of order?.['challenge-setups'] ?? []) needed.add(label.slice(label.indexOf(':') + 1));
+    }
+    for (const name of present.filter((name) => !needed.has(name))) await store.purge('challenges', name);
+  }
+
+  /** Whether the domain is new, has changed, or waits for what a reload brings. */
+  #configure(domain: ManagedDomainSettings): boolean {
+    const entry = this.#entries.get(domain.name);
+    if (!entry) {
+      this.#entries.set(domain.name, newEntry(domain));
+      return true;
+    }
+    const same = isDeepStrictEqual(entry.domain, domain);
+    entry.domain = domain;
+    if (same) return entry.job?.finished === true;
+    this.#schedule.remove(domain.name);
+    entry.job = undefined;
+    return true;
+  }
+
+  async #lookAtAll(names: readonly string[]): Promise<void> {
+    const spread = Math.min(names.length * SPREAD, MAX_SPREAD);
+    const queue = new PQueue({ concurrency: LOOKS });
+    await queue.addAll(names.map((name) => () => this.#schedulePlanned(name, spread)));
+  }
+
+  async #schedulePlanned(name: string, spread: number): Promise<void> {
+    const entry = this.#entries.get(name);
+    if (!entry || this.#stop.signal.aborted) return;
+    const { clock, random } = this.#context;
+    const at = await this.#orLater(name, async () => {
+      const next = await this.#look(entry);
+      return next.kind === 'run' ? clock.now() + spread * random() : this.#waitUntil(entry, next);
+    });
+    if (at !== undefined && this.#entries.get(name) === entry) this.#schedule.set(name, at);
+  }
+
+  #lane(name: string): { key: string; priority: number } {
+    const entry = this.#entries.get(name);
+    if (!entry) return { key: '', priority: 0 };
+    const { domain, state, job } = entry;
+    const key = authorityAfter(domain.authorities, job?.errors ?? 0) ?? '';
+    return { key, priority: urgency(state) };
+  }
+
+  async #work(name: string, signal: AbortSignal): Promise<number | undefined> {
+    const entry = this.#entries.get(name);
+    if (!entry) return undefined;
+    return this.#orLater(
+      name,
+      async () => {
+        for (;;) {
+          const next = await this.#look(entry);
+          if (next.kind === 'run') return this.#renew(entry, next.reason, signal);
+          // Asked for between the look and now: once more.
+          if (!entry.forced) return this.#waitUntil(entry, next);
+        }
+      },
+      signal,
+    );
+  }
+
+  async #renew(entry: Entry, reason: string, signal: AbortSignal): Promise<number | undefined> {
+    const { domain } = entry;
+    const job = (entry.job ??= await this.#loadJob(domain));
+    const tell = (progress: Progress) => {
+      for (const waiter of entry.waiters) waiter.progress(progress);
+    };
+    const outcome = await renew(this.#context, { domain, job, reason, tell, signal });
+    entry.forced = false;
+    for (const waiter of entry.waiters) waiter.resolve(outcome);
+    if (outcome.status === 'failed') return outcome.nextRun;
+    const next = await this.#look(entry);
+    if (next.kind === 'wait') return this.#waitUntil(entry, next);
+    // Renewed, and due again: a CA or an activation that does not do what it says must not be asked in a loop.
+    return this.#context.clock.now() + this.#leastPause(entry.state);
+  }
+
+  /** A failure that isn't a renewal's: of the store, mostly. */
+  async #orLater(
+    name: string,
+    task: () => Promise<number | undefined>,
+    signal?: AbortSignal,
+  ): Promise<number | undefined> {
+    try {
+      return await task();
+    } catch (error) {
+      if (signal?.aborted || this.#stop.signal.aborted) return undefined;
+      this.#logger.error(`AH10056: processing ${name}: ${explain(error)}`);
+      const { clock, retryDelay } = this.#context;
+      return clock.now() + retryDelay;
+    }
+  }
+
+  /** Reads what the store has for a domain, and decides. */
+  async #look(entry: Entry): Promise<Plan> {
+    const { domain } = entry;
+    const { store, clock, activateOn } = this.#context;
+    const job = (entry.job ??= await this.#loadJob(domain));
+    const held = await readHeld(store, 'domains', domain.name, domain.keys);
+    const staging = stagedFiles(await store.aspects('staging', domain.name), domain.keys);
+    const now = clock.now();
+    const state = (entry.state = assess(domain, held, now));
+    return plan({ domain, state, job, ...staging, forced: entry.forced, activateOn, now });
+  }
+
+  /** The job of an earlier start. Errors count no more when the configuration isn't the one they came from. */
+  async #loadJob(domain: ManagedDomainSettings): Promise<Job> {
+    const { store } = this.#context;
+    try {
+      const job = await Job.load(store, domain.name);
+      const staged = await readMd(store, 'staging', domain.name);
+      const wanted = mdDocument(domain, { state: 'incomplete', description: '' }, staged);
+      if (staged && !isDeepStrictEqual(relevant(wanted), relevant(staged))) job.reset();
+      return job;
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#logger.warn(`md(${domain.name}): the staging area is damaged and is purged: ${explain(error)}`);
+      await store.purge('staging', domain.name);
+      return new Job(domain.name);
+    }
+  }
+
+  /** Renewals that fall due together are spread over a twentieth of the time there is for them. */
+  #waitUntil({ state }: Entry, { at }: Extract<Plan, { kind: 'wait' }>): number | undefined {
+    if (at === undefined || !state || at !== state.renewAt) return at;
+    const end = Math.min(...state.certificates.map(({ info }) => info.notAfter));
+    return Math.round(at + (Math.max(end - at, 0) / 20) * this.#context.random());
+  }
+
+  #leastPause(state: DomainState | undefined): number {
+    const lives = state?.certificates.map(({ info }) => info.notAfter - info.notBefore) ?? [];
+    return Math.max(this.#context.retryDelay, Math.min(HOUR, ...lives.map((life) => life / 4)));
+  }
+}
+
+function newEntry(domain: ManagedDomainSettings): Entry {
+  return { domain, state: undefined, job: undefined, forced: false, waiters: new Set() };
+}
+
+function reject(entry: Entry, error: EngineError): void {
+  for (const waiter of entry.waiters) waiter.reject(error);
+}
+
+function closed(): EngineError {
+  return new EngineError('engine-closed', 'The renewal engine is closed');
+}
+
+/** Expired before expiring before new. */
+function urgency(state: DomainState | undefined): number {
+  if (!state) return 0;
+  if (state.expired) return 3;
+  return state.certificates.length > 0 ? 2 : 1;
+}
+
+/** What of md.json has a say in whether an order succeeds. */
+function relevant({ domains, contacts, ca, privkey }: ReturnType<typeof mdDocument>): unknown {
+  const { urls, agreement, challenges } = ca;
+  return JSON.parse(JSON.stringify({ domains, contacts, urls, agreement, challenges, privkey }));
+}
