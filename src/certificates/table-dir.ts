@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, statfsSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { explain } from '../base/errors.ts';
 import { claimFolder } from './table-record.ts';
@@ -16,7 +16,7 @@ export interface TableDirOptions {
 }
 
 export interface TableDir {
-  /** Made, mode 0700, of its owner. */
+  /** Made, mode 0700, of `owner`. */
   readonly dir: string;
   /** Set where the table had to go to disk: why, for the log. */
   readonly warning: string | undefined;
@@ -27,24 +27,25 @@ export interface TableDir {
  * To be called by the user who will write the table, or by root. Throws LatchkeyError `table-unusable` where neither works.
  */
 export function chooseTableDir(options: TableDirOptions): TableDir {
-  const memory = options.memory ?? '/dev/shm';
-  const root = createHash('sha256').update(options.serverRoot).digest('hex').slice(0, 16);
-  const dir = join(memory, `latchkey-${process.geteuid?.() ?? 0}-${root}`);
-  const reason = whyNot(memory, dir, options);
+  const { serverRoot, need, owner = process.geteuid?.() ?? 0, memory = '/dev/shm' } = options;
+  const root = createHash('sha256').update(serverRoot).digest('hex').slice(0, 16);
+  const dir = join(memory, `latchkey-${owner}-${root}`);
+  const reason = tryMemory(memory, dir, need, owner);
   if (reason === undefined) return { dir, warning: undefined };
-  const disk = join(options.serverRoot, 'latchkey-table');
-  claimFolder(disk, options.owner);
+  const disk = join(serverRoot, 'latchkey-table');
+  claimFolder(disk, owner);
   return { dir: disk, warning: `The certificate table is kept on disk in ${disk}, not in memory: ${reason}` };
 }
 
-function whyNot(memory: string, dir: string, { need, owner }: TableDirOptions): string | undefined {
+/** Makes the folder, or says why it can't be there. */
+function tryMemory(memory: string, dir: string, need: number, owner: number): string | undefined {
   try {
     const space = statfsSync(memory);
     if (!MEMORY.has(space.type)) return `${memory} is not memory-backed`;
-    const free = space.bavail * space.bsize + size(dir);
-    if (free < need) return `${memory} has ${mebibytes(free)} MiB free, ${mebibytes(need)} MiB are needed`;
+    const free = space.bavail * space.bsize;
     claimFolder(dir, owner);
-    return undefined;
+    if (free + sizeOf(dir) >= need) return undefined;
+    return `${memory} has ${mebibytes(free)} MiB free, ${mebibytes(need)} MiB are needed`;
   } catch (error) {
     return explain(error);
   }
@@ -53,10 +54,11 @@ function whyNot(memory: string, dir: string, { need, owner }: TableDirOptions): 
 /** Linux: tmpfs and ramfs. */
 const MEMORY = new Set([0x01021994, 0x858458f6]);
 
-/** What a table that is already there takes: it will be used again. */
-function size(dir: string): number {
-  const file = join(dir, 'certificates.mdb');
-  return existsSync(file) ? statSync(file).blocks * 512 : 0;
+/** What is there already takes no further space. */
+function sizeOf(dir: string): number {
+  return readdirSync(dir, { recursive: true, encoding: 'utf8' })
+    .map((name) => lstatSync(join(dir, name)).blocks * 512)
+    .reduce((sum, size) => sum + size, 0);
 }
 
 function mebibytes(bytes: number): number {

@@ -3,7 +3,18 @@
  * a file of its own because LMDB must not be let near a file that isn't LMDB's or was torn by a power cut.
  */
 import { randomUUID } from 'node:crypto';
-import { chmodSync, lchownSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { LatchkeyError, systemCode } from '../base/errors.ts';
@@ -47,47 +58,55 @@ export function bootId(): string | undefined {
 }
 
 /**
- * Makes the table's folder (0700), or makes sure that the one there is a folder, not a link to one, of this
- * user: private keys go into it, and its parent may be writable to everybody. With an `owner` (who serves, where
- * root makes the folder) it is made over to that user, and one that is that user's already is right. Throws
- * LatchkeyError `table-unusable`.
+ * Makes the folder (0700; its parent must be there), or makes sure that the one there is a folder, not a link to
+ * one, of `owner`: private keys go into it, and its parent may be writable to everybody. Run by root for another
+ * user, it is given to that user; what is done is done to the folder that was looked at, whatever its name has
+ * come to mean meanwhile. Throws LatchkeyError `table-unusable`.
  */
-export function claimFolder(dir: string, owner = process.geteuid?.()): void {
+export function claimFolder(dir: string, owner: number = ownUid()): void {
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    mkdirSync(dir, { mode: 0o700 });
   } catch (cause) {
     // What is in the way is looked at below.
-    if (systemCode(cause) !== 'EEXIST') {
-      throw new LatchkeyError('table-unusable', `The folder ${dir} cannot be made`, { cause });
+    if (systemCode(cause) !== 'EEXIST') throw unusable(`The folder ${dir} cannot be made`, { cause });
+  }
+  let folder: number;
+  try {
+    folder = openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  } catch (cause) {
+    throw unusable(`${dir} is not a folder: remove it`, { cause });
+  }
+  try {
+    const { uid, mode } = fstatSync(folder);
+    // Root's own is one that was made and not yet given away.
+    if (uid !== owner && uid !== ownUid()) {
+      throw unusable(`${dir} belongs to another user: remove it, or find out who made it`);
     }
-  }
-  // As long as it is this process's own, nobody else can have put a link in its place.
-  if (isOurs(dir, [])) {
-    chmodSync(dir, 0o700);
-    if (owner !== undefined && owner !== process.geteuid?.()) lchownSync(dir, owner, -1);
-  }
-  if (!isOurs(dir, [], owner)) {
-    throw new LatchkeyError(
-      'table-unusable',
-      `${dir} is not a folder of the user who runs this: remove it, or find out who made it`,
-    );
+    if ((mode & 0o777) !== 0o700) fchmodSync(folder, 0o700);
+    if (uid !== owner) fchownSync(folder, owner, -1);
+  } finally {
+    closeSync(folder);
   }
 }
 
-/** Whether the folder and the plain files in it, no links, belong to `owner`: this process's user, if not given. */
-export function isOurs(dir: string, files: readonly string[], owner = process.geteuid?.()): boolean {
+/** Whether the folder and the plain files in it, no links, belong to this process's user. */
+export function isOurs(dir: string, files: readonly string[]): boolean {
   try {
     const folder = lstatSync(dir);
     return (
       folder.isDirectory() &&
-      belongs(folder.uid, owner) &&
-      files.map((file) => lstatSync(file)).every((file) => file.isFile() && belongs(file.uid, owner))
+      folder.uid === ownUid() &&
+      files.map((file) => lstatSync(file)).every((file) => file.isFile() && file.uid === ownUid())
     );
   } catch {
     return false;
   }
 }
 
-function belongs(uid: number, owner: number | undefined): boolean {
-  return owner === undefined || uid === owner;
+function ownUid(): number {
+  return process.geteuid?.() ?? 0;
+}
+
+function unusable(message: string, options?: ErrorOptions): LatchkeyError<'table-unusable'> {
+  return new LatchkeyError('table-unusable', message, options);
 }

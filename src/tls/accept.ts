@@ -1,0 +1,266 @@
+/**
+ * From an accepted TCP connection to a TLS connection, by way of its ClientHello: choose first, then begin TLS with
+ * what was chosen. tls.Server cannot do that: its callbacks come too late for the protocols offered, for clients
+ * without SNI, and for certificates of several key types.
+ */
+import type { AddressInfo, Socket } from 'node:net';
+import type { SecureContext, TLSSocket } from 'node:tls';
+import { explain } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { ClientHelloReader } from './clienthello.ts';
+import type { ClientHello } from './clienthello.ts';
+import type { TlsPolicy } from './policy.ts';
+import { alertRecord, looksLikeHttp, plainHttpAnswer } from './refusals.ts';
+import type { AlertName } from './refusals.ts';
+import { startTls } from './server-socket.ts';
+
+export { checkPrivateSurface } from './server-socket.ts';
+
+/** Between whom a connection is. */
+export interface Endpoints {
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly remoteAddress: string;
+}
+
+export type Selection<Tag> =
+  | {
+      readonly kind: 'serve';
+      readonly context: SecureContext;
+      /** The policy that the context was made with. */
+      readonly policy: Pick<TlsPolicy, 'clientAuth'>;
+      /** Protocols to offer, by preference. A client that offers only others is refused; one that offers none isn't. */
+      readonly alpn: readonly string[];
+      /** DER of an OCSP response, given to clients that ask for one. */
+      readonly staple?: Uint8Array | undefined;
+      /** Handed to onSecure. */
+      readonly tag: Tag;
+    }
+  | { readonly kind: 'refuse'; readonly alert: AlertName };
+
+/** What is known of a connection when it is secure. */
+export interface Secured<Tag> {
+  /** The protocol agreed on, or undefined. */
+  readonly alpn: string | undefined;
+  readonly sni: string | undefined;
+  readonly hello: ClientHello;
+  readonly tag: Tag;
+}
+
+export interface AcceptorOptions<Tag> {
+  /** Chooses by the hello. Throwing or rejecting is logged, and refuses with internal_error. */
+  readonly select: (hello: ClientHello, endpoints: Endpoints) => Selection<Tag> | Promise<Selection<Tag>>;
+  /**
+   * Takes over a secure connection: from now on it is its owner who destroys it. Its errors are logged here (debug)
+   * whether or not the owner listens to them. Connections of `acme-tls/1` are closed instead (RFC 8737 section 3).
+   */
+  readonly onSecure: (socket: TLSSocket, secured: Secured<Tag>) => void;
+  readonly logger: Logger;
+  /** Milliseconds from accept() to a finished handshake. Default 60 000; at most 2^31-1. */
+  readonly handshakeTimeout?: (endpoints: Endpoints) => number;
+  /** Octets of a ClientHello at most. Default 64 KiB. */
+  readonly maxHello?: number;
+  /** Calls back once after that many milliseconds, unless disposed before. Default: setTimeout. */
+  readonly setTimer?: (callback: () => void, ms: number) => Disposable;
+}
+
+/** How long a refused peer may take to read why and to close: with what it sent unread, closing would be a reset. */
+const LINGER = 2000;
+
+export class Acceptor<Tag> implements Disposable {
+  readonly #options: AcceptorOptions<Tag>;
+  readonly #pending = new Set<Handshake<Tag>>();
+  #closed = false;
+
+  constructor(options: AcceptorOptions<Tag>) {
+    this.#options = options;
+  }
+
+  /** Handshakes under way, and refused connections not closed yet. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** Takes a connection from a net.Server, before anything was read from it. */
+  accept(socket: Socket): void {
+    if (this.#closed) {
+      socket.destroy();
+      return;
+    }
+    const handshake = new Handshake(socket, this.#options, () => this.#pending.delete(handshake));
+    this.#pending.add(handshake);
+    handshake.begin();
+  }
+
+  /** Ends every unfinished handshake; secure connections are their owners'. Later connections are destroyed. */
+  close(): void {
+    this.#closed = true;
+    for (const handshake of this.#pending) handshake.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+type Serve<Tag> = Extract<Selection<Tag>, { kind: 'serve' }>;
+
+/** One connection, until it is secure or gone. */
+class Handshake<Tag> {
+  readonly #socket: Socket;
+  readonly #options: AcceptorOptions<Tag>;
+  readonly #endpoints: Endpoints;
+  readonly #done: () => void;
+  readonly #reader: ClientHelloReader;
+  readonly #chunks: Buffer[] = [];
+  #timer: Disposable | undefined;
+
+  constructor(socket: Socket, options: AcceptorOptions<Tag>, done: () => void) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#done = done;
+    this.#endpoints = endpointsOf(socket);
+    this.#reader = new ClientHelloReader(options.maxHello === undefined ? {} : { size: options.maxHello });
+  }
+
+  begin(): void {
+    const socket = this.#socket;
+    const limit = this.#options.handshakeTimeout?.(this.#endpoints) ?? 60_000;
+    this.#startTimer(limit, () => this.#fail(`not done within ${limit} ms`));
+    socket.on('error', ignore);
+    socket.once('close', this.#finish);
+    socket.on('readable', this.#read);
+    socket.once('end', this.#ended);
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  readonly #finish = () => {
+    this.#timer?.[Symbol.dispose]();
+    this.#socket.off('close', this.#finish);
+    this.#done();
+  };
+
+  readonly #ended = () => this.#fail('the client closed the connection before its ClientHello');
+
+  readonly #read = () => {
+    for (let chunk = this.#next(); chunk !== null; chunk = this.#next()) {
+      this.#chunks.push(chunk);
+      const peek = this.#reader.push(chunk);
+      if (peek.kind === 'incomplete') continue;
+      this.#socket.off('readable', this.#read);
+      if (peek.kind === 'hello') this.#select(peek.hello);
+      else this.#reject(peek.reason);
+      return;
+    }
+  };
+
+  #next(): Buffer | null {
+    return this.#socket.read() as Buffer | null;
+  }
+
+  #reject(reason: string): void {
+    const first = this.#chunks[0] ?? Buffer.alloc(0);
+    if (reason !== 'not-tls') this.#refuse(`its ClientHello is ${reason}`, alertRecord('decode_error'));
+    else if (looksLikeHttp(first)) this.#refuse('it speaks plain HTTP', plainHttpAnswer);
+    else this.#fail('it does not speak TLS');
+  }
+
+  #select(hello: ClientHello): void {
+    try {
+      const selection = this.#options.select(hello, this.#endpoints);
+      if (!(selection instanceof Promise)) return this.#carryOut(selection, hello);
+      selection.then((late) => this.#carryOut(late, hello)).catch(this.#selectFailed);
+    } catch (error) {
+      this.#selectFailed(error);
+    }
+  }
+
+  readonly #selectFailed = (error: unknown) => {
+    this.#options.logger.error(`choosing a certificate for ${this.#peer()} failed: ${explain(error)}`);
+    this.#refuse('no choice could be made', alertRecord('internal_error'));
+  };
+
+  #carryOut(selection: Selection<Tag>, hello: ClientHello): void {
+    // It may have gone while the choice was made.
+    if (this.#socket.destroyed) return;
+    if (selection.kind === 'serve') this.#serve(selection, hello);
+    else this.#refuse(`${selection.alert} for ${hello.sni ?? 'no name'}`, alertRecord(selection.alert));
+  }
+
+  #serve(selection: Serve<Tag>, hello: ClientHello): void {
+    this.#socket.off('end', this.#ended);
+    this.#socket.unshift(Buffer.concat(this.#chunks));
+    startTls(this.#socket, {
+      context: selection.context,
+      clientAuth: selection.policy.clientAuth,
+      alpn: selection.alpn,
+      staple: hello.statusRequest ? selection.staple : undefined,
+      onFailure: (reason) => this.#fail(reason),
+      onSecure: (secure) => this.#secured(secure, selection.tag, hello),
+    });
+  }
+
+  #secured(secure: TLSSocket, tag: Tag, hello: ClientHello): void {
+    const { logger, onSecure } = this.#options;
+    secure.on('error', (error) => logger.debug(`connection of ${this.#peer()}: ${explain(error)}`));
+    const alpn = secure.alpnProtocol || undefined;
+    if (alpn === 'acme-tls/1') {
+      // The certificate was seen, which is all there is to it.
+      this.#startTimer(LINGER, () => secure.destroy());
+      secure.resume().end();
+      return;
+    }
+    this.#finish();
+    try {
+      onSecure(secure, { alpn, sni: hello.sni, hello, tag });
+    } catch (error) {
+      logger.error(`taking over the connection of ${this.#peer()} failed: ${explain(error)}`);
+      secure.destroy();
+    }
+  }
+
+  #fail(reason: string): void {
+    this.#log(reason);
+    this.#socket.destroy();
+  }
+
+  /** Says why, and gives the peer time to read it. */
+  #refuse(reason: string, answer: Buffer): void {
+    this.#log(reason);
+    const socket = this.#socket;
+    socket.off('end', this.#ended);
+    this.#startTimer(LINGER, () => socket.destroy());
+    socket.end(answer);
+    socket.resume();
+    socket.once('end', () => socket.destroySoon());
+  }
+
+  #startTimer(ms: number, callback: () => void): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = (this.#options.setTimer ?? systemTimer)(callback, ms);
+  }
+
+  #log(reason: string): void {
+    this.#options.logger.info(`handshake with ${this.#peer()} failed: ${reason}`);
+  }
+
+  #peer(): string {
+    const { remoteAddress, localAddress, localPort } = this.#endpoints;
+    return `${remoteAddress} at ${localAddress}:${localPort}`;
+  }
+}
+
+function endpointsOf(socket: Socket): Endpoints {
+  // Empty where the peer was gone before we looked; closing is under way then.
+  const { address = '', port = 0 } = socket.address() as Partial<AddressInfo>;
+  return { localAddress: address, localPort: port, remoteAddress: socket.remoteAddress ?? '' };
+}
+
+function systemTimer(callback: () => void, ms: number): Disposable {
+  return setTimeout(callback, ms);
+}
+
+function ignore(): void {}

@@ -1,0 +1,250 @@
+/**
+ * Reading a ClientHello (RFC 8446 section 4.1.2, RFC 5246 section 7.4.1.2) off the wire before TLS begins, to choose
+ * by it. It may come in any number of TCP segments and TLS records. Only what a choice needs is read; whether the
+ * rest is right is for OpenSSL to say, who sees the same bytes afterwards.
+ */
+
+export interface ClientHello {
+  /** `legacy_version`: 0x0303 for TLS 1.2 and later. */
+  readonly legacyVersion: number;
+  /** Code points, in the client's order, GREASE (RFC 8701) left out, as in all lists here. */
+  readonly cipherSuites: readonly number[];
+  /** From `supported_versions`; [legacyVersion] without that extension. */
+  readonly supportedVersions: readonly number[];
+  /** `supported_groups`. */
+  readonly groups: readonly number[];
+  readonly signatureAlgorithms: readonly number[];
+  /** `signature_algorithms_cert`; undefined where not sent. */
+  readonly signatureAlgorithmsCert: readonly number[] | undefined;
+  /** Protocol names in the client's order, octets as Latin-1. */
+  readonly alpn: readonly string[];
+  /** The host name, lower case, a valid DNS name; undefined where none was sent or it isn't one. */
+  readonly sni: string | undefined;
+  /** A server_name was sent that is no DNS name: NUL in it, over-long, not letters, digits, hyphens and dots. */
+  readonly sniInvalid: boolean;
+  /** The client wants a stapled OCSP response. */
+  readonly statusRequest: boolean;
+  /** The client offers to resume: a session ticket (TLS 1.2) or a pre-shared key (TLS 1.3). */
+  readonly resumes: boolean;
+}
+
+export type Peek =
+  | { readonly kind: 'incomplete' }
+  | { readonly kind: 'hello'; readonly hello: ClientHello }
+  /** `not-tls`: the first octet is not a handshake record's. */
+  | { readonly kind: 'invalid'; readonly reason: 'not-tls' | 'malformed' | 'too-long' };
+
+const INCOMPLETE: Peek = { kind: 'incomplete' };
+const HANDSHAKE_RECORD = 22;
+const CLIENT_HELLO = 1;
+const RECORD_HEADER = 5;
+/** RFC 8446 section 5.1. */
+const LONGEST_RECORD = 2 ** 14;
+const MESSAGE_HEADER = 4;
+
+export interface PeekLimits {
+  /** Octets on the wire at most, record headers included. Default 64 KiB. */
+  readonly size?: number;
+}
+
+/**
+ * Takes what arrives, piece by piece, in time proportional to its length. After a result other than `incomplete`
+ * it takes nothing more.
+ */
+export class ClientHelloReader {
+  readonly #limit: number;
+  #taken = 0;
+  readonly #header = Buffer.alloc(RECORD_HEADER);
+  #headerLength = 0;
+  #recordLeft = 0;
+  /** The handshake message so far, its own header first; grows to what that header announces. */
+  #message = Buffer.alloc(512);
+  #messageLength = 0;
+
+  constructor({ size = 2 ** 16 }: PeekLimits = {}) {
+    this.#limit = size;
+  }
+
+  push(chunk: Buffer): Peek {
+    let rest = chunk;
+    while (rest.length > 0) {
+      const consumed = this.#recordLeft > 0 ? this.#takeBody(rest) : this.#takeHeader(rest);
+      if (typeof consumed !== 'number') return consumed;
+      this.#taken += consumed;
+      rest = rest.subarray(consumed);
+      if (this.#taken > this.#limit) return invalid('too-long');
+    }
+    return this.#taken === this.#limit ? invalid('too-long') : INCOMPLETE;
+  }
+
+  #takeHeader(chunk: Buffer): number | Peek {
+    const taken = chunk.copy(this.#header, this.#headerLength, 0, RECORD_HEADER - this.#headerLength);
+    this.#headerLength += taken;
+    if (this.#header[0] !== HANDSHAKE_RECORD) return invalid('not-tls');
+    if (this.#headerLength > 1 && this.#header[1] !== 3) return invalid('malformed');
+    if (this.#headerLength < RECORD_HEADER) return taken;
+    const length = this.#header.readUInt16BE(3);
+    // An empty handshake record is forbidden (RFC 8446 section 5.1), and would be a way to be busy for nothing.
+    if (length === 0 || length > LONGEST_RECORD) return invalid('malformed');
+    this.#headerLength = 0;
+    this.#recordLeft = length;
+    return taken;
+  }
+
+  #takeBody(chunk: Buffer): number | Peek {
+    const part = chunk.subarray(0, this.#recordLeft);
+    this.#recordLeft -= part.length;
+    const length = this.#messageLength + part.length;
+    if (length > this.#message.length) this.#grow(length);
+    this.#messageLength += part.copy(this.#message, this.#messageLength);
+    if (this.#message[0] !== CLIENT_HELLO) return invalid('malformed');
+    if (this.#messageLength < MESSAGE_HEADER) return part.length;
+    const end = MESSAGE_HEADER + this.#message.readUIntBE(1, 3);
+    if (end > this.#limit) return invalid('too-long');
+    if (this.#messageLength < end) return part.length;
+    const hello = parseClientHello(this.#message.subarray(MESSAGE_HEADER, end));
+    return hello ? { kind: 'hello', hello } : invalid('malformed');
+  }
+
+  #grow(length: number): void {
+    const larger = Buffer.alloc(Math.max(length, 2 * this.#message.length));
+    this.#message.copy(larger, 0, 0, this.#messageLength);
+    this.#message = larger;
+  }
+}
+
+function invalid(reason: 'not-tls' | 'malformed' | 'too-long'): Peek {
+  return { kind: 'invalid', reason };
+}
+
+/** The body of a ClientHello message; undefined where its structure is broken. */
+export function parseClientHello(body: Buffer): ClientHello | undefined {
+  try {
+    return readHello(new Fields(body));
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+const SERVER_NAME = 0;
+const STATUS_REQUEST = 5;
+const SUPPORTED_GROUPS = 10;
+const SIGNATURE_ALGORITHMS = 13;
+const ALPN = 16;
+const SESSION_TICKET = 35;
+const PRE_SHARED_KEY = 41;
+const SUPPORTED_VERSIONS = 43;
+const SIGNATURE_ALGORITHMS_CERT = 50;
+
+function readHello(fields: Fields): ClientHello {
+  const legacyVersion = fields.number(2);
+  fields.take(32);
+  fields.vector(1);
+  const cipherSuites = fields.vector(2).codes();
+  fields.vector(1);
+  const extensions = readExtensions(fields);
+  const versions = extensions.get(SUPPORTED_VERSIONS)?.vector(1).codes();
+  const name = extensions.get(SERVER_NAME);
+  const sni = name && readServerName(name);
+  return {
+    legacyVersion,
+    cipherSuites,
+    supportedVersions: versions ?? [legacyVersion],
+    groups: extensions.get(SUPPORTED_GROUPS)?.vector(2).codes() ?? [],
+    signatureAlgorithms: extensions.get(SIGNATURE_ALGORITHMS)?.vector(2).codes() ?? [],
+    signatureAlgorithmsCert: extensions.get(SIGNATURE_ALGORITHMS_CERT)?.vector(2).codes(),
+    alpn: extensions.get(ALPN)?.vector(2).names() ?? [],
+    sni,
+    sniInvalid: name !== undefined && sni === undefined,
+    statusRequest: extensions.has(STATUS_REQUEST),
+    resumes: (extensions.get(SESSION_TICKET)?.left ?? 0) > 0 || extensions.has(PRE_SHARED_KEY),
+  };
+}
+
+/** An extension that comes twice breaks the structure (RFC 8446 section 4.2): it could be chosen by one and used by the other. */
+function readExtensions(fields: Fields): Map<number, Fields> {
+  const found = new Map<number, Fields>();
+  if (fields.left === 0) return found;
+  const extensions = fields.vector(2);
+  if (fields.left > 0) throw new RangeError('there is more after the extensions');
+  while (extensions.left > 0) {
+    const type = extensions.number(2);
+    if (found.has(type)) throw new RangeError('an extension comes twice');
+    found.set(type, extensions.vector(2));
+  }
+  return found;
+}
+
+/** RFC 6066 section 3: a list of one, of type host_name. A final dot, which it forbids and some send, is left out. */
+function readServerName(extension: Fields): string | undefined {
+  const list = extension.vector(2);
+  const type = list.number(1);
+  const name = list.vector(2).text().toLowerCase().replace(/\.$/, '');
+  return type === 0 && list.left === 0 && isHostName(name) ? name : undefined;
+}
+
+/** Letters, digits, hyphens, and underscores, which some names in use have. */
+const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
+
+function isHostName(name: string): boolean {
+  return name.length <= 253 && name.split('.').every((label) => LABEL.test(label));
+}
+
+/** Reads length-prefixed fields in their order. Throws RangeError where they don't fit. */
+class Fields {
+  readonly #bytes: Buffer;
+  #offset = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get left(): number {
+    return this.#bytes.length - this.#offset;
+  }
+
+  take(length: number): Buffer {
+    if (length > this.left) throw new RangeError('a field is cut off');
+    this.#offset += length;
+    return this.#bytes.subarray(this.#offset - length, this.#offset);
+  }
+
+  number(octets: 1 | 2): number {
+    return this.take(octets).readUIntBE(0, octets);
+  }
+
+  vector(lengthOctets: 1 | 2): Fields {
+    return new Fields(this.take(this.number(lengthOctets)));
+  }
+
+  text(): string {
+    return this.take(this.left).toString('latin1');
+  }
+
+  /** A list of 16-bit code points. */
+  codes(): number[] {
+    const codes: number[] = [];
+    while (this.left > 0) {
+      const code = this.number(2);
+      if (!isGrease(code)) codes.push(code);
+    }
+    return codes;
+  }
+
+  /** A list of names, each with its length. */
+  names(): string[] {
+    const names: string[] = [];
+    while (this.left > 0) {
+      const name = this.vector(1).text();
+      if (name.length === 0) throw new RangeError('a protocol has no name');
+      if (!(name.length === 2 && isGrease(Buffer.from(name, 'latin1').readUInt16BE()))) names.push(name);
+    }
+    return names;
+  }
+}
+
+/** RFC 8701: 0x0a0a, 0x1a1a, … 0xfafa. */
+function isGrease(code: number): boolean {
+  return (code & 0x0f0f) === 0x0a0a && code >> 8 === (code & 0xff);
+}

@@ -1,0 +1,100 @@
+/** What a virtual host asks of TLS beyond its certificate. Plain data; equal policies have equal ids. */
+import { constants, createHash } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
+import type { SecureContextOptions, SecureVersion } from 'node:tls';
+import { LatchkeyError } from '../base/errors.ts';
+
+export interface TlsPolicySettings {
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined;
+  readonly maxVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined;
+  /** OpenSSL cipher list for TLS 1.2. Default: ECDHE with AEAD only. */
+  readonly ciphers?: string | undefined;
+  /** OpenSSL list of TLS 1.3 suites. Default: OpenSSL's. */
+  readonly ciphersuites?: string | undefined;
+  /** The server's order of suites counts. Default false: clients know what their hardware is good at. */
+  readonly honorCipherOrder?: boolean | undefined;
+  /** `optional`: none is needed, but one that is shown must be good. Default `none`. */
+  readonly clientAuth?: 'none' | 'optional' | 'require' | undefined;
+  /** PEM of the CAs that client certificates must lead to. Needed unless clientAuth is `none`. */
+  readonly clientCa?: string | undefined;
+}
+
+export interface TlsPolicy {
+  readonly minVersion: SecureVersion;
+  readonly maxVersion: SecureVersion;
+  readonly ciphers: string;
+  readonly ciphersuites: string | undefined;
+  readonly honorCipherOrder: boolean;
+  readonly clientAuth: 'none' | 'optional' | 'require';
+  readonly clientCa: string | undefined;
+  /** A hash of all the above. */
+  readonly id: string;
+}
+
+/** Mozilla's "intermediate" without DHE: forward secrecy and AEAD for every client of the last ten years. */
+const MODERN = [
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':');
+
+/** OpenSSL's, for when a policy names suites of TLS 1.2 only: Node would take the absence for a wish to have none. */
+const SUITES = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256';
+
+/**
+ * Completes a policy and tries it.
+ * @throws LatchkeyError `tls-bad-policy`: versions that exclude each other, a list OpenSSL doesn't accept, client
+ *   authentication without CAs.
+ */
+export function tlsPolicy(settings: TlsPolicySettings = {}): TlsPolicy {
+  const complete = {
+    minVersion: settings.minVersion ?? 'TLSv1.2',
+    maxVersion: settings.maxVersion ?? 'TLSv1.3',
+    ciphers: settings.ciphers ?? MODERN,
+    ciphersuites: settings.ciphersuites,
+    honorCipherOrder: settings.honorCipherOrder ?? false,
+    clientAuth: settings.clientAuth ?? 'none',
+    clientCa: settings.clientCa,
+  };
+  const id = createHash('sha256').update(JSON.stringify(complete)).digest('base64url').slice(0, 22);
+  const policy: TlsPolicy = { ...complete, id };
+  check(policy);
+  return policy;
+}
+
+/** The default policy: TLS 1.2 and 1.3, no client authentication. */
+export const modernPolicy: TlsPolicy = tlsPolicy();
+
+/** As tls.createSecureContext() takes it, certificates apart. */
+export function contextOptions(policy: TlsPolicy): SecureContextOptions {
+  return {
+    minVersion: policy.minVersion,
+    maxVersion: policy.maxVersion,
+    ciphers: `${policy.ciphersuites ?? SUITES}:${policy.ciphers}`,
+    honorCipherOrder: policy.honorCipherOrder,
+    // A client that starts a handshake within a connection gets a refusal from OpenSSL, and does not cost another.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    ...(policy.clientAuth !== 'none' && policy.clientCa !== undefined ? { ca: policy.clientCa } : {}),
+  };
+}
+
+function check(policy: TlsPolicy): void {
+  if (policy.minVersion > policy.maxVersion) {
+    throw badPolicy(`${policy.minVersion} at least and ${policy.maxVersion} at most leaves no version`);
+  }
+  if (policy.clientAuth !== 'none' && !policy.clientCa?.includes('-----BEGIN CERTIFICATE-----')) {
+    throw badPolicy('Client certificates are asked for, but no CA is given that they must lead to');
+  }
+  try {
+    createSecureContext(contextOptions(policy));
+  } catch (cause) {
+    throw badPolicy('OpenSSL does not accept the list of ciphers or the CA file for clients', { cause });
+  }
+}
+
+function badPolicy(message: string, options?: ErrorOptions): LatchkeyError<'tls-bad-policy'> {
+  return new LatchkeyError('tls-bad-policy', message, options);
+}
