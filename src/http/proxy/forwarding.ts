@@ -4,9 +4,10 @@
  */
 import { ServerResponse } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
+import { constants } from 'node:http2';
 import type { Duplex, Writable } from 'node:stream';
 import type { Dispatcher, Pool } from 'undici';
-import { explain, systemCode } from '../../base/errors.ts';
+import { systemCode } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ProxyMapping } from '../../config/settings.ts';
 import type { Exchange } from '../exchange.ts';
@@ -60,6 +61,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #interim = 0;
   #attempts = 0;
   #ended = false;
+  #flushed = false;
 
   constructor(assignment: Assignment) {
     const { exchange, target, plan, upgrade } = assignment;
@@ -111,12 +113,14 @@ class Forwarding implements Dispatcher.DispatchHandler {
     try {
       this.#writeHead(status, headers, reason);
       this.#stage = 'answering';
+      process.nextTick(this.#flushHead);
     } catch (error) {
       controller.abort(new BadResponseError('a head that HTTP does not allow', { cause: error }));
     }
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#flushed = true;
     if (!this.#out.write(chunk)) controller.pause();
   }
 
@@ -150,7 +154,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
       this.#stage = 'connecting';
       this.#dispatch();
     } else {
-      void this.#fail(error);
+      this.#fail(error).catch(this.#over.reject);
     }
   }
 
@@ -197,14 +201,16 @@ class Forwarding implements Dispatcher.DispatchHandler {
     const { remoteAddress, remotePort } = exchange.connection;
     log.error(`[client ${remoteAddress}:${remotePort ?? 0}] ${text}`);
     this.#release();
-    try {
-      await exchange.fail(status);
-    } catch (failed) {
-      log.error(`no error page for ${status}: ${explain(failed)}`);
-      this.#out.destroy();
-    }
+    if (this.#stage === 'answering') breakOff(exchange);
+    else await exchange.fail(status);
     this.#over.resolve();
   }
+
+  /** A head without a body yet (an event stream, a long poll) goes out alone; else it shares its packet. */
+  readonly #flushHead = () => {
+    const { response } = this.#assignment.exchange;
+    if (!this.#flushed && !this.#ended && response instanceof ServerResponse) response.flushHeaders();
+  };
 
   readonly #onDrain = () => this.#controller?.resume();
 
@@ -230,6 +236,12 @@ class Forwarding implements Dispatcher.DispatchHandler {
 const repeatable: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 const closed: ReadonlySet<string> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
+
+/** So that the client can't take what it has for the whole: a reset, never a regular end. */
+function breakOff({ response }: Exchange): void {
+  if (response instanceof ServerResponse) response.destroy();
+  else response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+}
 
 function hasClosed({ response }: Exchange): boolean {
   return response instanceof ServerResponse ? response.destroyed : response.stream.destroyed;
