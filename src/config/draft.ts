@@ -28,7 +28,11 @@ export interface ServerDraft {
   readonly logFormats: Map<string, string>;
   /** AddType outside of everything, by extension. */
   readonly types: Map<string, string>;
-  readonly tlsEngines: { readonly address: string | undefined; readonly port: number; readonly at: Position }[];
+  readonly tlsEngines: {
+    readonly address: string | undefined;
+    readonly port: number;
+    readonly at: Position;
+  }[];
   readonly md: MdServerDraft;
   readonly localCa: Draft<LocalCaSettings> & { enabled?: boolean };
   pidFile?: string;
@@ -59,7 +63,9 @@ export interface HostDraft {
   readonly tls: TlsDraft;
   readonly directory: Draft<DirectorySettings>;
   readonly sections: Section[];
-  readonly proxy: Draft<Omit<ProxySettings, 'reverse'>> & { readonly reverse: ProxySettings['reverse'][number][] };
+  readonly proxy: Draft<Omit<ProxySettings, 'reverse'>> & {
+    readonly reverse: ProxySettings['reverse'][number][];
+  };
   readonly md: DomainValues;
   serverName?: string;
   serverAdmin?: string;
@@ -79,7 +85,11 @@ export interface TlsDraft {
   readonly certificates: FileAt[];
   readonly keys: FileAt[];
   chainFile?: string;
-  readonly tlsCertificates: { readonly certificate: string; readonly key: string | undefined; readonly at: Position }[];
+  readonly tlsCertificates: {
+    readonly certificate: string;
+    readonly key: string | undefined;
+    readonly at: Position;
+  }[];
   /** SSLProtocol. */
   versions?: TlsVersions;
   /** TLSProtocol. */
@@ -163,4 +173,3 @@ export function newServer(serverRoot: string): ServerDraft {
     localCa: {},
   };
 }
-

@@ -126,4 +126,3 @@ function skipSpaces(text: string, from: number): number {
 export function isBlank(line: string): boolean {
   return line === '' || line.startsWith('#');
 }
-

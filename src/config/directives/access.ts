@@ -133,7 +133,8 @@ export function network(text: string): string {
 
 function partialNetwork(text: string): string | undefined {
   const parts = text.replace(/\.$/, '').split('.');
-  if (parts.length > 3 || !parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) < 256)) return undefined;
+  if (parts.length > 3 || !parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) < 256))
+    return undefined;
   const address = [...parts.map(Number), 0, 0, 0].slice(0, 4).join('.');
   return `${address}/${parts.length * 8}`;
 }
@@ -141,6 +142,9 @@ function partialNetwork(text: string): string | undefined {
 function maskBits(mask: string, family: number): number | undefined {
   if (/^\d{1,3}$/.test(mask)) return Number(mask) <= (family === 4 ? 32 : 128) ? Number(mask) : undefined;
   if (family !== 4 || isIP(mask) !== 4) return undefined;
-  const bits = mask.split('.').map((part) => Number(part).toString(2).padStart(8, '0')).join('');
+  const bits = mask
+    .split('.')
+    .map((part) => Number(part).toString(2).padStart(8, '0'))
+    .join('');
   return /^1*0*$/.test(bits) ? bits.replaceAll('0', '').length : undefined;
 }

@@ -60,11 +60,7 @@ export const headers: Family<Scope> = {
   ],
 };
 
-function headerRule(
-  name: string,
-  args: readonly string[],
-  condition: HeaderRule['condition'],
-): HeaderRule {
+function headerRule(name: string, args: readonly string[], condition: HeaderRule['condition']): HeaderRule {
   const action = args[0]?.toLowerCase() ?? '';
   const field = args[1]?.replace(/:$/, '');
   if (!isAction(action)) {
@@ -84,7 +80,9 @@ function headerRule(
 
 function tooFew(name: string, action: HeaderRule['action']): Refusal {
   if (actions[action] === 2) return new Refusal(`${name} ${action} requires a match and a substitution`);
-  return new Refusal(actions[action] === 1 ? `${name} requires three arguments` : `${name} requires two arguments`);
+  return new Refusal(
+    actions[action] === 1 ? `${name} requires three arguments` : `${name} requires two arguments`,
+  );
 }
 
 function clause(rest: readonly string[]): Pick<HeaderRule, 'env' | 'expr'> {
@@ -109,7 +107,8 @@ function checkValue(
   }
   if (actions[action] === 2) {
     const regex = translateRegex(value, false);
-    if (typeof regex === 'string') throw new Refusal(`${name} ${action} regex could not be compiled: ${regex}`);
+    if (typeof regex === 'string')
+      throw new Refusal(`${name} ${action} regex could not be compiled: ${regex}`);
   }
   const format = actions[action] === 2 ? (replacement ?? '') : value;
   for (const [, letter = ''] of format.matchAll(/%(?:\{[^}]*\})?(.?)/gs)) {

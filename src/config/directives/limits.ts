@@ -7,7 +7,9 @@ import { interval, wholeNumber } from '../values.ts';
 
 const directive = declaring<Scope>();
 
-type NumberLimit = { [Key in keyof ConnectionLimits]: ConnectionLimits[Key] extends number ? Key : never }[keyof ConnectionLimits];
+type NumberLimit = {
+  [Key in keyof ConnectionLimits]: ConnectionLimits[Key] extends number ? Key : never;
+}[keyof ConnectionLimits];
 
 /** What holds where the configuration says nothing. Times in ms, sizes in bytes. */
 export const defaultLimits: ConnectionLimits = {
@@ -29,7 +31,7 @@ function time(name: string, key: NumberLimit, doc: string): Directive<Scope> {
     name,
     syntax: 'seconds',
     contexts: servers,
-    default: String(Number(defaultLimits[key]) / 1000),
+    default: String(defaultLimits[key] / 1000),
     doc,
     args: 'TAKE1',
     apply(scope, text) {
@@ -71,7 +73,12 @@ export const limits: Family<Scope> = {
       },
     }),
     time('KeepAliveTimeout', 'keepAliveTimeout', 'How long to wait for the next request of a connection.'),
-    number('MaxKeepAliveRequests', 'maxKeepAliveRequests', LARGEST, 'Requests in one connection; 0 is any number.'),
+    number(
+      'MaxKeepAliveRequests',
+      'maxKeepAliveRequests',
+      LARGEST,
+      'Requests in one connection; 0 is any number.',
+    ),
     directive({
       name: 'RequestReadTimeout',
       syntax: '[handshake|header|body]=seconds[-most][,MinRate=bytes] …',
@@ -86,7 +93,12 @@ export const limits: Family<Scope> = {
         }
       },
     }),
-    number('LimitRequestBody', 'requestBody', Number.MAX_SAFE_INTEGER, 'Bytes of a request body; 0 is any number.'),
+    number(
+      'LimitRequestBody',
+      'requestBody',
+      Number.MAX_SAFE_INTEGER,
+      'Bytes of a request body; 0 is any number.',
+    ),
     number('LimitRequestFields', 'requestFields', LARGEST, 'Header fields of a request; 0 is any number.'),
     number('LimitRequestFieldSize', 'requestFieldSize', LARGEST, 'Bytes of one header field.'),
     number('LimitRequestLine', 'requestLine', LARGEST, 'Bytes of the request line.'),
@@ -114,7 +126,8 @@ function readTimeout(text: string): readonly [Phase, ReadTimeout] {
   const [, initial, most, rate] = match;
   if (most !== undefined && rate === undefined) throw say('Must set MinRate option if using timeout range');
   if (rate !== undefined && Number(rate) === 0) throw say('Minimum data rate must be larger than 0');
-  if (most !== undefined && Number(most) < Number(initial)) throw say('The upper time must not be the smaller');
+  if (most !== undefined && Number(most) < Number(initial))
+    throw say('The upper time must not be the smaller');
   return [
     phase,
     { initial: Number(initial) * 1000, max: Number(most ?? 0) * 1000, minRate: Number(rate ?? 0) },

@@ -89,7 +89,10 @@ function environmentClause(clause: string): string {
 
 function logLevel(scope: Scope, ...words: string[]): void {
   if (scope.inside.directory) {
-    scope.warn('core', `LogLevel within <${scope.inside.directory}> is ignored: it counts for whole hosts here`);
+    scope.warn(
+      'core',
+      `LogLevel within <${scope.inside.directory}> is ignored: it counts for whole hosts here`,
+    );
     return;
   }
   for (const word of words) {

@@ -92,6 +92,21 @@ export const mapping: Family<Scope> = {
       },
     }),
     directive({
+      name: 'AddHandler',
+      syntax: 'type-map|send-as-is extension …',
+      contexts: anywhere,
+      doc: 'Handlers by extension: those of content negotiation are ignored, others not supported yet.',
+      args: 'ITERATE2',
+      apply(scope, handler) {
+        if (handler !== 'type-map' && handler !== 'send-as-is') {
+          throw new Refusal(
+            `AddHandler ${handler} is not supported yet by this version of Latchkey: such files would be served as they are`,
+          );
+        }
+        scope.warn('mime', `AddHandler ${handler} has no effect in Latchkey and is ignored`);
+      },
+    }),
+    directive({
       name: 'AddType',
       syntax: 'type extension …',
       contexts: anywhere,
@@ -141,7 +156,8 @@ function redirect(name: string, fixed: number | undefined): Directive<Scope> {
       const status = fixed ?? named ?? 302;
       const from = scope.inside.directory ? undefined : words.shift();
       const [to, ...more] = words;
-      if (more.length > 0) throw new Refusal(`${name}: a path belongs outside of <${scope.inside.directory}>`);
+      if (more.length > 0)
+        throw new Refusal(`${name}: a path belongs outside of <${scope.inside.directory}>`);
       checkTarget(name, status, to);
       if (scope.inside.directory) scope.directory.redirect = { status, to };
       else if (from === undefined) throw new Refusal(`${name}: the path to redirect is missing`);

@@ -109,7 +109,9 @@ function proxyPass(scope: Scope, text: string): void {
     throw new Refusal('ProxyPass|ProxyPassMatch needs a path when not defined in a location');
   }
   if (more.length > 0) {
-    throw new Refusal("Invalid ProxyPass|ProxyPassMatch parameter. Parameter must be in the form 'key=value'.");
+    throw new Refusal(
+      "Invalid ProxyPass|ProxyPassMatch parameter. Parameter must be in the form 'key=value'.",
+    );
   }
   const mapping: ProxyMapping = {
     kind: 'proxy',
@@ -140,7 +142,8 @@ function parameters(given: readonly string[]): Record<string, string> {
   for (const word of given) {
     const at = word.indexOf('=');
     const key = (at < 0 ? word : word.slice(0, at)).toLowerCase();
-    if (at >= 0 && !workerParameters.has(key)) throw new Refusal(`ProxyPass unknown Worker parameter '${key}'`);
+    if (at >= 0 && !workerParameters.has(key))
+      throw new Refusal(`ProxyPass unknown Worker parameter '${key}'`);
     result[key] = at < 0 ? 'on' : word.slice(at + 1);
   }
   for (const key of ['timeout', 'connectiontimeout', 'retry']) {

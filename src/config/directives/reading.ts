@@ -95,7 +95,10 @@ export const reading: Family<Reading> = {
       args: 'TAKE2',
       apply(reading, identifier) {
         if (acceptsModule(identifier)) return;
-        reading.warn('so', `LoadModule: ${identifier} is not part of Latchkey; its directives are unknown here`);
+        reading.warn(
+          'so',
+          `LoadModule: ${identifier} is not part of Latchkey; its directives are unknown here`,
+        );
       },
     }),
     directive({
@@ -126,11 +129,8 @@ export const reading: Family<Reading> = {
       'What is inside counts if there is such a directive.',
       (reading, name) => reading.knows(name),
     ),
-    condition(
-      '<IfSection',
-      '[!]name',
-      'What is inside counts if there is such a section.',
-      (reading, name) => reading.knows(`<${name}`),
+    condition('<IfSection', '[!]name', 'What is inside counts if there is such a section.', (reading, name) =>
+      reading.knows(`<${name}`),
     ),
     directive({
       name: '<IfVersion',

@@ -8,17 +8,21 @@ import { hasWildcard } from '../glob.ts';
 import { words } from '../lexer.ts';
 import { here, pathOf, within } from '../scope.ts';
 import type { Scope } from '../scope.ts';
-import type { DirectorySettings, Section } from '../settings.ts';
+import type { Section } from '../settings.ts';
 
 const directive = declaring<Scope>();
 
 /** A Section without its body. */
-type Head = Section extends infer One ? (One extends Section ? Omit<One, 'settings' | 'sections' | 'at'> : never) : never;
+type Head = Section extends infer One
+  ? One extends Section
+    ? Omit<One, 'settings' | 'sections' | 'at'>
+    : never
+  : never;
 
 function open(scope: Scope, name: string, head: Head): Scope {
   const settings = {};
   const sections: Section[] = [];
-  scope.sections.push({ ...head, settings: settings as DirectorySettings, sections, at: here(scope) });
+  scope.sections.push({ ...head, settings, sections, at: here(scope) });
   return within(scope, {
     directory: settings,
     sections,
@@ -106,9 +110,7 @@ export const sections: Family<Scope> = {
       matching('Directory', pattern),
     ),
     section('Files', 'name | ~ regex', anywhere, 'Files of a name, `*` and `?` allowed.', (_scope, name) =>
-      hasWildcard(name)
-        ? { kind: 'files-match', pattern: wildcards(name, '$') }
-        : { kind: 'files', name },
+      hasWildcard(name) ? { kind: 'files-match', pattern: wildcards(name, '$') } : { kind: 'files', name },
     ),
     section('FilesMatch', 'regex', anywhere, 'Files whose names match.', (_scope, pattern) =>
       matching('Files', pattern),
@@ -157,9 +159,7 @@ export const sections: Family<Scope> = {
 function requirePrevious(scope: Scope): void {
   const previous = scope.sections.at(-1)?.kind;
   if (previous === 'if' || previous === 'else-if') return;
-  throw new Refusal(
-    '<Else> or <ElseIf> section without previous <If> or <ElseIf> section in same scope',
-  );
+  throw new Refusal('<Else> or <ElseIf> section without previous <If> or <ElseIf> section in same scope');
 }
 
 function expression(name: string, text: string): Expression {

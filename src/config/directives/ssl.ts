@@ -153,7 +153,10 @@ function protocolVersions(scope: Scope, words: readonly string[]): TlsVersions {
     else if (sign === '+') versions = new Set([...versions, ...named]);
     else {
       if (versions.size > 0) {
-        scope.warn('ssl', `SSLProtocol: Protocol '${word}' overrides already set parameter(s). Check if a +/- prefix is missing.`);
+        scope.warn(
+          'ssl',
+          `SSLProtocol: Protocol '${word}' overrides already set parameter(s). Check if a +/- prefix is missing.`,
+        );
       }
       versions = new Set(named);
     }

@@ -1,0 +1,101 @@
+/** From drafts to Settings: merging, defaults, and what only shows in the whole. */
+import { resolve } from 'node:path';
+import { explain } from '../base/errors.ts';
+import type { LocalCaSettings } from '../ca/settings.ts';
+import { defaultLocalCa } from './directives/localca.ts';
+import { configuredDomain, domainValues, unusedWarning } from './domains.ts';
+import type { ServerDraft } from './draft.ts';
+import { ConfigError } from './errors.ts';
+import { baseTls, hostsTls } from './host-tls.ts';
+import type { TlsContext } from './host-tls.ts';
+import { baseSettings, hostSettings } from './hosts.ts';
+import type { Decided } from './hosts.ts';
+import { assign } from './managed.ts';
+import type { Assignment } from './managed.ts';
+import type { MdServerSettings, Settings, VirtualHostSettings, Warning } from './settings.ts';
+import { readTypes } from './types.ts';
+
+/** Throws ConfigError for what contradicts itself. `warnings` are added to. */
+export function assemble(server: ServerDraft, configFile: string, warnings: Warning[]): Settings {
+  const warn = (warning: Warning) => void warnings.push(warning);
+  const { domains, of } = assign(server, warn);
+  const values = new Map(domains.map((domain) => [domain, domainValues(domain, server)]));
+  const context: TlsContext = { server, managed: (host) => of.has(host), warn };
+  const decide = (domain: Assignment | undefined, tls: Decided['tls']): Decided => ({
+    tls,
+    requireHttps: (domain && values.get(domain)?.requireHttps) ?? 'off',
+    managedDomain: domain?.name,
+  });
+
+  const tls = hostsTls(context);
+  const base = baseSettings(server, decide(of.get(server.base), baseTls(context)));
+  const hosts = server.hosts.map((host, index): VirtualHostSettings => ({
+    ...hostSettings(host, base, server, decide(of.get(host), tls[index] ?? base.tls)),
+    addresses: host.addresses,
+    at: host.at ?? { file: configFile, line: 0 },
+  }));
+
+  const md = mdSettings(server);
+  const hostsOf = Map.groupBy(hosts, (host) => host.managedDomain);
+  const ports = { http: md.httpPort, https: md.httpsPort };
+  const configured = [...values].map(([domain, own]) =>
+    configuredDomain(domain, own, hostsOf.get(domain.name) ?? [], server, ports),
+  );
+  for (const domain of configured) {
+    const warning = unusedWarning(domain);
+    if (warning) warn(warning);
+  }
+
+  return {
+    serverRoot: server.serverRoot,
+    configFile,
+    pidFile: server.pidFile ?? resolve(server.serverRoot, DEFAULT_PID_FILE),
+    user: server.user,
+    group: server.group,
+    workers: server.workers,
+    listens: server.listens,
+    base,
+    hosts,
+    domains: configured,
+    md,
+    localCa: server.localCa.enabled === true ? localCaSettings(server) : undefined,
+    types: types(server),
+    logFormats: Object.fromEntries(server.logFormats),
+    warnings,
+  };
+}
+
+/** Below ServerRoot. */
+export const DEFAULT_PID_FILE = 'logs/httpd.pid';
+
+function mdSettings({ md, serverRoot }: ServerDraft): MdServerSettings {
+  return {
+    storeDir: md.storeDir ?? resolve(serverRoot, 'md'),
+    httpPort: md.httpPort === '-' ? undefined : (md.httpPort ?? 80),
+    httpsPort: md.httpsPort === '-' ? undefined : (md.httpsPort ?? 443),
+    retryDelay: md.retryDelay ?? 30_000,
+    activateOn: md.activateOn ?? 'renewal',
+  };
+}
+
+function localCaSettings({ localCa, serverRoot }: ServerDraft): LocalCaSettings {
+  return {
+    address: localCa.address ?? defaultLocalCa.address,
+    port: localCa.port ?? defaultLocalCa.port,
+    dir: localCa.dir ?? resolve(serverRoot, 'ca'),
+    lifetime: localCa.lifetime ?? defaultLocalCa.lifetime,
+    httpPort: localCa.httpPort ?? 80,
+    tlsPort: localCa.tlsPort ?? 443,
+    resolver: localCa.resolver,
+    externalAccountRequired: localCa.externalAccountRequired ?? false,
+  };
+}
+
+function types(server: ServerDraft): Record<string, string> {
+  const file = server.typesConfig ?? resolve(server.serverRoot, 'conf/mime.types');
+  try {
+    return { ...readTypes(file, server.typesConfig === undefined), ...Object.fromEntries(server.types) };
+  } catch (error) {
+    throw new ConfigError(`TypesConfig: could not open '${file}': ${explain(error)}`);
+  }
+}

@@ -1,0 +1,41 @@
+/** Names of certificate authorities that MDCertificateAuthority knows, as they are shown, with their directories. */
+const known: readonly (readonly [name: string, directory: string])[] = [
+  ['LetsEncrypt', 'https://acme-v02.api.letsencrypt.org/directory'],
+  ['LetsEncrypt-Test', 'https://acme-staging-v02.api.letsencrypt.org/directory'],
+  ['Buypass', 'https://api.buypass.com/acme/directory'],
+  ['Buypass-Test', 'https://api.test4.buypass.no/acme/directory'],
+  ['ZeroSSL', 'https://acme.zerossl.com/v2/DV90'],
+  ['Google', 'https://dv.acme-v02.api.pki.goog/directory'],
+  ['Google-Test', 'https://dv.acme-v02.test-api.pki.goog/directory'],
+  ['SSLcom-RSA', 'https://acme.ssl.com/sslcom-dv-rsa'],
+  ['SSLcom-ECC', 'https://acme.ssl.com/sslcom-dv-ecc'],
+  ['Actalis', 'https://acme-api.actalis.com/acme/directory'],
+  ['Sectigo', 'https://acme.sectigo.com/v2/DV'],
+];
+
+const directories = new Map(known.map(([name, directory]) => [name.toLowerCase(), directory]));
+
+export const defaultAuthority = 'https://acme-v02.api.letsencrypt.org/directory';
+
+/** The embedded CA; its address is known only when it runs. */
+export const LOCAL = 'local';
+
+export type Authority =
+  | { readonly url: string; readonly closed: boolean }
+  /** Why it is neither a name nor a URL. */
+  | { readonly problem: string };
+
+/** The directory URL that a name (in any case) or a URL stands for; `local` stays. */
+export function findAuthority(text: string): Authority {
+  const name = text.toLowerCase();
+  if (name === LOCAL) return { url: LOCAL, closed: false };
+  const directory = directories.get(name);
+  // Buypass stopped issuing in October 2025.
+  if (directory !== undefined) return { url: directory, closed: name.startsWith('buypass') };
+  if (!/^[a-z][a-z\d+.-]*:/i.test(text)) return { problem: 'missing uri scheme' };
+  if (!/^[a-z][a-z\d+.-]*:\/\/[^/]/i.test(text) || !URL.canParse(text))
+    return { problem: 'missing hostname' };
+  return { url: text, closed: false };
+}
+
+export const authorityNames = [...known.map(([name]) => name), LOCAL].join(' ');

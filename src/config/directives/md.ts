@@ -1,0 +1,374 @@
+/** Managed domains: mod_md's directives, and what Latchkey adds to them. */
+import type { KeySpec } from '../../pki/keyspec.ts';
+import { authorityNames, findAuthority, LOCAL } from '../authorities.ts';
+import { Refusal, declaring, servers } from '../directive.ts';
+import type { Context, Directive, Family } from '../directive.ts';
+import type { DomainDraft, DomainValues } from '../draft.ts';
+import { words } from '../lexer.ts';
+import { here, pathOf, within } from '../scope.ts';
+import type { Scope } from '../scope.ts';
+import { duration, nonEmptyFile, onOff, portNumber, windowOf } from '../values.ts';
+
+const directive = declaring<Scope>();
+
+/** Counts for all, for the MDs of a virtual host, or for one. */
+const everywhere: readonly Context[] = [...servers, 'managed domain'];
+
+const valuesOf = (scope: Scope): DomainValues => scope.domain?.values ?? scope.host.md;
+
+function memberDirective(name: string): Directive<Scope> {
+  return directive({
+    name,
+    syntax: 'name … | auto|manual',
+    contexts: everywhere,
+    default: 'auto',
+    doc: 'More names of the managed domain, or whether ServerName and ServerAlias of its hosts become such.',
+    args: 'TAKE_ARGV',
+    apply(scope, ...members) {
+      for (const member of members) {
+        if (isMembership(member)) valuesOf(scope).transitive = member.toLowerCase() === 'auto';
+        else if (scope.domain) addName(scope.domain, member);
+        else throw new Refusal(`unknown value '${member}', use "auto|manual"; names belong inside <MDomain>`);
+      }
+    },
+  });
+}
+
+function domainSection(name: string): Directive<Scope> {
+  return directive({
+    name: `<${name}`,
+    syntax: 'name [name …] [auto|manual]',
+    contexts: servers,
+    doc: 'A managed domain with settings of its own.',
+    args: 'RAW_ARGS',
+    apply(scope, text) {
+      const names = words(text);
+      if (names.every(isMembership)) {
+        throw new Refusal('<MDomainSet > section must specify a unique domain name');
+      }
+      const domain = defineDomain(scope, names);
+      return within(scope, { domain, inside: { ...scope.inside, managedDomain: name } });
+    },
+  });
+}
+
+function renewModeDirective(name: string, doc: string): Directive<Scope> {
+  return directive({
+    name,
+    syntax: 'auto|always|manual',
+    contexts: everywhere,
+    default: 'auto',
+    doc,
+    args: 'TAKE1',
+    apply(scope, text) {
+      const mode = renewModes[text.toLowerCase()];
+      if (!mode) throw new Refusal(`unknown MDDriveMode ${text}; use auto, always or manual`);
+      valuesOf(scope).renewMode = mode;
+    },
+  });
+}
+
+const renewModes: Readonly<Record<string, 'auto' | 'always' | 'manual'>> = {
+  auto: 'auto',
+  automatic: 'auto',
+  always: 'always',
+  manual: 'manual',
+  stick: 'manual',
+};
+
+export const md: Family<Scope> = {
+  module: 'md',
+  title: 'Managed domains',
+  directives: [
+    directive({
+      name: 'MDomain',
+      syntax: 'name [name …] [auto|manual]',
+      contexts: servers,
+      doc: 'Names that share one certificate, which is obtained and renewed.',
+      args: 'TAKE_ARGV',
+      apply(scope, ...names) {
+        if (names.every(isMembership)) throw new Refusal('needs at least one domain name');
+        defineDomain(scope, names);
+      },
+    }),
+    domainSection('MDomain'),
+    domainSection('MDomainSet'),
+    memberDirective('MDMember'),
+    memberDirective('MDMembers'),
+    directive({
+      name: 'MDCertificateAuthority',
+      syntax: 'URL|name …',
+      contexts: everywhere,
+      default: 'LetsEncrypt',
+      doc: `Whom to ask for certificates, preferred first: the URL of a directory, or ${authorityNames}.`,
+      args: 'ITERATE',
+      apply(scope, ...names) {
+        const values = valuesOf(scope);
+        values.authorities = names.map((name) => authority(scope, name));
+        if (values.authorities.includes(LOCAL)) values.localAuthority = here(scope);
+        else delete values.localAuthority;
+      },
+    }),
+    directive({
+      name: 'MDCertificateProtocol',
+      syntax: 'ACME',
+      contexts: everywhere,
+      default: 'ACME',
+      doc: 'How to talk to the authority.',
+      args: 'TAKE1',
+      apply(_scope, protocol) {
+        if (protocol.toUpperCase() === 'ACME') return;
+        throw new Refusal(
+          `MDCertificateProtocol ${protocol} is not supported yet by this version of Latchkey; use ACME`,
+        );
+      },
+    }),
+    directive({
+      name: 'MDCertificateAgreement',
+      syntax: 'accepted|URL',
+      contexts: everywhere,
+      doc: 'That you agree to the terms of service of the authority.',
+      args: 'TAKE1',
+      apply(scope, agreement) {
+        valuesOf(scope).agreement = /^accepted$/i.test(agreement) ? 'accepted' : agreement;
+      },
+    }),
+    directive({
+      name: 'MDContactEmail',
+      syntax: 'mail-address',
+      contexts: everywhere,
+      default: 'ServerAdmin',
+      doc: 'The contact that the authority gets.',
+      args: 'TAKE1',
+      apply(scope, address) {
+        valuesOf(scope).contact = address;
+      },
+    }),
+    directive({
+      name: 'MDCACertificateFile',
+      syntax: 'file|none',
+      contexts: everywhere,
+      default: 'the system’s',
+      doc: 'PEM of the trust anchors for talking to the authority.',
+      args: 'TAKE1',
+      apply(scope, file) {
+        valuesOf(scope).caCertificateFile =
+          file.toLowerCase() === 'none' ? '' : nonEmptyFile('MDCACertificateFile', pathOf(scope, file));
+      },
+    }),
+    directive({
+      name: 'MDCAChallenges',
+      syntax: 'type …',
+      contexts: everywhere,
+      default: 'tls-alpn-01 http-01, less what cannot work',
+      doc: 'How to prove control of a name, preferred first: http-01, tls-alpn-01, dns-01.',
+      args: 'ITERATE',
+      apply(scope, ...types) {
+        valuesOf(scope).challenges = types.map((type) => type.toLowerCase());
+      },
+    }),
+    renewModeDirective(
+      'MDRenewMode',
+      'Whether to renew: auto where a host uses the domain, always, or manual for never.',
+    ),
+    renewModeDirective('MDDriveMode', 'The old name of MDRenewMode.'),
+    directive({
+      name: 'MDRenewWindow',
+      syntax: 'duration|percent',
+      contexts: everywhere,
+      default: '33%',
+      doc: 'How long before its end to renew a certificate: 14d, 12h, 30mi, 90s, or a share of its life.',
+      args: 'TAKE1',
+      apply(scope, text) {
+        valuesOf(scope).renewWindow = windowOf('MDRenewWindow', text);
+      },
+    }),
+    directive({
+      name: 'MDWarnWindow',
+      syntax: 'duration|percent',
+      contexts: everywhere,
+      default: '10%',
+      doc: 'How long before its end a certificate that was not renewed is warned about.',
+      args: 'TAKE1',
+      apply(scope, text) {
+        valuesOf(scope).warnWindow = windowOf('MDWarnWindow', text);
+      },
+    }),
+    directive({
+      name: 'MDPrivateKeys',
+      syntax: 'Default | [RSA [bits]] [curve …]',
+      contexts: everywhere,
+      default: 'RSA 2048',
+      doc: 'The kinds of key to have a certificate of: RSA, rsa3072, P-256, secp384r1 and others.',
+      args: 'TAKE_ARGV',
+      apply(scope, ...specs) {
+        valuesOf(scope).keys = keySpecs(specs);
+      },
+    }),
+    directive({
+      name: 'MDRequireHttps',
+      syntax: 'off|temporary|permanent',
+      contexts: everywhere,
+      default: 'off',
+      doc: 'Redirects http to https; permanent also says so to browsers (HSTS).',
+      args: 'TAKE1',
+      apply(scope, text) {
+        const mode = text.toLowerCase();
+        if (mode !== 'off' && mode !== 'temporary' && mode !== 'permanent') {
+          throw new Refusal(`unknown '${text}', supported parameter values are 'temporary' and 'permanent'`);
+        }
+        valuesOf(scope).requireHttps = mode;
+      },
+    }),
+    directive({
+      name: 'MDBaseServer',
+      syntax: 'on|off',
+      contexts: servers,
+      default: 'off',
+      doc: 'Whether what stands outside of all virtual hosts is managed, too.',
+      args: 'TAKE1',
+      apply(scope, text) {
+        scope.server.md.baseServer = onOff(text);
+      },
+    }),
+    directive({
+      name: 'MDPortMap',
+      syntax: '80|http:port|- [443|https:port|-]',
+      contexts: servers,
+      default: '80:80 443:443',
+      doc: 'The ports here where the internet’s 80 and 443 arrive; `-` where they do not.',
+      args: 'TAKE12',
+      apply(scope, ...maps) {
+        for (const map of maps) if (map !== undefined) portMap(scope, map);
+      },
+    }),
+    directive({
+      name: 'MDStoreDir',
+      syntax: 'folder',
+      contexts: servers,
+      default: 'md',
+      doc: 'Where certificates, keys and accounts are kept.',
+      args: 'TAKE1',
+      apply(scope, folder) {
+        scope.server.md.storeDir = pathOf(scope, folder);
+      },
+    }),
+    directive({
+      name: 'MDRetryDelay',
+      syntax: 'duration',
+      contexts: servers,
+      default: '30s',
+      doc: 'How long to wait after a first failure; doubled by each further one, up to a day.',
+      args: 'TAKE1',
+      apply(scope, text) {
+        const delay = duration(text, 's');
+        if (delay === undefined) throw new Refusal('unrecognized duration format: use 30s, 5mi, 1h');
+        if (delay === 0) throw new Refusal('minimum delay must be greater than 0');
+        scope.server.md.retryDelay = delay;
+      },
+    }),
+    directive({
+      name: 'MDActivateOn',
+      syntax: 'renewal|restart',
+      contexts: servers,
+      default: 'renewal',
+      doc: 'When a new certificate is served: at once, or (as mod_md does) from the next restart on.',
+      args: 'TAKE1',
+      apply(scope, text) {
+        const when = text.toLowerCase();
+        if (when !== 'renewal' && when !== 'restart') {
+          throw new Refusal(`unknown '${text}', supported parameter values are 'renewal' and 'restart'`);
+        }
+        scope.server.md.activateOn = when;
+      },
+    }),
+  ],
+};
+
+function isMembership(word: string): boolean {
+  return /^(auto|manual)$/i.test(word);
+}
+
+function defineDomain(scope: Scope, words: readonly string[]): DomainDraft {
+  const domain: DomainDraft = { at: here(scope), names: [], values: {}, host: scope.host };
+  for (const word of words) {
+    if (isMembership(word)) domain.values.transitive = word.toLowerCase() === 'auto';
+    else addName(domain, word);
+  }
+  scope.server.domains.push(domain);
+  return domain;
+}
+
+/** Names become folders of the store: nothing but a DNS name gets through. */
+function addName(domain: DomainDraft, text: string): void {
+  const name = text.toLowerCase();
+  if (name.length > 253 || !/^(\*\.)?[a-z\d_-]{1,63}(\.[a-z\d_-]{1,63})*$/.test(name)) {
+    throw new Refusal(`'${text}' is no DNS name; write international names as xn--…`);
+  }
+  if (!domain.names.includes(name)) domain.names.push(name);
+}
+
+function authority(scope: Scope, text: string): string {
+  const found = findAuthority(text);
+  if ('problem' in found) {
+    throw new Refusal(
+      `The CA name '${text}' is not known and it is not a URL either (${found.problem}). Known CA names are: ${authorityNames}.`,
+    );
+  }
+  if (found.closed)
+    scope.warn('md', `MDCertificateAuthority: ${text} has stopped issuing certificates (2025-10)`);
+  if (found.url !== LOCAL && !/^https?:/i.test(found.url)) {
+    throw new Refusal(`MDCertificateAuthority '${text}': scheme must be http or https`);
+  }
+  return found.url;
+}
+
+function portMap(scope: Scope, map: string): void {
+  const match = /^(80|http|443|https):(.*)$/i.exec(map);
+  if (!match) throw new Refusal("no ':' after first port number: use 80:8080, http:-, 443:8443");
+  const [, from = '', to = ''] = match;
+  const port = to === '-' ? '-' : portNumber(to);
+  if (port === undefined) throw new Refusal('invalid number for port map, must be in ]0,65535]');
+  if (/^(80|http)$/i.test(from)) scope.server.md.httpPort = port;
+  else scope.server.md.httpsPort = port;
+}
+
+function keySpecs(args: readonly string[]): KeySpec[] {
+  if (args.length === 0) throw new Refusal('needs to specify the private key type');
+  if (args.some((arg) => /^default$/i.test(arg))) {
+    if (args.length > 1) throw new Refusal("'Default' allows no other parameter");
+    return [{ type: 'RSA', bits: 2048 }];
+  }
+  const specs: KeySpec[] = [];
+  for (let at = 0; at < args.length; at++) {
+    const arg = args[at] ?? '';
+    const bits = /^rsa(\d*)$/i.exec(arg)?.[1];
+    if (bits === undefined) {
+      addKey(specs, { type: 'EC', name: curve(arg) }, arg);
+      continue;
+    }
+    const next = bits === '' && /^\d+$/.test(args[at + 1] ?? '') ? args[++at] : undefined;
+    addKey(specs, { type: 'RSA', bits: rsaBits(bits || next || '2048') }, 'RSA');
+  }
+  return specs;
+}
+
+function addKey(specs: KeySpec[], spec: KeySpec, shown: string): void {
+  const same = (other: KeySpec) =>
+    spec.type === 'RSA' ? other.type === 'RSA' : other.type === 'EC' && other.name === spec.name;
+  if (specs.some(same)) throw new Refusal(`two keys of type '${shown}' are not possible.`);
+  specs.push(spec);
+}
+
+function rsaBits(text: string): number {
+  const bits = Number(text);
+  if (bits < 2048) throw new Refusal('must be 2048 or higher in order to be considered safe.');
+  if (bits > 16_384) throw new Refusal(`RSA ${text}: more than 16384 bits are not supported`);
+  return bits;
+}
+
+/** It becomes part of file names. */
+function curve(text: string): string {
+  if (/^[a-z][\w-]{0,31}$/i.test(text)) return text.toLowerCase();
+  throw new Refusal(`'${text}' is no type of key; use RSA, P-256, P-384, secp256r1 …`);
+}

@@ -1,0 +1,70 @@
+/**
+ * Directives that are known and do something that must not be left out silently: they are errors, with the
+ * remedy where there is one.
+ */
+const later = 'is not supported yet by this version of Latchkey';
+
+const reasons: readonly (readonly [names: string, reason: string])[] = [
+  [
+    'MDActivationDelay MDCertificateFile MDCertificateKeyFile MDChallengeDns01 MDChallengeDns01Version ' +
+      'MDCheckInterval MDExternalAccountBinding MDHttpProxy MDHttpProxyCACertificateFile MDInitialDelay ' +
+      'MDMatchNames MDMessageCmd MDMustStaple MDNotifyCmd MDProfile MDProfileMandatory MDRenewViaARI ' +
+      'MDRetryFailover MDStapleOthers MDStapling MDStaplingKeepResponse MDStaplingRenewWindow MDStoreLocks',
+    later,
+  ],
+  [
+    'TLSCiphersPrefer TLSCiphersSuppress TLSCipherPrefer TLSCipherSuppress TLSProxyEngine TLSProxyCA ' +
+      'TLSProxyProtocol TLSProxyCiphersPrefer TLSProxyCiphersSuppress TLSProxyCipherPrefer ' +
+      'TLSProxyCipherSuppress TLSProxyMachineCertificate',
+    later,
+  ],
+  [
+    'DynSSLEnable DynSSLStoreURL DynSSLStoreToken DynSSLStoreSSLVerify DynSSLStoreCAFile DynSSLTimeout ' +
+      'DynSSLCacheTTL DynSSLCacheRenewDays DynSSLSharedCache DynSSLCircuitBreaker DynSSLCircuitReset',
+    later,
+  ],
+  [
+    'SSLCACertificatePath SSLCADNRequestFile SSLCADNRequestPath SSLCARevocationCheck SSLCARevocationFile ' +
+      'SSLCARevocationPath SSLFIPS SSLOCSPEnable SSLOCSPDefaultResponder SSLOCSPOverrideResponder ' +
+      'SSLOpenSSLConfCmd SSLProxyCACertificateFile SSLProxyCACertificatePath SSLProxyCARevocationCheck ' +
+      'SSLProxyCARevocationFile SSLProxyCARevocationPath SSLProxyCheckPeerCN SSLProxyCheckPeerExpire ' +
+      'SSLProxyCheckPeerName SSLProxyCipherSuite SSLProxyMachineCertificateChainFile ' +
+      'SSLProxyMachineCertificateFile SSLProxyMachineCertificatePath SSLProxyProtocol SSLProxyVerify ' +
+      'SSLProxyVerifyDepth SSLRequire SSLRequireSSL SSLSessionTicketKeyFile SSLUserName ' +
+      'SSLVerifyDepth SSLVHostSNIPolicy',
+    later,
+  ],
+  [
+    'AuthType AuthName AuthUserFile AuthGroupFile AuthBasicProvider AuthMerging AuthFormProvider ' +
+      'AuthDigestProvider AuthzSendForbiddenOnFailure <AuthnProviderAlias <AuthzProviderAlias',
+    `${later}: protect the place by Require ip or SSLVerifyClient`,
+  ],
+  ['Order Allow Deny Satisfy', 'of httpd 2.2 is not supported: use Require all granted, Require ip …'],
+  [
+    'RewriteEngine RewriteOptions RewriteBase RewriteCond RewriteRule RewriteMap',
+    `${later}: use Redirect, Alias or ProxyPass; for http to https, MDRequireHttps`,
+  ],
+  ['<Limit <LimitExcept', `${later}: use <If "%{REQUEST_METHOD} …">`],
+  [
+    'AliasMatch RedirectMatch ScriptAlias ScriptAliasMatch ProxyPassMatch <ProxyMatch ProxyRemote ' +
+      'ProxyRemoteMatch ProxyBlock ProxyDomain NoProxy ProxyMaxForwards ProxyErrorOverride ProxyAddHeaders ' +
+      'ProxyPassInherit ProxyPassInterpolateEnv ProxyPassReverseCookieDomain ProxyPassReverseCookiePath ' +
+      'ProxySet ProxySourceAddress BalancerMember BalancerGrowth BalancerInherit BalancerPersist',
+    later,
+  ],
+  [
+    'Action Script AddInputFilter AddOutputFilter SetInputFilter SetOutputFilter ' +
+      'ForceType FallbackResource DirectorySlash DirectoryCheckHandler ' +
+      'DirectoryIndexRedirect AllowEncodedSlashes AllowOverrideList AllowMethods ContentDigest UserDir ' +
+      'VirtualDocumentRoot VirtualDocumentRootIP VirtualScriptAlias VirtualScriptAliasIP ChrootDir Suexec ' +
+      'SuexecUserGroup LoadFile TransferLog GlobalLog ForensicLog SetEnvIfExpr CGIPassAuth CGIVar ' +
+      'CGIScriptTimeout ScriptLog ScriptSock Substitute XBitHack RemoteIPHeader RemoteIPInternalProxy ' +
+      'RemoteIPTrustedProxy RemoteIPProxyProtocol <Macro Use',
+    later,
+  ],
+];
+
+/** Directive (`<` before a section's name) to what its message says after the name. */
+export const unsupported: ReadonlyMap<string, string> = new Map(
+  reasons.flatMap(([names, reason]) => names.split(' ').map((name) => [name, reason] as const)),
+);

@@ -1,0 +1,128 @@
+/** Managed domains, complete: values of their own, of the server they stand in, of all; then the defaults. */
+import type { ManagedDomainSettings, Reach } from '../domains/settings.ts';
+import { defaultAuthority } from './authorities.ts';
+import type { DomainValues, HostDraft, ServerDraft } from './draft.ts';
+import { ConfigError } from './errors.ts';
+import type { Assignment } from './managed.ts';
+import type { ConfiguredDomain, Listen, VirtualHostSettings, Warning } from './settings.ts';
+
+export interface Ports {
+  readonly http: number | undefined;
+  readonly https: number | undefined;
+}
+
+/** The values that count for a domain, defaults in. */
+type Values = Omit<ManagedDomainSettings, 'name' | 'domains' | 'contacts' | 'used' | 'reach'>;
+
+const defaults: Values = {
+  transitive: true,
+  authorities: [defaultAuthority],
+  agreement: undefined,
+  challenges: undefined,
+  renewMode: 'auto',
+  renewWindow: { percent: 33 },
+  warnWindow: { percent: 10 },
+  keys: [{ type: 'RSA', bits: 2048 }],
+  requireHttps: 'off',
+  caCertificateFile: undefined,
+};
+
+/** Throws ConfigError for `local` without the embedded CA. */
+export function domainValues({ draft, transitive }: Assignment, server: ServerDraft): Values {
+  const layers = [draft.values, draft.host.md, server.base.md];
+  const value = <Key extends keyof DomainValues>(key: Key) =>
+    layers.find((layer) => layer[key] !== undefined)?.[key];
+  const authorities = layers.find((layer) => layer.authorities !== undefined);
+  if (authorities?.localAuthority && server.localCa.enabled !== true) {
+    throw new ConfigError(
+      "MDCertificateAuthority local is the embedded CA, which does not run: add 'LocalCA on'",
+      authorities.localAuthority,
+    );
+  }
+  return {
+    transitive,
+    authorities: authorities?.authorities ?? defaults.authorities,
+    agreement: value('agreement'),
+    challenges: value('challenges'),
+    renewMode: value('renewMode') ?? defaults.renewMode,
+    renewWindow: value('renewWindow') ?? defaults.renewWindow,
+    warnWindow: value('warnWindow') ?? defaults.warnWindow,
+    keys: value('keys') ?? defaults.keys,
+    requireHttps: value('requireHttps') ?? defaults.requireHttps,
+    caCertificateFile: value('caCertificateFile') || undefined,
+  };
+}
+
+/** A domain as the engine gets it; `hosts` are those that have its name as managedDomain. */
+export function configuredDomain(
+  assignment: Assignment,
+  values: Values,
+  hosts: readonly VirtualHostSettings[],
+  server: ServerDraft,
+  ports: Ports,
+): ConfiguredDomain {
+  return {
+    name: assignment.name,
+    domains: assignment.domains,
+    contacts: contacts(assignment, server),
+    ...values,
+    used: assignment.hosts.length > 0,
+    reach: {
+      http01: http01(server.listens, ports.http),
+      tlsAlpn01: tlsAlpn01(assignment, hosts, server.listens, ports.https),
+      dns01: no('there is no command for DNS challenges (MDChallengeDns01)'),
+    },
+    at: assignment.draft.at,
+  };
+}
+
+/** MDContactEmail of the domain, else of each of its hosts, else their ServerAdmin. */
+function contacts({ draft, hosts }: Assignment, server: ServerDraft): string[] {
+  if (draft.values.contact !== undefined) return [mailto(draft.values.contact)];
+  const of = (host: HostDraft) =>
+    host.md.contact ?? server.base.md.contact ?? host.serverAdmin ?? server.base.serverAdmin;
+  const found = (hosts.length > 0 ? hosts : [draft.host]).map(of);
+  return [...new Set(found.filter((contact) => contact !== undefined).map(mailto))];
+}
+
+function mailto(contact: string): string {
+  return /^[a-z][a-z\d+.-]*:/i.test(contact) ? contact : `mailto:${contact}`;
+}
+
+const no = (reason: string): Reach => ({ possible: false, reason });
+
+function http01(listens: readonly Listen[], port: number | undefined): Reach {
+  if (port === undefined) return no('MDPortMap says that port 80 of the internet does not arrive here');
+  if (listens.some((listen) => listen.port === port && listen.protocol === 'http')) return { possible: true };
+  return no(`there is no Listen for http on port ${port} (see MDPortMap for another one)`);
+}
+
+/** Every host of the domain must speak it: a name whose host does not would fail. */
+function tlsAlpn01(
+  { name }: Assignment,
+  hosts: readonly VirtualHostSettings[],
+  listens: readonly Listen[],
+  port: number | undefined,
+): Reach {
+  if (port === undefined) return no('MDPortMap says that port 443 of the internet does not arrive here');
+  if (!listens.some((listen) => listen.port === port)) {
+    return no(`there is no Listen for port ${port} (see MDPortMap for another one)`);
+  }
+  const there = hosts.filter(
+    (host) => host.tls.engine && host.addresses.some((at) => at.port === port || at.port === '*'),
+  );
+  if (there.length === 0) return no(`no virtual host on port ${port} with TLS has names of ${name}`);
+  const silent = there.find((host) => !host.protocols.includes('acme-tls/1'));
+  if (!silent) return { possible: true };
+  return no(`Protocols of the virtual host ${silent.serverName ?? '_default_'} lack acme-tls/1`);
+}
+
+/** mod_md's warning about a domain that nothing uses. */
+export function unusedWarning(domain: ConfiguredDomain): Warning | undefined {
+  if (domain.used || domain.renewMode === 'always') return undefined;
+  return {
+    ...domain.at,
+    module: 'md',
+    message: `No VirtualHost matches Managed Domain ${domain.name}: no certificate is obtained for it, unless MDRenewMode is always`,
+  };
+}

@@ -1,0 +1,91 @@
+/** The walk through the tree: finds each directive, checks that it may stand there, applies it. */
+import { Refusal, sectionArguments } from './directive.ts';
+import type { Directive } from './directive.ts';
+import { ConfigError } from './errors.ts';
+import type { Node } from './reader.ts';
+import { find, nearest } from './registry.ts';
+import type { Registered } from './registry.ts';
+import type { Scope } from './scope.ts';
+
+/** Applies all nodes to the scope. Throws ConfigError for the first that is wrong. */
+export function evaluate(nodes: readonly Node[], scope: Scope): void {
+  const warned = new Set<string>();
+  walk(nodes, scope, warned);
+}
+
+function walk(nodes: readonly Node[], scope: Scope, warned: Set<string>): void {
+  for (const node of nodes) {
+    scope.at = node;
+    try {
+      step(node, scope, warned);
+    } catch (error) {
+      if (error instanceof Refusal) throw new ConfigError(error.message, node);
+      throw error;
+    }
+  }
+}
+
+function step(node: Node, scope: Scope, warned: Set<string>): void {
+  const name = node.children ? `<${node.name}` : node.name;
+  const found = find(name);
+  if (!found) throw unknown(name);
+  if (found.kind !== 'directive') {
+    pass(found, scope, warned);
+    return;
+  }
+  const { directive } = found;
+  checkContext(directive, found.family.module, scope);
+  if (!node.children) {
+    directive.apply(scope, node.text);
+    return;
+  }
+  const inner = directive.apply(scope, sectionArguments(node.name, node.text));
+  if (!inner) return;
+  walk(node.children, inner, warned);
+  directive.close?.(inner);
+}
+
+function pass(found: Exclude<Registered, { kind: 'directive' }>, scope: Scope, warned: Set<string>): void {
+  if (found.kind === 'unsupported') throw new Refusal(`${found.name} ${found.reason}`);
+  if (warned.has(found.name)) return;
+  warned.add(found.name);
+  scope.warn(found.module, `${found.name} has no effect in Latchkey and is ignored`);
+}
+
+function unknown(name: string): Refusal {
+  const near = nearest(name).map((one) => `'${one}'`);
+  const hint = near.length > 0 ? `; did you mean ${near.join(' or ')}?` : '';
+  return new Refusal(
+    `Invalid command '${name}', perhaps misspelled or defined by a module not included in the server configuration${hint}`,
+  );
+}
+
+/** httpd's messages for what stands where it may not. */
+function checkContext(directive: Directive<Scope>, module: string, { inside }: Scope): void {
+  const { contexts } = directive;
+  const name = directive.name.startsWith('<') ? `${directive.name}>` : directive.name;
+  if (inside.authorization !== undefined) {
+    if (contexts.includes('authorization')) return;
+    throw new Refusal(`${name} not allowed in <${inside.authorization}> context`);
+  }
+  if (inside.managedDomain !== undefined) {
+    if (contexts.includes('managed domain')) return;
+    throw new Refusal(`${name} is not allowed inside an '<MDomainSet' context`);
+  }
+  if (inside.directory !== undefined) {
+    if (contexts.includes('directory')) return;
+    throw new Refusal(
+      module === 'md'
+        ? `${name} cannot occur within <${inside.directory}> section`
+        : `${name} not allowed in <${inside.directory}> context`,
+    );
+  }
+  if (inside.virtualHost !== undefined) {
+    if (contexts.includes('virtual host')) return;
+    if (contexts.includes('server config')) {
+      throw new Refusal(`${name} cannot occur within <VirtualHost> section`);
+    }
+  } else if (contexts.includes('server config')) return;
+  else if (contexts.includes('virtual host')) throw new Refusal(`${name} only used in <VirtualHost>`);
+  throw new Refusal(`${name} not allowed here: it belongs into a section like <Directory> or <Location>`);
+}

@@ -1,0 +1,191 @@
+/**
+ * Which hosts speak TLS, by whose directives, with what. TLS is a matter of an address: all hosts at one speak
+ * it or none does, whatever the first of them says.
+ */
+import type { FileAt, HostDraft, ServerDraft, TlsDraft, TlsVersions } from './draft.ts';
+import { ConfigError } from './errors.ts';
+import type { CertificateFiles, HostAddress, HostTls, Warning } from './settings.ts';
+
+const everyVersion: TlsVersions = { min: 'TLSv1.2', max: 'TLSv1.3' };
+
+/** What a host shows where nothing says TLS. */
+export interface TlsContext {
+  readonly server: ServerDraft;
+  /** Whether a managed domain has certificates for this host. */
+  readonly managed: (host: HostDraft) => boolean;
+  readonly warn: (warning: Warning) => void;
+}
+
+/** TLS of the base server: what its virtual hosts inherit. It has no address, so it speaks TLS by SSLEngine only. */
+export function baseTls({ server }: TlsContext): HostTls {
+  const family = server.tlsEngines.length > 0 && server.base.tls.engine?.on !== true ? 'tls' : 'ssl';
+  return tlsOf(server.base.tls, undefined, family, server.base.tls.engine?.on === true);
+}
+
+/** TLS of all virtual hosts, in their order. Throws ConfigError where they contradict each other. */
+export function hostsTls(context: TlsContext): HostTls[] {
+  const { server } = context;
+  const atTlsEngine = matcher(server.tlsEngines);
+  const atHttps = matcher(server.listens.filter((listen) => listen.protocol === 'https'));
+  const plans = server.hosts.map((host) => plan(host, context, atTlsEngine(host), atHttps(host)));
+  agree(server.hosts, plans, context);
+  return server.hosts.map((host, index) => {
+    const { engine, family, implied } = plans[index] ?? { engine: false, family: 'ssl', implied: false };
+    const tls = tlsOf(host.tls, server.base.tls, family, engine);
+    if (engine) checkCertificates(host, tls, context, implied);
+    if (engine) checkClientAuth(host, server.base, tls);
+    return tls;
+  });
+}
+
+interface Plan {
+  engine: boolean;
+  readonly family: 'ssl' | 'tls';
+  /** By its neighbours at the address, not by a word of its own. */
+  implied: boolean;
+}
+
+function plan(host: HostDraft, context: TlsContext, byTlsEngine: boolean, byListen: boolean): Plan {
+  const said = host.tls.engine ?? (host.at && context.server.base.tls.engine);
+  if (byTlsEngine) {
+    if (said?.on) {
+      throw new ConfigError(
+        'SSLEngine on and TLSEngine are for the same address and port here. Remove one of them.',
+        said.at,
+      );
+    }
+    return { engine: true, family: 'tls', implied: false };
+  }
+  if (said) return { engine: said.on, family: 'ssl', implied: false };
+  const hasCertificate = host.tls.certificates.length > 0 || context.managed(host);
+  return { engine: byListen && hasCertificate, family: 'ssl', implied: false };
+}
+
+/** Makes hosts of one address agree: what is not said follows the others, what is said against them is an error. */
+function agree(hosts: readonly HostDraft[], plans: readonly Plan[], context: TlsContext): void {
+  const secure = new Set<string>();
+  for (const [index, host] of hosts.entries()) {
+    if (plans[index]?.engine) for (const address of host.addresses) secure.add(keyOf(address));
+  }
+  for (const [index, host] of hosts.entries()) {
+    const own = plans[index];
+    if (!own || own.engine || !host.addresses.some((address) => secure.has(keyOf(address)))) continue;
+    const at = host.at ?? { file: '', line: 0 };
+    if (host.tls.engine) {
+      throw new ConfigError(
+        `SSLEngine off, but other hosts at ${host.addresses.map(shown).join(' ')} have it on: an address speaks TLS or it does not. Give this host another port, or SSLEngine on.`,
+        host.tls.engine.at,
+      );
+    }
+    own.engine = true;
+    own.implied = true;
+    context.warn({
+      ...at,
+      module: 'ssl',
+      message: `Init: (${title(host)}) SSLEngine is not on here, but it is for other hosts at the same address: this one speaks TLS, too`,
+    });
+  }
+}
+
+const keyOf = ({ address, port }: HostAddress): string => `${address} ${port}`;
+
+function shown({ address, port }: HostAddress): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
+}
+
+/** `NAME:PORT`, as httpd's messages call a host. */
+export function title(host: HostDraft): string {
+  return `${host.serverName ?? '_default_'}:${host.addresses[0]?.port ?? '*'}`;
+}
+
+/** Whether one of the host's addresses is one of these. */
+function matcher(
+  places: readonly { readonly address: string | undefined; readonly port: number }[],
+): (host: HostDraft) => boolean {
+  if (places.length === 0) return () => false;
+  return (host) =>
+    host.addresses.some(({ address, port }) =>
+      places.some(
+        (place) =>
+          (port === '*' || port === place.port) &&
+          (address === '*' || isAny(place.address) || address === place.address),
+      ),
+    );
+}
+
+export function isAny(address: string | undefined): boolean {
+  return address === undefined || address === '0.0.0.0' || address === '::';
+}
+
+function tlsOf(own: TlsDraft, base: TlsDraft | undefined, family: 'ssl' | 'tls', engine: boolean): HostTls {
+  const versions =
+    (family === 'ssl' ? (own.versions ?? base?.versions) : (own.tlsVersions ?? base?.tlsVersions)) ??
+    everyVersion;
+  return {
+    engine,
+    family,
+    certificates: family === 'ssl' ? sslCertificates(own, base) : tlsCertificates(own, base),
+    minVersion: versions.min,
+    maxVersion: versions.max,
+    ciphers: family === 'ssl' ? (own.ciphers ?? base?.ciphers) : undefined,
+    ciphersuites: family === 'ssl' ? (own.ciphersuites ?? base?.ciphersuites) : undefined,
+    honorCipherOrder:
+      family === 'ssl'
+        ? (own.honorCipherOrder ?? base?.honorCipherOrder ?? false)
+        : !(own.honorClientOrder ?? base?.honorClientOrder ?? true),
+    strictSni:
+      family === 'ssl'
+        ? (own.strictSni ?? base?.strictSni ?? false)
+        : (own.tlsStrictSni ?? base?.tlsStrictSni ?? true),
+    clientAuth: family === 'ssl' ? ((own.clientAuth ?? base?.clientAuth)?.mode ?? 'none') : 'none',
+    clientCa: family === 'ssl' ? (own.clientCa ?? base?.clientCa) : undefined,
+  };
+}
+
+/** A host's own, else the base server's: a handshake could not tell them apart by key type. */
+function sslCertificates(own: TlsDraft, base: TlsDraft | undefined): CertificateFiles[] {
+  const from = own.certificates.length > 0 || !base ? own : base;
+  const chainFile = own.chainFile ?? base?.chainFile;
+  return from.certificates.map((certificate: FileAt, index) => ({
+    certificateFile: certificate.path,
+    keyFile: from.keys[index]?.path ?? certificate.path,
+    chainFile,
+    at: certificate.at,
+  }));
+}
+
+/** As mod_tls: the base server's first, then the host's own. */
+function tlsCertificates(own: TlsDraft, base: TlsDraft | undefined): CertificateFiles[] {
+  return [...(base?.tlsCertificates ?? []), ...own.tlsCertificates].map(({ certificate, key, at }) => ({
+    certificateFile: certificate,
+    keyFile: key ?? certificate,
+    chainFile: undefined,
+    at,
+  }));
+}
+
+function checkCertificates(host: HostDraft, tls: HostTls, context: TlsContext, implied: boolean): void {
+  const managed = context.managed(host);
+  if (tls.certificates.length === 0 && !managed && !implied) {
+    const directive = tls.family === 'ssl' ? 'SSLCertificateFile' : 'TLSCertificate';
+    throw new ConfigError(
+      `Init: (${title(host)}) Failed to configure at least one certificate and key: Missing ${directive}. Add it, or have the certificate obtained: MDomain ${host.serverName ?? 'NAME'}`,
+      host.at,
+    );
+  }
+  if (tls.certificates.length > 0 && managed) {
+    context.warn({
+      ...(host.at ?? { file: '', line: 0 }),
+      module: 'ssl',
+      message: `Init: (${title(host)}) You configured certificate/key files on this host, but it is covered by a Managed Domain. You need to remove these directives for the Managed Domain to take over.`,
+    });
+  }
+}
+
+function checkClientAuth(host: HostDraft, base: HostDraft, tls: HostTls): void {
+  if (tls.clientAuth === 'none' || tls.clientCa !== undefined) return;
+  throw new ConfigError(
+    `SSLVerifyClient ${tls.clientAuth} needs SSLCACertificateFile: the authorities whose client certificates count`,
+    (host.tls.clientAuth ?? base.tls.clientAuth)?.at ?? host.at,
+  );
+}

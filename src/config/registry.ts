@@ -1,0 +1,111 @@
+/** All directives there are, found by name in any case. */
+import type { Directive, Family } from './directive.ts';
+import { access } from './directives/access.ts';
+import { core } from './directives/core.ts';
+import { headers } from './directives/headers.ts';
+import { ignored } from './directives/ignored.ts';
+import { limits } from './directives/limits.ts';
+import { localCa } from './directives/localca.ts';
+import { log } from './directives/log.ts';
+import { mapping } from './directives/mapping.ts';
+import { md } from './directives/md.ts';
+import { proxy } from './directives/proxy.ts';
+import { reading } from './directives/reading.ts';
+import { sections } from './directives/sections.ts';
+import { ssl } from './directives/ssl.ts';
+import { tls } from './directives/tls.ts';
+import { unsupported } from './directives/unsupported.ts';
+import type { Reading } from './reading.ts';
+import type { Scope } from './scope.ts';
+
+/** In the order of the reference page. */
+export const families: readonly Family<Scope>[] = [
+  core,
+  sections,
+  mapping,
+  access,
+  headers,
+  proxy,
+  limits,
+  log,
+  md,
+  localCa,
+  ssl,
+  tls,
+];
+
+export type Registered =
+  | { readonly kind: 'directive'; readonly directive: Directive<Scope>; readonly family: Family<Scope> }
+  | { readonly kind: 'ignored'; readonly name: string; readonly module: string }
+  | { readonly kind: 'unsupported'; readonly name: string; readonly reason: string };
+
+const byName = new Map<string, Registered>();
+for (const [name, module] of ignored) byName.set(name.toLowerCase(), { kind: 'ignored', name, module });
+for (const [name, reason] of unsupported) {
+  byName.set(name.toLowerCase(), { kind: 'unsupported', name, reason });
+}
+for (const family of families) {
+  for (const directive of family.directives) {
+    for (const name of [directive.name, ...(directive.aliases ?? [])]) {
+      byName.set(name.toLowerCase(), { kind: 'directive', directive, family });
+    }
+  }
+}
+
+export const readingDirectives: ReadonlyMap<string, Directive<Reading>> = new Map(
+  reading.directives.map((directive) => [directive.name.toLowerCase(), directive]),
+);
+
+/** By name as written, with `<` before a section's. */
+export function find(name: string): Registered | undefined {
+  return byName.get(name.toLowerCase());
+}
+
+/** For `<IfDirective>` and `<IfSection>`: whether it does something here. */
+export function knows(name: string): boolean {
+  const found = find(name);
+  return readingDirectives.has(name.toLowerCase()) || (found !== undefined && found.kind !== 'unsupported');
+}
+
+/** Names that are at most a third of their letters away, nearest first. */
+export function nearest(name: string): string[] {
+  const wanted = name.toLowerCase();
+  const sort = wanted.startsWith('<');
+  const most = Math.min(3, Math.max(1, Math.floor(wanted.length / 3)));
+  return [...candidates()]
+    .filter((candidate) => candidate.startsWith('<') === sort)
+    .map((candidate) => ({ candidate, distance: distance(wanted, candidate.toLowerCase(), most) }))
+    .filter((one) => one.distance <= most)
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, 3)
+    .map((one) => one.candidate);
+}
+
+function* candidates(): Generator<string> {
+  for (const family of [...families, reading]) {
+    for (const { name, aliases } of family.directives) {
+      yield name;
+      yield* aliases ?? [];
+    }
+  }
+}
+
+/** Edits from `a` to `b` with neighbours swapped counting as one; `most + 1` stands for all that are more. */
+function distance(a: string, b: string, most: number): number {
+  if (Math.abs(a.length - b.length) > most) return most + 1;
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
+      let least = Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (last[j - 1] ?? 0) + cost);
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      if (swapped) least = Math.min(least, (beforeLast[j - 2] ?? 0) + 1);
+      row.push(least);
+    }
+    beforeLast = last;
+    last = row;
+  }
+  return last[b.length] ?? most + 1;
+}
