@@ -3,9 +3,8 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { suite, test } from 'node:test';
 import { pemBlocks } from '../pki/pem.ts';
 import { createFallbackCertificate } from '../pki/selfsigned.ts';
-import { createCertificateSet, createCredential } from './credential.ts';
+import { createCredential } from './credential.ts';
 import { createAuthority } from './credentials.testing.ts';
-import { MemoryTable } from './memory-table.ts';
 
 suite('A credential', async () => {
   const authority = await createAuthority();
@@ -25,41 +24,34 @@ suite('A credential', async () => {
 
   test('leaves the root out, and text between the blocks', () => {
     const chain = `Subject: somebody\n${ec.chainPem}\nand the root:\n${authority.rootPem}`;
-    const credential = createCredential({ chainPem: chain, keyPem: ec.keyPem });
+    const credential = createCredential({ chain, key: ec.keyPem });
     assert.equal(credential.chainPem, ec.chainPem);
     assert.equal(pemBlocks(credential.chainPem).length, 2);
   });
 
   test('keeps a leaf that is its own root', async () => {
     const { certPem, keyPem } = await createFallbackCertificate({ names: ['a.example'], now: 0 });
-    assert.equal(createCredential({ chainPem: certPem, keyPem }).chainPem, certPem);
-  });
-
-  test('in a set has the version that a table gives', () => {
-    const set = createCertificateSet([rsa, ec], { fallback: true });
-    using table = new MemoryTable();
-    table.put('id', set);
-    assert.deepEqual(table.get('id'), set);
+    assert.equal(createCredential({ chain: certPem, key: keyPem }).chainPem, certPem);
   });
 
   test('takes a key in SEC1 and writes it in PKCS#8', () => {
     const sec1 = createPrivateKey(ec.keyPem).export({ type: 'sec1', format: 'pem' }).toString();
-    assert.equal(createCredential({ chainPem: ec.chainPem, keyPem: sec1 }).keyPem, ec.keyPem);
+    assert.equal(createCredential({ chain: ec.chainPem, key: sec1 }).keyPem, ec.keyPem);
   });
 
   test('with another key is refused by name', () => {
-    assert.throws(() => createCredential({ chainPem: ec.chainPem, keyPem: rsa.keyPem }), {
+    assert.throws(() => createCredential({ chain: ec.chainPem, key: rsa.keyPem }), {
       code: 'credential-mismatch',
     });
   });
 
   test('that cannot be read is refused by name, and the key is not quoted', () => {
-    assert.throws(() => createCredential({ chainPem: 'nothing', keyPem: ec.keyPem }), {
+    assert.throws(() => createCredential({ chain: 'nothing', key: ec.keyPem }), {
       code: 'certificate-unreadable',
     });
     const broken = ec.keyPem.replace(/^M.{20}/m, 'SECRETSECRET');
     assert.throws(
-      () => createCredential({ chainPem: ec.chainPem, keyPem: broken }),
+      () => createCredential({ chain: ec.chainPem, key: broken }),
       (error: Error & { code: string }) =>
         error.code === 'key-unreadable' && !error.message.includes('SECRET'),
     );

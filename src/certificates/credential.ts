@@ -3,14 +3,13 @@ import { LatchkeyError } from '../base/errors.ts';
 import { matchesKey, parseChain } from '../pki/certificate.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { keyFromPem, keyToPem, keyType } from '../pki/keys.ts';
-import { encodeSet } from './blob.ts';
-import type { CertificateSet, TableCertificate } from './table.ts';
+import type { TableCertificate } from './table.ts';
 
 export interface CredentialSource {
   /** PEM: the leaf, then its chain. A root at the end is left out, text between the blocks is ignored. */
-  readonly chainPem: string;
+  readonly chain: string;
   /** PEM of a plain private key of any format, or the key itself. */
-  readonly keyPem: string | KeyObject;
+  readonly key: string | KeyObject;
   /** DER of an OCSP response. */
   readonly staple?: Uint8Array | undefined;
 }
@@ -21,8 +20,8 @@ export interface CredentialSource {
  * @throws LatchkeyError `credential-mismatch`, or a PkiError of what could not be read
  */
 export function createCredential(source: CredentialSource): TableCertificate {
-  const key = typeof source.keyPem === 'string' ? keyFromPem(source.keyPem) : source.keyPem;
-  const [leaf, ...issuers] = parseChain(source.chainPem);
+  const key = typeof source.key === 'string' ? keyFromPem(source.key) : source.key;
+  const [leaf, ...issuers] = parseChain(source.chain);
   if (!leaf || !matchesKey(leaf, key)) {
     throw new LatchkeyError(
       'credential-mismatch',
@@ -38,18 +37,6 @@ export function createCredential(source: CredentialSource): TableCertificate {
     notAfter: leaf.notAfter,
     ...(source.staple ? { staple: source.staple } : {}),
   };
-}
-
-/**
- * A set of such certificates, one for each key type, as a table would give it.
- * @throws as createCredential()
- */
-export function createCertificateSet(
-  sources: readonly CredentialSource[],
-  { fallback }: { readonly fallback: boolean },
-): CertificateSet {
-  const set = { fallback, certificates: sources.map(createCredential) };
-  return { ...set, version: encodeSet(set).version };
 }
 
 function isRoot({ x509 }: Certificate): boolean {

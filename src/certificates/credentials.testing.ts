@@ -50,7 +50,7 @@ export async function createAuthority(name = 'Latchkey test'): Promise<TestAutho
     async issue(names, keyType = 'ec') {
       const leaf = { name: names[0] ?? 'nobody', key: await generateKey(keys[keyType]) };
       const pem = await certify(leaf, intermediate, [subjectAltName(names)]);
-      return createCredential({ chainPem: pem + intermediatePem + rootPem, keyPem: leaf.key });
+      return createCredential({ chain: pem + intermediatePem + rootPem, key: leaf.key });
     },
   };
 }

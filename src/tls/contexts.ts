@@ -3,7 +3,7 @@ import { createSecureContext } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { LRUCache } from 'lru-cache';
 import { LatchkeyError } from '../base/errors.ts';
-import type { CertificateSet, CertificateTableReader, TableCertificate } from '../certificates/table.ts';
+import type { CertificateTableReader, TableCertificate } from '../certificates/table.ts';
 import { contextOptions } from './policy.ts';
 import type { TlsPolicy } from './policy.ts';
 
@@ -36,7 +36,7 @@ export interface ContextsOptions {
  * Makes contexts when they are first needed (0.3 ms) and keeps those used last. A context never outlives its
  * set's version: the next look-up after a change makes a new one.
  */
-export class ContextCache {
+export class SecureContexts {
   readonly #kept: LRUCache<string, ServingContext>;
   readonly #ticketKeys: Buffer | undefined;
 
@@ -49,27 +49,19 @@ export class ContextCache {
   }
 
   /**
-   * The context of a set in the table; undefined where the table doesn't have it. Reads of the table no more than
+   * The context of a set in the table; undefined where the table doesn't have it. Reads no more of the table than
    * the version while that is the one kept.
    * @throws LatchkeyError `tls-unusable-certificate`
    */
-  find(table: CertificateTableReader, id: string, policy: TlsPolicy): ServingContext | undefined {
+  get(table: CertificateTableReader, id: string, policy: TlsPolicy): ServingContext | undefined {
+    const key = `${policy.id} ${id}`;
     const version = table.version(id);
-    if (version === undefined) return undefined;
-    const kept = this.#kept.get(keyOf(id, policy));
-    if (kept?.version === version) return kept;
-    const set = table.get(id);
-    return set && this.get(id, set, policy);
-  }
-
-  /**
-   * The context of a set at hand.
-   * @throws LatchkeyError `tls-unusable-certificate`
-   */
-  get(id: string, set: CertificateSet, policy: TlsPolicy): ServingContext {
-    const key = keyOf(id, policy);
     const kept = this.#kept.get(key);
-    if (kept?.version === set.version) return kept;
+    if (kept && kept.version === version) return kept;
+    // What the table no longer has is not kept either: its keys are gone from memory when the last user is.
+    this.#kept.delete(key);
+    const set = version === undefined ? undefined : table.get(id);
+    if (!set) return undefined;
     const made: ServingContext = {
       version: set.version,
       context: this.create(set.certificates, policy, id),
@@ -106,8 +98,4 @@ export class ContextCache {
       });
     }
   }
-}
-
-function keyOf(id: string, policy: TlsPolicy): string {
-  return `${policy.id} ${id}`;
 }

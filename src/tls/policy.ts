@@ -49,7 +49,7 @@ const SUITES = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_
  * @throws LatchkeyError `tls-bad-policy`: versions that exclude each other, a list OpenSSL doesn't accept, client
  *   authentication without CAs.
  */
-export function tlsPolicy(settings: TlsPolicySettings = {}): TlsPolicy {
+export function createPolicy(settings: TlsPolicySettings = {}): TlsPolicy {
   const complete = {
     minVersion: settings.minVersion ?? 'TLSv1.2',
     maxVersion: settings.maxVersion ?? 'TLSv1.3',
@@ -66,7 +66,7 @@ export function tlsPolicy(settings: TlsPolicySettings = {}): TlsPolicy {
 }
 
 /** The default policy: TLS 1.2 and 1.3, no client authentication. */
-export const modernPolicy: TlsPolicy = tlsPolicy();
+export const modernPolicy: TlsPolicy = createPolicy();
 
 /** As tls.createSecureContext() takes it, certificates apart. */
 export function contextOptions(policy: TlsPolicy): SecureContextOptions {

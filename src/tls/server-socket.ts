@@ -93,8 +93,13 @@ function clientProblem(secure: PrivateSocket, clientAuth: 'optional' | 'require'
  * To be called once at start-up, before anything listens.
  * @throws LatchkeyError `tls-private-surface`: this Node lacks something that startTls() needs.
  */
-export function checkPrivateSurface(socket: object = probe()): void {
+export function checkPrivateSurface(): void {
+  const socket = wrap(new Duplex({ read() {}, write() {} }), {
+    isServer: true,
+    secureContext: createSecureContext(),
+  });
   const missing = missingPieces(socket);
+  socket.destroy();
   if (missing.length === 0) return;
   throw new LatchkeyError(
     'tls-private-surface',
@@ -102,13 +107,8 @@ export function checkPrivateSurface(socket: object = probe()): void {
   );
 }
 
-function probe(): TLSSocket {
-  const idle = new Duplex({ read() {}, write() {} });
-  return wrap(idle, { isServer: true, secureContext: createSecureContext() }).destroy();
-}
-
 /** Of the pieces listed at the top, those that can be looked for without a handshake. */
-function missingPieces(socket: object): string[] {
+export function missingPieces(socket: object): string[] {
   const { _handle, secureConnecting, _releaseControl, _tlsError } = socket as Record<string, unknown>;
   const handle = (_handle ?? {}) as Record<string, unknown>;
   const found: Record<string, boolean> = {
