@@ -163,7 +163,7 @@ function isValidating({ status, challenges }: Authorization): boolean {
 export async function getCertificate(services: Services, asked: AskedByAccount): Promise<Reply> {
   readOnly(asked);
   const known = await services.certificates.get(asked.params['serial'] ?? '');
-  if (!known) throw notFound('certificate');
+  if (!known || known.keepUntil <= services.clock.now()) throw notFound('certificate');
   if (known.account !== asked.account.id) throw notYours('certificate');
   if (!accepts(asked.accept)) {
     throw new AcmeProblem('malformed', 'certificates are application/pem-certificate-chain', { status: 406 });

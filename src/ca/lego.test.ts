@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { execFile, spawnSync } from 'node:child_process';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { startCa } from './ca.testing.ts';
+import type { TestCa } from './ca.testing.ts';
+import { externalAccount } from './external.ts';
+
+const run = promisify(execFile);
+const there = spawnSync('lego', ['--version']).error === undefined;
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => void server.close(resolve));
+  return port;
+}
+
+/** Runs lego against the CA. */
+async function lego(ca: TestCa, ...args: string[]): Promise<string> {
+  const root = join(ca.dir, 'root.pem');
+  const own = [
+    '--server',
+    ca.directoryUrl,
+    '--email',
+    'x@example.org',
+    '--path',
+    join(ca.dir, 'lego'),
+    '--accept-tos',
+  ];
+  const env = { ...process.env, LEGO_CA_CERTIFICATES: root };
+  return (await run('lego', [...own, ...args], { env })).stderr;
+}
+
+async function verify(ca: TestCa, name: string): Promise<string> {
+  const chain = join(ca.dir, 'lego', 'certificates', `${name}.crt`);
+  const files = ['-CAfile', join(ca.dir, 'root.pem'), '-untrusted', chain, chain];
+  const { stdout } = await run('openssl', ['verify', '-x509_strict', '-verify_hostname', name, ...files]);
+  return stdout;
+}
+
+function needsLego(t: TestContext): boolean {
+  if (!there) t.skip('lego is not installed');
+  return there;
+}
+
+for (const [challenge, option, keyType] of [
+  ['http', '--http', 'ec384'],
+  ['tls', '--tls', 'rsa2048'],
+] as const) {
+  test(`lego obtains and renews by ${option}, and revokes`, async (t) => {
+    if (!needsLego(t)) return;
+    const port = await freePort();
+    const ca = await startCa(t, { httpPort: port, tlsPort: port });
+    const how = [option, `--${challenge}.port`, `127.0.0.1:${port}`, '--key-type', keyType];
+    const names = ['--domains', 'a.localhost', '--domains', 'b.a.localhost'];
+    await lego(ca, ...names, ...how, 'run');
+    assert.match(await verify(ca, 'a.localhost'), /: OK\n$/);
+    await lego(ca, ...names, ...how, 'renew', '--days', '90', '--no-random-sleep');
+    assert.match(await verify(ca, 'a.localhost'), /: OK\n$/);
+    assert.match(await lego(ca, '--domains', 'a.localhost', 'revoke'), /Certificate was revoked/);
+  });
+}
+
+test('lego is told why a name can not be validated', async (t) => {
+  if (!needsLego(t)) return;
+  const ca = await startCa(t, { httpPort: 1 });
+  const how = ['--http', '--http.port', `127.0.0.1:${await freePort()}`];
+  await assert.rejects(
+    lego(ca, '--domains', 'a.localhost', ...how, 'run'),
+    /acme:error:connection :: a\.localhost can not be reached: 127\.0\.0\.1:1: connection refused/,
+  );
+});
+
+test('lego binds its account to the external account', async (t) => {
+  if (!needsLego(t)) return;
+  const port = await freePort();
+  const ca = await startCa(t, { httpPort: port, externalAccountRequired: true });
+  const { kid, hmac } = await externalAccount(ca.dir);
+  const how = ['--domains', 'a.localhost', '--http', '--http.port', `127.0.0.1:${port}`];
+  await assert.rejects(lego(ca, ...how, 'run'), /external account/i);
+  await lego(ca, ...how, '--eab', '--kid', kid, '--hmac', hmac, 'run');
+  assert.match(await verify(ca, 'a.localhost'), /: OK\n$/);
+});
