@@ -66,13 +66,12 @@ export class ClientHelloReader {
   }
 
   push(chunk: Buffer): Peek {
-    let rest = chunk;
+    let rest = chunk.subarray(0, this.#limit - this.#taken);
+    this.#taken += rest.length;
     while (rest.length > 0) {
       const consumed = this.#recordLeft > 0 ? this.#takeBody(rest) : this.#takeHeader(rest);
       if (typeof consumed !== 'number') return consumed;
-      this.#taken += consumed;
       rest = rest.subarray(consumed);
-      if (this.#taken > this.#limit) return invalid('too-long');
     }
     return this.#taken === this.#limit ? invalid('too-long') : INCOMPLETE;
   }
