@@ -27,7 +27,7 @@ const allowed = {
     'http',
     'status',
   ],
-  cli: ['base', 'pki', 'acme', 'store', 'ca', 'domains', 'config', 'status', 'server'],
+  cli: ['base', 'ca', 'certificates', 'domains', 'config', 'status', 'server'],
 };
 
 module.exports = {

@@ -1,0 +1,78 @@
+/** `latchkey ca`: the embedded CA by itself, and its root for those who have to trust it. */
+import { resolve } from 'node:path';
+import { systemClock } from '../base/clock.ts';
+import { LatchkeyError } from '../base/errors.ts';
+import { createLoggers } from '../base/log.ts';
+import { startLocalCa } from '../ca/server.ts';
+import type { LocalCaSettings } from '../ca/settings.ts';
+import { installRoot, rootCertificate } from '../ca/trust.ts';
+import { duration } from '../config/values.ts';
+
+export interface CaOptions {
+  readonly dir: string;
+  readonly listen: string;
+  readonly lifetime: string;
+  readonly httpPort: string;
+  readonly tlsPort: string;
+  readonly resolver?: string;
+  readonly eab?: boolean;
+  readonly install?: boolean;
+}
+
+/** Prints the root, or puts it among the system's trusted ones. */
+export async function trust({ dir, install }: CaOptions): Promise<void> {
+  const said = install ? `${await installRoot(resolve(dir))}\n` : await rootCertificate(resolve(dir));
+  process.stdout.write(said);
+}
+
+/** Runs the CA until it is interrupted. */
+export async function run(options: CaOptions): Promise<void> {
+  const loggers = createLoggers(
+    (line) => process.stderr.write(`${line}\n`),
+    () => ({ all: 'info', modules: {} }),
+  );
+  const ca = await startLocalCa(settingsOf(options), { clock: systemClock, loggers });
+  process.stdout.write(
+    `ACME directory: ${ca.directoryUrl}\nroot:           ${resolve(options.dir, 'root.pem')}\n`,
+  );
+  const { promise, resolve: stop } = Promise.withResolvers<void>();
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  await promise;
+  await ca.close();
+}
+
+function settingsOf(options: CaOptions): LocalCaSettings {
+  const { address, port } = endpoint(options.listen);
+  return {
+    address,
+    port,
+    dir: resolve(options.dir),
+    lifetime: lifetimeOf(options.lifetime),
+    httpPort: portNumber(options.httpPort),
+    tlsPort: portNumber(options.tlsPort),
+    resolver: options.resolver,
+    externalAccountRequired: options.eab === true,
+  };
+}
+
+function lifetimeOf(text: string): number {
+  const ms = duration(text, 'd');
+  if (!ms) throw usage(`'${text}' is not a duration: 30s, 10mi, 12h, 7d`);
+  return ms;
+}
+
+function endpoint(text: string): { address: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(text);
+  if (!match) throw usage(`'${text}' is not ADDRESS:PORT`);
+  return { address: match[1] ?? match[2] ?? '', port: portNumber(match[3] ?? '') };
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw usage(`'${text}' is not a port`);
+  return port;
+}
+
+function usage(message: string): LatchkeyError {
+  return new LatchkeyError('usage', message);
+}

@@ -1,0 +1,43 @@
+/** `-t`, `-S` and `-v`. */
+import { readFileSync } from 'node:fs';
+import { explain } from '../base/errors.ts';
+import { createCredential } from '../certificates/credential.ts';
+import { ConfigError } from '../config/errors.ts';
+import { describeHosts } from '../config/describe.ts';
+import { loadConfiguration } from '../config/load.ts';
+import type { CertificateFiles, Settings } from '../config/settings.ts';
+import { version } from '../server/version.ts';
+import type { Where } from './where.ts';
+
+export function showVersion(): void {
+  process.stdout.write(
+    `Server version: Latchkey/${version}\nRuntime:        Node.js ${process.version}, OpenSSL ${process.versions.openssl}\n`,
+  );
+}
+
+/** Reads the configuration and every certificate it names. Throws ConfigError; says `Syntax OK` on stderr else. */
+export function check(where: Where, show: { readonly hosts: boolean }): void {
+  const { settings } = loadConfiguration(where);
+  for (const files of certificateFiles(settings).values()) checkPair(files);
+  for (const warning of settings.warnings) {
+    process.stderr.write(`[${warning.module}:warn] ${warning.message} (${warning.file}:${warning.line})\n`);
+  }
+  if (show.hosts) process.stdout.write(describeHosts(settings));
+  process.stderr.write('Syntax OK\n');
+}
+
+function certificateFiles(settings: Settings): Map<string, CertificateFiles> {
+  const all = [settings.base, ...settings.hosts].flatMap((host) => host.tls.certificates);
+  return new Map(all.map((files) => [`${files.certificateFile}\n${files.keyFile}`, files] as const));
+}
+
+function checkPair(files: CertificateFiles): void {
+  try {
+    createCredential({
+      chain: readFileSync(files.certificateFile, 'latin1'),
+      key: readFileSync(files.keyFile, 'latin1'),
+    });
+  } catch (error) {
+    throw new ConfigError(`${files.certificateFile}: ${explain(error)}`, files.at);
+  }
+}

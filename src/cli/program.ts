@@ -1,0 +1,158 @@
+/** The arguments of `latchkey`: httpd's options, and our own commands. Each loads its code when it is called. */
+import { Command, CommanderError, Option } from 'commander';
+import { LatchkeyError, explain } from '../base/errors.ts';
+import type { CaOptions } from './ca.ts';
+import { DEFAULT_CONFIGURATION, type Where } from './where.ts';
+
+interface ServerOptions {
+  d?: string;
+  f?: string;
+  k?: string;
+  t?: boolean;
+  S?: boolean;
+  v?: boolean;
+  X?: boolean;
+  D: string[];
+  C: string[];
+  c: string[];
+}
+
+/** Runs one command line; sets the exit code. */
+export async function run(argv: readonly string[]): Promise<void> {
+  const program = describe();
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : 1;
+      return;
+    }
+    process.stderr.write(`${message(error)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+function message(error: unknown): string {
+  if (error instanceof LatchkeyError && 'format' in error && typeof error.format === 'function') {
+    return String(error.format());
+  }
+  return `latchkey: ${explain(error)}`;
+}
+
+function describe(): Command {
+  const program = new Command('latchkey');
+  program
+    .description('TLS certificates that get, renew, staple and serve themselves, with nothing restarted.')
+    .exitOverride()
+    .showSuggestionAfterError()
+    .addOption(rootOption())
+    .addOption(fileOption())
+    .addOption(
+      new Option('-k <signal>', 'start, stop or reload the server').choices([
+        'start',
+        'stop',
+        'restart',
+        'graceful',
+        'graceful-stop',
+      ]),
+    )
+    .option('-t', 'check the configuration')
+    .option('-S', 'show the virtual hosts as the configuration makes them')
+    .option('-v', 'show the version')
+    .option('-X', 'run in the foreground (as -DFOREGROUND)')
+    .addOption(collected('-D <name>', 'define a name for <IfDefine>'))
+    .addOption(collected('-C <directive>', 'process a directive before the configuration files'))
+    .addOption(collected('-c <directive>', 'process a directive after the configuration files'))
+    .action(async (options: ServerOptions) => serve(options));
+
+  program
+    .command('status')
+    .argument('[name]', 'a managed domain (any of its names)')
+    .description('what a running server has, does, and will do next')
+    .addOption(rootOption())
+    .addOption(fileOption())
+    .option('--json', 'the whole status document')
+    .action(async (name: string | undefined, own: { json?: boolean } & ServerOptions) => {
+      const { status } = await import('./status.ts');
+      await status(where(program, own), name, own.json === true);
+    });
+
+  program
+    .command('renew')
+    .argument('<name>', 'a managed domain (any of its names)')
+    .description('get a new certificate now, and show what happens until it is served')
+    .addOption(rootOption())
+    .addOption(fileOption())
+    .action(async (name: string, own: ServerOptions) => {
+      const { renew } = await import('./renew.ts');
+      await renew(where(program, own), name);
+    });
+
+  const ca = program.command('ca').description('the embedded certificate authority');
+  withCaOptions(
+    ca.command('run', { isDefault: true }).description('serve ACME by itself, until interrupted'),
+  ).action(async (options: CaOptions) => (await import('./ca.ts')).run(options));
+  withCaOptions(ca.command('trust').description('print the root certificate, or install it'))
+    .option('--install', "put the root among the system's trusted ones")
+    .action(async (options: CaOptions) => (await import('./ca.ts')).trust(options));
+  return program;
+}
+
+function withCaOptions(command: Command): Command {
+  return command
+    .option('--dir <folder>', 'where root, intermediate and state are kept', './ca')
+    .option('--listen <address:port>', 'where its ACME server listens', '127.0.0.1:14000')
+    .option('--lifetime <duration>', 'lifetime of certificates: 30s, 10mi, 12h, 7d', '7d')
+    .option('--http-port <port>', 'where http-01 challenges are looked for', '80')
+    .option('--tls-port <port>', 'where tls-alpn-01 challenges are looked for', '443')
+    .option('--resolver <address:port>', 'the DNS server to ask')
+    .option('--eab', 'accept only accounts with an external account binding');
+}
+
+function rootOption(): Option {
+  return new Option('-d <folder>', 'the ServerRoot');
+}
+
+function fileOption(): Option {
+  return new Option('-f <file>', 'the configuration file (relative to the ServerRoot)');
+}
+
+function collected(flags: string, description: string): Option {
+  return new Option(flags, description)
+    .argParser((value: string, before: string[]) => [...before, value])
+    .default([], 'none');
+}
+
+/** `-d` and `-f` count before a command and after it. */
+function where(program: Command, own: ServerOptions): Where {
+  const outer = program.opts<ServerOptions>();
+  return {
+    serverRoot: own.d ?? outer.d,
+    file: own.f ?? outer.f ?? DEFAULT_CONFIGURATION,
+    defines: outer.D,
+    before: outer.C,
+    after: outer.c,
+  };
+}
+
+async function serve(options: ServerOptions): Promise<void> {
+  const target: Where = {
+    serverRoot: options.d,
+    file: options.f ?? DEFAULT_CONFIGURATION,
+    defines: options.D,
+    before: options.C,
+    after: options.c,
+  };
+  if (options.v) {
+    const { showVersion } = await import('./check.ts');
+    return showVersion();
+  }
+  if (options.t || options.S) {
+    const { check } = await import('./check.ts');
+    return check(target, { hosts: options.S === true });
+  }
+  const foreground = options.X === true || options.D.includes('FOREGROUND');
+  const commands = await import('./server-commands.ts');
+  if (foreground && (options.k === undefined || options.k === 'start')) return commands.foreground(target);
+  return commands.signal(target, options.k ?? 'start');
+}

@@ -1,0 +1,67 @@
+/** `-k start|stop|restart|graceful|graceful-stop` and `-X`, with httpd's messages and exit codes. */
+import { awaitEnd, launch } from '../server/launch.ts';
+import { runningServer } from '../server/pidfile.ts';
+import type { Where } from './where.ts';
+
+const SIGNALS: Readonly<Record<string, NodeJS.Signals>> = {
+  stop: 'SIGTERM',
+  'graceful-stop': 'SIGWINCH',
+  restart: 'SIGHUP',
+  graceful: 'SIGUSR1',
+};
+
+/** Runs the server in this process until it is stopped. */
+export async function foreground(where: Where): Promise<void> {
+  const { runSupervisor } = await import('../server/supervisor/run.ts');
+  const { AlreadyRunning } = await import('../server/supervisor/supervisor.ts');
+  try {
+    const { ended } = await runSupervisor(where);
+    await ended;
+    process.exit(0);
+  } catch (error) {
+    if (!(error instanceof AlreadyRunning)) throw error;
+    process.stdout.write(`${error.message}\n`);
+  }
+}
+
+/** Starts a server in the background, or sends a running one what `action` means. */
+export async function signal(where: Where, action: string): Promise<void> {
+  if (action === 'start') return start(where);
+  const pidFile = await pidFileOf(where);
+  const running = runningServer(pidFile);
+  const stops = action === 'stop' || action === 'graceful-stop';
+  if (!running) {
+    if (stops) return say('httpd (no pid file) not running');
+    say('httpd not running, trying to start');
+    return start(where);
+  }
+  if (!stops) await mustBeValid(where);
+  process.kill(running.pid, SIGNALS[action]);
+  if (action === 'stop' && !(await awaitEnd(running.pid))) {
+    throw new Error(`the server (pid ${running.pid}) did not end; 'kill -9 ${running.pid}' ends it`);
+  }
+}
+
+async function start(where: Where): Promise<void> {
+  const report = await launch(where);
+  if (report.kind === 'failed') {
+    process.stderr.write(`${report.message}\n`);
+    process.exitCode = 1;
+  }
+  if (report.kind === 'already-running') say(report.message);
+}
+
+/** A reload with a broken configuration is refused here already, where its author can read why. */
+async function mustBeValid(where: Where): Promise<void> {
+  const { loadConfiguration } = await import('../config/load.ts');
+  loadConfiguration(where);
+}
+
+async function pidFileOf(where: Where): Promise<string> {
+  const { readPidFileSetting } = await import('../config/load.ts');
+  return readPidFileSetting(where).pidFile;
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

@@ -1,0 +1,121 @@
+/**
+ * All that the three kinds of process say to each other. The supervisor may be root: what it does for the
+ * engine is what SupervisorCalls lists, with names that the store and the configuration know, and nothing else.
+ */
+import type { CertificateSet } from '../certificates/table.ts';
+import type { Settings } from '../config/settings.ts';
+import type { Group } from '../store/store.ts';
+
+/** What a child needs to begin, and again at each reload. Plain data. */
+export interface Plan {
+  /** Counts reloads; logs and status show it. */
+  readonly generation: number;
+  readonly settings: Settings;
+  /** For the base server (index 0) and each virtual host (index + 1): the id of its certificate set. */
+  readonly setIds: readonly (string | undefined)[];
+  /** Contents of the files of SSLCACertificateFile, by path. */
+  readonly clientCas: Readonly<Record<string, string>>;
+}
+
+/** Where a child drops its privileges to, and what it shares with the others. */
+export interface Birth {
+  readonly identity: Identity | undefined;
+  /** Folder of the certificate table and the control socket. */
+  readonly runtimeDir: string;
+  readonly plan: Plan;
+  /** Session ticket key shared by the workers, 48 bytes. */
+  readonly ticketKey: Uint8Array;
+  /** Key of the store (the engine's only). */
+  readonly storeKey: Uint8Array | undefined;
+  /** The first engine of a server begins with an empty certificate table. */
+  readonly freshTable: boolean;
+}
+
+export interface Identity {
+  readonly user: string;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** One certificate with its key as found in files. */
+export interface CredentialPem {
+  readonly chainPem: string;
+  readonly keyPem: string;
+}
+
+export interface LoadedCredential {
+  readonly id: string;
+  readonly fallback: boolean;
+  readonly pems: readonly CredentialPem[];
+  /** Why there is nothing to serve. */
+  readonly problem: string | undefined;
+}
+
+export interface Verification {
+  readonly worker: number;
+  /** Serials the worker's own accept path has shown. */
+  readonly serials: readonly string[];
+  readonly problem: string | undefined;
+}
+
+/** Offered by the supervisor to the engine. */
+export type SupervisorCalls = {
+  loadCredentials: (ids: readonly string[]) => LoadedCredential[];
+  storeLoad: (at: StoreAddress) => Uint8Array | undefined;
+  storeList: (group: Group) => string[];
+  storeAspects: (at: Omit<StoreAddress, 'aspect'>) => string[];
+  storeModified: (at: StoreAddress) => number | undefined;
+  activate: (domain: string) => { readonly serials: readonly string[] };
+  /** Asks every worker to show what it serves for a set, by a handshake. */
+  verify: (request: VerifyRequest) => Verification[];
+  workers: () => readonly { readonly id: number; readonly pid: number }[];
+};
+
+export interface StoreAddress {
+  readonly group: Group;
+  readonly name: string;
+  readonly aspect: string;
+}
+
+export interface VerifyRequest {
+  readonly setId: string;
+  readonly name: string;
+  /** `rsa`, `ec`: one handshake for each. */
+  readonly keyTypes: readonly string[];
+}
+
+/** The id of a managed domain's certificate set. */
+export function domainSetId(domain: string): string {
+  return `md:${domain}`;
+}
+
+/** A set, or why there is none to serve. */
+export type Wanted = { readonly set: Omit<CertificateSet, 'version'> } | { readonly problem: string };
+
+/** Offered by the supervisor to each worker. */
+export type RelayCalls = {
+  /** The table has no such set: fulfilled when it has, with the set itself (the table may be full). */
+  want: (setId: string) => Wanted;
+};
+
+/** Offered by both kinds of children: a reload is prepared everywhere, then committed everywhere. */
+export type ReloadCalls = {
+  prepare: (plan: Plan) => void;
+  commit: (generation: number) => void;
+  rollback: (generation: number) => void;
+};
+
+export type EngineCalls = ReloadCalls & {
+  /** Gives the table's generation: another one than before means that readers have to open it anew. */
+  begin: (birth: Birth) => string;
+  want: (setId: string) => Wanted;
+  workerDied: (argument: undefined) => void;
+};
+
+export type WorkerCalls = ReloadCalls & {
+  begin: (birth: Birth) => void;
+  verify: (request: VerifyRequest) => readonly string[];
+  reopenTable: (argument: undefined) => void;
+  /** Stops listening and ends when the last connection has. */
+  drain: (argument: undefined) => void;
+};

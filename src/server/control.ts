@@ -1,0 +1,67 @@
+/**
+ * The command line's end of the control socket. A running server is found by its PidFile: beside it lies
+ * `PIDFILE.control`, which names the socket.
+ */
+import { readFileSync } from 'node:fs';
+import { request, type IncomingMessage } from 'node:http';
+import { createInterface } from 'node:readline';
+import { LatchkeyError, explain } from '../base/errors.ts';
+import { runningServer } from './pidfile.ts';
+
+export class ControlError extends LatchkeyError<'not-running' | 'not-permitted' | 'control'> {}
+
+/** The file beside the PidFile that names the control socket. */
+export function controlFile(pidFile: string): string {
+  return `${pidFile}.control`;
+}
+
+export class ControlClient {
+  readonly #socketPath: string;
+
+  private constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  /** Throws ControlError `not-running` where no server has this PidFile. */
+  static find(pidFile: string): ControlClient {
+    if (!runningServer(pidFile)) throw new ControlError('not-running', `no server is running (${pidFile})`);
+    try {
+      return new ControlClient(readFileSync(controlFile(pidFile), 'utf8').trim());
+    } catch (error) {
+      throw new ControlError('control', `cannot read ${controlFile(pidFile)}`, { cause: error });
+    }
+  }
+
+  /** The status document as the server made it. */
+  async status(): Promise<unknown> {
+    const response = await this.#send('GET', '/status');
+    const chunks: Buffer[] = [];
+    for await (const chunk of response) chunks.push(chunk as Buffer);
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  }
+
+  /** Renews `name` now; yields what happens, the last line has `outcome`. */
+  async *renew(name: string): AsyncGenerator<Record<string, string>> {
+    const response = await this.#send('POST', `/renew/${encodeURIComponent(name)}`);
+    for await (const line of createInterface({ input: response })) {
+      yield JSON.parse(line) as Record<string, string>;
+    }
+  }
+
+  async #send(method: string, path: string): Promise<IncomingMessage> {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    request({ socketPath: this.#socketPath, method, path }, resolve).on('error', reject).end();
+    try {
+      return await promise;
+    } catch (error) {
+      const denied = explain(error).includes('EACCES');
+      throw new ControlError(
+        denied ? 'not-permitted' : 'control',
+        denied
+          ? 'the server belongs to another user: try as root'
+          : 'the engine does not answer (it may be restarting)',
+        { cause: error },
+      );
+    }
+  }
+}

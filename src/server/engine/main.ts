@@ -1,0 +1,29 @@
+/** Entry of the engine process: says what it offers to the supervisor and waits to be told to begin. */
+import type { EngineCalls, SupervisorCalls } from '../calls.ts';
+import { endWithParent } from '../child.ts';
+import { Peer, type Handlers } from '../peer.ts';
+import { Engine } from './engine.ts';
+
+let engine: Engine | undefined;
+const running = () => {
+  if (!engine) throw new Error('the engine has not begun');
+  return engine;
+};
+
+const calls: Handlers<EngineCalls> = {
+  begin: async (birth) => {
+    engine = await Engine.begin(birth, supervisor);
+    return engine.tableGeneration;
+  },
+  prepare: (plan) => running().prepare(plan),
+  commit: (generation) => running().commit(generation),
+  rollback: () => running().rollback(),
+  want: (setId) => running().want(setId),
+  workerDied: () => running().workerDied(),
+};
+
+endWithParent();
+process.on('SIGTERM', () => {
+  void (engine?.[Symbol.asyncDispose]() ?? Promise.resolve()).finally(() => process.exit(0));
+});
+const supervisor = new Peer<SupervisorCalls>(process, calls);

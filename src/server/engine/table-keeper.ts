@@ -1,0 +1,121 @@
+/**
+ * Keeps the certificate table filled: with everything the configuration names, in the background and in small
+ * steps, and at once with what a worker asks for. The table is a cache; what doesn't fit is served all the
+ * same, more slowly, by handing the set to the worker that asks.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import { explain } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import { createCredential } from '../../certificates/credential.ts';
+import type { CertificateTable } from '../../certificates/table.ts';
+import type { LoadedCredential, SupervisorCalls, Wanted } from '../calls.ts';
+import type { Peer } from '../peer.ts';
+
+/** Sets loaded in one go: small enough that a handshake's wish doesn't wait behind many. */
+const BATCH = 50;
+
+export class TableKeeper {
+  readonly #table: CertificateTable;
+  readonly #supervisor: Peer<SupervisorCalls>;
+  readonly #logger: Logger;
+  readonly #underWay = new Map<string, Promise<Wanted>>();
+  /** What is wrong with a set now, by id; said in the log once for each change. */
+  readonly #problems = new Map<string, string>();
+  #full = false;
+
+  constructor(table: CertificateTable, supervisor: Peer<SupervisorCalls>, logger: Logger) {
+    this.#table = table;
+    this.#supervisor = supervisor;
+    this.#logger = logger;
+  }
+
+  /** True since the table had no room for a set. */
+  get full(): boolean {
+    return this.#full;
+  }
+
+  get problems(): ReadonlyMap<string, string> {
+    return this.#problems;
+  }
+
+  /** For a worker's miss: one load for each id, however many ask. */
+  want(id: string): Promise<Wanted> {
+    const waiting = this.#underWay.get(id);
+    if (waiting) return waiting;
+    const wanted = this.#find(id).finally(() => this.#underWay.delete(id));
+    this.#underWay.set(id, wanted);
+    return wanted;
+  }
+
+  /** Loads sets from their files again, whatever the table has, and writes what changed. */
+  async refresh(ids: readonly string[], signal?: AbortSignal): Promise<void> {
+    for (let start = 0; start < ids.length; start += BATCH) {
+      if (signal?.aborted) return;
+      const loaded = await this.#supervisor.call('loadCredentials', ids.slice(start, start + BATCH));
+      for (const credential of loaded) {
+        this.#store(credential);
+        await turn();
+      }
+    }
+  }
+
+  /** Loads what the table lacks (static files keep their id as long as they keep their content). */
+  async fill(ids: readonly string[], signal?: AbortSignal): Promise<void> {
+    await this.refresh(
+      ids.filter((id) => id.startsWith('md:') || this.#table.version(id) === undefined),
+      signal,
+    );
+  }
+
+  /** Forgets all sets that are not among `ids`. */
+  keepOnly(ids: ReadonlySet<string>): void {
+    for (const id of [...this.#table.ids()]) if (!ids.has(id)) this.#table.remove(id);
+    for (const id of this.#problems.keys()) if (!ids.has(id)) this.#problems.delete(id);
+  }
+
+  async #find(id: string): Promise<Wanted> {
+    const present = this.#table.get(id);
+    if (present) return { set: present };
+    const [credential] = await this.#supervisor.call('loadCredentials', [id]);
+    return credential ? this.#store(credential) : { problem: 'nothing is known of it' };
+  }
+
+  #store(credential: LoadedCredential): Wanted {
+    const made = this.#make(credential);
+    if ('problem' in made) {
+      this.#complain(credential.id, made.problem);
+      return made;
+    }
+    this.#problems.delete(credential.id);
+    const outcome = this.#table.put(credential.id, made.set);
+    if (outcome === 'full' && !this.#full) {
+      this.#logger.error(
+        'the certificate table is full: some certificates are fetched anew by each worker that needs them; give its folder more room',
+      );
+    }
+    this.#full = outcome === 'full';
+    return made;
+  }
+
+  #make({ id, fallback, pems, problem }: LoadedCredential): Wanted {
+    if (problem !== undefined) return { problem };
+    try {
+      return {
+        set: {
+          fallback,
+          certificates: pems.map(({ chainPem, keyPem }) =>
+            createCredential({ chain: chainPem, key: keyPem }),
+          ),
+        },
+      };
+    } catch (error) {
+      return { problem: `${id}: ${explain(error)}` };
+    }
+  }
+
+  #complain(id: string, problem: string): void {
+    if (this.#problems.get(id) === problem) return;
+    this.#problems.set(id, problem);
+    this.#logger.error(`AH02565: a certificate cannot be served: ${problem}`);
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * `-k start` and its kin: the way from the command line to a server in the background and back. The launcher
+ * starts a supervisor detached from the terminal and with no descriptor of the caller (who reads our pipes
+ * sees their end), waits until it serves or says why not, and leaves.
+ */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ConfigurationSource } from '../config/load.ts';
+import { isAlive, runningServer } from './pidfile.ts';
+
+export type LaunchReport =
+  | { readonly kind: 'ready' }
+  /** httpd calls this a success. */
+  | { readonly kind: 'already-running'; readonly message: string }
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** How long a start waits for a predecessor that is stopping, and a stop for the server to be gone (ms). */
+const PATIENCE = 30_000;
+
+/** Starts a server in the background; fulfilled when it serves, or has said why it doesn't. */
+export async function launch(input: ConfigurationSource): Promise<LaunchReport> {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  const entry = fileURLToPath(new URL(`./supervisor/main.${extension}`, import.meta.url));
+  const child = spawn(process.execPath, [...process.execArgv, entry, JSON.stringify(input)], {
+    detached: true,
+    cwd: '/',
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  });
+  const { promise, resolve } = Promise.withResolvers<LaunchReport>();
+  const failed = (message: string) => resolve({ kind: 'failed', message });
+  child.once('error', (error) => failed(error.message));
+  child.once('exit', (code, signal) =>
+    failed(`the server ended while starting (${signal ?? `exit ${code}`})`),
+  );
+  child.once('message', (report: LaunchReport) => resolve(report));
+  const outcome = await promise;
+  if (child.connected) child.disconnect();
+  child.unref();
+  return outcome;
+}
+
+/** Waits for a server that is stopping. Gives the pid of one that runs and isn't stopping. */
+export async function awaitPredecessor(pidFile: string): Promise<number | undefined> {
+  const running = runningServer(pidFile);
+  if (!running) return undefined;
+  if (!running.stopping) return running.pid;
+  await awaitEnd(running.pid);
+  return undefined;
+}
+
+/** Fulfilled when `pid` is gone: true, or false after half a minute. */
+export async function awaitEnd(pid: number): Promise<boolean> {
+  const end = performance.now() + PATIENCE;
+  while (performance.now() < end) {
+    if (!isAlive(pid)) return true;
+    await delay(20);
+  }
+  return false;
+}

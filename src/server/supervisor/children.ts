@@ -1,0 +1,218 @@
+/**
+ * The engine and the workers as the supervisor sees them: forked, told to begin, begun again when they die.
+ * A child that dies over and over is begun again ever more slowly (up to every 10 s), never given up.
+ */
+import { fork, type ChildProcess } from 'node:child_process';
+import cluster from 'node:cluster';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import type { Clock } from '../../base/clock.ts';
+import { explain } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Birth, EngineCalls, RelayCalls, SupervisorCalls, WorkerCalls } from '../calls.ts';
+import { LOG_FD, type LogFiles } from '../logpipe.ts';
+import { Peer, type Calls, type Handlers } from '../peer.ts';
+
+const EXEC_ARGUMENTS = ['--disable-sigusr1'];
+/** A life shorter than this (ms) counts as a failed start. */
+const SHORT_LIFE = 2000;
+const FIRST_PAUSE = 250;
+const LONGEST_PAUSE = 10_000;
+/** stdin and stdout nowhere, stderr for Node's last words, LOG_FD for log records, IPC for calls. */
+const STDIO: ('ignore' | 'pipe' | 'ipc')[] = ['ignore', 'ignore', 'pipe', 'pipe', 'ipc'];
+
+type ChildKind = 'engine' | 'worker';
+
+export interface ChildrenOptions {
+  readonly logs: LogFiles;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** What every child is born with at this moment. */
+  readonly birth: (kind: ChildKind) => Birth;
+  readonly forEngine: Handlers<SupervisorCalls>;
+  readonly forWorkers: Handlers<RelayCalls>;
+  /** After the death of a worker: the table has a reader less. */
+  readonly onWorkerDeath: () => void;
+}
+
+interface Child<C extends Calls> {
+  readonly process: ChildProcess;
+  readonly peer: Peer<C>;
+  readonly exited: Promise<void>;
+}
+
+export class Children {
+  readonly #options: ChildrenOptions;
+  readonly #workers = new Map<number, Child<WorkerCalls>>();
+  readonly #stop = new AbortController();
+  readonly #failures: Record<ChildKind, number> = { engine: 0, worker: 0 };
+  #engine: Child<EngineCalls> | undefined;
+  #tableGeneration: string | undefined;
+
+  constructor(options: ChildrenOptions) {
+    this.#options = options;
+    cluster.schedulingPolicy = cluster.SCHED_NONE;
+    cluster.setupPrimary({
+      exec: entry('worker'),
+      args: [],
+      execArgv: EXEC_ARGUMENTS,
+      serialization: 'advanced',
+      stdio: STDIO,
+    });
+  }
+
+  /** Forks all; fulfilled when every worker listens and the engine has begun, rejected if one cannot. */
+  async start(workers: number): Promise<void> {
+    const engine = this.#startEngine();
+    await Promise.all([engine, ...Array.from({ length: workers }, () => this.#startWorker(engine))]);
+  }
+
+  /** Whether there has been an engine that made the certificate table. */
+  get hadEngine(): boolean {
+    return this.#tableGeneration !== undefined;
+  }
+
+  get engine(): Peer<EngineCalls> | undefined {
+    return this.#engine?.peer;
+  }
+
+  get workers(): readonly { readonly id: number; readonly pid: number; readonly peer: Peer<WorkerCalls> }[] {
+    return [...this.#workers].map(([id, { process: child, peer }]) => ({ id, pid: child.pid ?? 0, peer }));
+  }
+
+  /**
+   * Commits what was prepared. A child that can't (born in the middle of a reload, say) is replaced by one that
+   * begins with the new plan.
+   */
+  async commit(generation: number): Promise<void> {
+    const all = [...this.#workers.values(), ...(this.#engine ? [this.#engine] : [])];
+    await Promise.all(
+      all.map(async ({ peer, process: child }) => {
+        await commitTo(peer, generation).catch(() => child.kill('SIGKILL'));
+      }),
+    );
+  }
+
+  /** Ends all children: at once (workers) or as soon as what they do can be left (the engine, 5 s at most). */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    for (const { process: child } of this.#workers.values()) child.kill('SIGKILL');
+    await this.#stopEngine();
+    await Promise.all([...this.#workers.values()].map((child) => child.exited));
+  }
+
+  /** Ends the workers when their last connection has ended, then the engine. */
+  async drain(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(
+      [...this.#workers.values()].map((worker) => worker.peer.call('drain', undefined).catch(() => {})),
+    );
+    for (const { process: child } of this.#workers.values()) child.kill('SIGKILL');
+    await this.#stopEngine();
+  }
+
+  async #stopEngine(): Promise<void> {
+    const engine = this.#engine;
+    if (!engine) return;
+    engine.process.kill('SIGTERM');
+    const patience = new AbortController();
+    const killer = this.#options.clock
+      .sleep(5000, { signal: patience.signal })
+      .then(() => engine.process.kill('SIGKILL'))
+      .catch(() => {});
+    await engine.exited;
+    patience.abort();
+    await killer;
+  }
+
+  async #startEngine(): Promise<void> {
+    const forked = fork(entry('engine'), [], {
+      execArgv: EXEC_ARGUMENTS,
+      serialization: 'advanced',
+      stdio: STDIO,
+    });
+    const engine = this.#adopt<EngineCalls>(forked, 'engine', this.#options.forEngine, () =>
+      this.#startEngine(),
+    );
+    this.#engine = engine;
+    void engine.exited.then(() => {
+      if (this.#engine === engine) this.#engine = undefined;
+    });
+    const generation = await begin(forked, engine.peer.call('begin', this.#options.birth('engine')));
+    const remade = this.#tableGeneration !== undefined && this.#tableGeneration !== generation;
+    this.#tableGeneration = generation;
+    if (!remade) return;
+    for (const { peer } of this.#workers.values()) void peer.call('reopenTable', undefined).catch(() => {});
+  }
+
+  /** `table`: fulfilled when there is a certificate table to read. The program loads meanwhile. */
+  async #startWorker(table: Promise<void> = Promise.resolve()): Promise<void> {
+    const forked = cluster.fork();
+    const worker = this.#adopt<WorkerCalls>(forked.process, 'worker', this.#options.forWorkers, () =>
+      this.#startWorker(),
+    );
+    this.#workers.set(forked.id, worker);
+    void worker.exited.then(() => {
+      this.#workers.delete(forked.id);
+      this.#options.onWorkerDeath();
+    });
+    await table;
+    await begin(forked.process, worker.peer.call('begin', this.#options.birth('worker')));
+  }
+
+  /** A child that ended is replaced: at once after a good life, with growing pauses when lives are short. */
+  async #replace(kind: ChildKind, pid: number, lived: number, start: () => Promise<void>): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    const failures = lived < SHORT_LIFE ? this.#failures[kind] + 1 : 0;
+    this.#failures[kind] = failures;
+    this.#options.logger.error(`AH00052: ${kind} pid ${pid} has ended; starting another`);
+    try {
+      const pause = failures === 0 ? 0 : Math.min(FIRST_PAUSE * 2 ** failures, LONGEST_PAUSE);
+      await this.#options.clock.sleep(pause, { signal: this.#stop.signal });
+      await start();
+    } catch (error) {
+      // Its own end brings the next one.
+      if (!this.#stop.signal.aborted)
+        this.#options.logger.error(`could not start another ${kind}: ${explain(error)}`);
+    }
+  }
+
+  #adopt<C extends Calls>(
+    process: ChildProcess,
+    kind: ChildKind,
+    handlers: Calls,
+    again: () => Promise<void>,
+  ): Child<C> {
+    const born = performance.now();
+    const pid = process.pid ?? 0;
+    const { promise: exited, resolve } = Promise.withResolvers<void>();
+    process.once('exit', () => resolve());
+    process.on('error', () => resolve());
+    const stderr = process.stdio[2];
+    const records = process.stdio[LOG_FD];
+    if (stderr) this.#options.logs.collectStderr(stderr as Readable, `${kind} ${pid}`);
+    if (records) this.#options.logs.collect(records as Readable);
+    void exited.then(() => this.#replace(kind, pid, performance.now() - born, again));
+    return { process, peer: new Peer<C>(process, handlers), exited };
+  }
+}
+
+/** A child that can't begin is of no use: it ends, and the reason is the caller's. */
+async function begin<Answer>(process: ChildProcess, begun: Promise<Answer>): Promise<Answer> {
+  try {
+    return await begun;
+  } catch (error) {
+    process.kill('SIGKILL');
+    throw error;
+  }
+}
+
+function commitTo(peer: Peer<EngineCalls> | Peer<WorkerCalls>, generation: number): Promise<void> {
+  return (peer as { call(name: 'commit', generation: number): Promise<void> }).call('commit', generation);
+}
+
+/** The entry file of a kind of child, built or not. */
+function entry(kind: ChildKind): string {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return fileURLToPath(new URL(`../${kind}/main.${extension}`, import.meta.url));
+}

@@ -1,0 +1,95 @@
+/**
+ * The files that only the supervisor may read, as certificate sets. A set of static files is named after the
+ * files' paths, times and sizes: files replaced before a reload are a new set, and one that nothing changed
+ * keeps its place in every cache. A managed domain's set is named after the domain.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { explain } from '../../base/errors.ts';
+import type { CertificateFiles, HostSettings, Settings } from '../../config/settings.ts';
+import type { Store } from '../../store/store.ts';
+import { domainSetId, type CredentialPem, type LoadedCredential } from '../calls.ts';
+
+const PUBCERT = /^(fallback-)?pubcert((?:\.[^.]+)?)\.pem$/;
+
+export class Credentials {
+  /** See Plan.setIds. */
+  readonly setIds: readonly (string | undefined)[];
+  /** See Plan.clientCas. */
+  readonly clientCas: Readonly<Record<string, string>>;
+  readonly #files = new Map<string, readonly CertificateFiles[]>();
+  readonly #domains: ReadonlySet<string>;
+  readonly #store: Store;
+
+  /** Throws the system's error where a CA file for clients can't be read. */
+  constructor(settings: Settings, store: Store) {
+    this.#store = store;
+    this.#domains = new Set(settings.domains.map((domain) => domain.name));
+    const hosts = [settings.base, ...settings.hosts];
+    this.setIds = hosts.map((host) => this.#register(host));
+    const cas = new Set(hosts.map((host) => host.tls.clientCa).filter((file) => file !== undefined));
+    this.clientCas = Object.fromEntries(
+      [...cas].map((file) => [file, readFileSync(file, 'latin1')] as const),
+    );
+  }
+
+  #register(host: HostSettings): string | undefined {
+    if (!host.tls.engine) return undefined;
+    if (host.tls.certificates.length === 0) return host.managedDomain && domainSetId(host.managedDomain);
+    const id = fileSetId(host.tls.certificates);
+    this.#files.set(id, host.tls.certificates);
+    return id;
+  }
+
+  /** What `id` names, as PEM. Never rejects: what is wrong is told in `problem`. */
+  async load(id: string): Promise<LoadedCredential> {
+    try {
+      const files = this.#files.get(id);
+      if (files) return { id, fallback: false, pems: files.map(readPair), problem: undefined };
+      const domain = id.startsWith('md:') ? id.slice(3) : undefined;
+      if (domain === undefined || !this.#domains.has(domain)) return nothing(id, 'not in the configuration');
+      return await this.#loadDomain(id, domain);
+    } catch (error) {
+      return nothing(id, explain(error));
+    }
+  }
+
+  async #loadDomain(id: string, domain: string): Promise<LoadedCredential> {
+    const aspects = await this.#store.aspects('domains', domain);
+    const matches = aspects.map((aspect) => PUBCERT.exec(aspect)).filter((match) => match !== null);
+    const real = matches.filter((match) => match[1] === undefined);
+    const chosen = real.length > 0 ? real : matches;
+    const pems: CredentialPem[] = [];
+    for (const [aspect, prefix = '', spec = ''] of chosen) {
+      const chain = await this.#store.load('domains', domain, aspect);
+      const key = await this.#store.load('domains', domain, `${prefix}privkey${spec}.pem`);
+      if (chain && key) pems.push({ chainPem: chain.toString('latin1'), keyPem: key.toString('latin1') });
+    }
+    if (pems.length === 0) return nothing(id, 'the store has no certificate and key for it yet');
+    return { id, fallback: real.length === 0, pems, problem: undefined };
+  }
+}
+
+function fileSetId(files: readonly CertificateFiles[]): string {
+  const hash = createHash('sha256');
+  for (const { certificateFile, keyFile, chainFile } of files) {
+    for (const file of [certificateFile, keyFile, chainFile]) hash.update(`${file}\n${fileState(file)}\n`);
+  }
+  return `file:${hash.digest('base64url')}`;
+}
+
+function fileState(file: string | undefined): string {
+  const state = file === undefined ? undefined : statSync(file, { throwIfNoEntry: false });
+  return state ? `${state.mtimeMs} ${state.size} ${state.ino}` : '-';
+}
+
+function readPair({ certificateFile, keyFile, chainFile }: CertificateFiles): CredentialPem {
+  const certificate = readFileSync(certificateFile, 'latin1');
+  const chain = chainFile === undefined ? '' : `\n${readFileSync(chainFile, 'latin1')}`;
+  const keyPem = keyFile === certificateFile ? certificate : readFileSync(keyFile, 'latin1');
+  return { chainPem: certificate + chain, keyPem };
+}
+
+function nothing(id: string, problem: string): LoadedCredential {
+  return { id, fallback: false, pems: [], problem };
+}

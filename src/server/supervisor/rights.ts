@@ -1,0 +1,61 @@
+/**
+ * What the supervisor does for the engine with rights that the engine lacks. Each handler checks what it is
+ * asked for: the engine talks to the network, the supervisor may be root.
+ */
+import { explain } from '../../base/errors.ts';
+import { groups, type Group, type Store } from '../../store/store.ts';
+import { activateStaged } from '../../domains/activate.ts';
+import type { SupervisorCalls, StoreAddress, Verification, VerifyRequest } from '../calls.ts';
+import type { Handlers } from '../peer.ts';
+import type { Children } from './children.ts';
+import type { Credentials } from './credentials.ts';
+
+/** The engine waits for workers no longer than this (ms) before it says which have not shown a certificate. */
+const VERIFY_PATIENCE = 10_000;
+
+export interface Rights {
+  readonly store: Store;
+  readonly credentials: () => Credentials;
+  readonly children: () => Children;
+  /** Names of the managed domains now configured. */
+  readonly domains: () => ReadonlySet<string>;
+}
+
+export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
+  const { store } = rights;
+  return {
+    loadCredentials: (ids) => Promise.all(ids.map((id) => rights.credentials().load(String(id)))),
+    storeLoad: (at) => store.load(checkedGroup(at), at.name, at.aspect),
+    storeList: (group) => store.list(checkedGroup({ group })),
+    storeAspects: (at) => store.aspects(checkedGroup(at), at.name),
+    storeModified: (at) => store.modified(checkedGroup(at), at.name, at.aspect),
+    activate: async (domain) => {
+      if (!rights.domains().has(domain)) throw new Error('not a managed domain of the configuration');
+      return activateStaged(store, domain);
+    },
+    verify: (request) => verifyAll(rights.children(), request),
+    workers: () => rights.children().workers.map(({ id, pid }) => ({ id, pid })),
+  };
+}
+
+function checkedGroup({ group }: Pick<StoreAddress, 'group'>): Group {
+  if (!groups.includes(group)) throw new Error('no such group in the store');
+  return group;
+}
+
+function verifyAll(children: Children, request: VerifyRequest): Promise<Verification[]> {
+  return Promise.all(
+    children.workers.map(async ({ pid, peer }): Promise<Verification> => {
+      const late = AbortSignal.timeout(VERIFY_PATIENCE);
+      const patience = new Promise<never>((_, reject) => {
+        late.addEventListener('abort', () => reject(new Error('no answer in time')), { once: true });
+      });
+      try {
+        const serials = await Promise.race([peer.call('verify', request), patience]);
+        return { worker: pid, serials, problem: undefined };
+      } catch (error) {
+        return { worker: pid, serials: [], problem: explain(error) };
+      }
+    }),
+  );
+}

@@ -1,0 +1,257 @@
+/**
+ * The supervisor's life: start, reload, stop. Everything it does is driven by its own signals and its
+ * children's calls; it opens no socket (node:cluster binds the workers' listeners through it).
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { chown } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
+import { systemClock } from '../../base/clock.ts';
+import { explain, LatchkeyError } from '../../base/errors.ts';
+import { createLoggers, type Loggers } from '../../base/log.ts';
+import { loadConfiguration, type ConfigurationSource } from '../../config/load.ts';
+import type { Settings } from '../../config/settings.ts';
+import { activateStaged } from '../../domains/activate.ts';
+import { syncDomains } from '../../domains/registry.ts';
+import { FsStore } from '../../store/fs/fs-store.ts';
+import type { Birth, Identity, Plan, Wanted } from '../calls.ts';
+import { awaitPredecessor } from '../launch.ts';
+import { LogFiles } from '../logpipe.ts';
+import { markStopping, removePidFile, writePidFile } from '../pidfile.ts';
+import { resolveIdentity } from '../privileges.ts';
+import { prepareRuntimeDir } from '../runtime-dir.ts';
+import { version } from '../version.ts';
+import { Children } from './children.ts';
+import { Credentials } from './credentials.ts';
+import { supervisorCalls } from './rights.ts';
+
+/** Another server has this PidFile. */
+export class AlreadyRunning extends LatchkeyError<'already-running'> {
+  constructor(pid: number) {
+    super('already-running', `httpd (pid ${pid}) already running`);
+  }
+}
+
+export class Supervisor implements AsyncDisposable {
+  readonly #input: ConfigurationSource;
+  readonly #store: FsStore;
+  readonly #logs: LogFiles;
+  readonly #loggers: Loggers;
+  readonly #identity: Identity | undefined;
+  readonly #runtimeDir: string;
+  readonly #ticketKey = randomBytes(48);
+  readonly #children: Children;
+  #settings: Settings;
+  #credentials: Credentials;
+  #generation = 1;
+  #reloading: Promise<void> = Promise.resolve();
+
+  /**
+   * Reads the configuration, brings the store in line, and starts all processes. Fulfilled when every worker
+   * listens. Rejects with ConfigError, StoreError, PrivilegeError or what kept a process from starting; then
+   * nothing is left running.
+   */
+  static async start(input: ConfigurationSource): Promise<Supervisor> {
+    const { settings } = loadConfiguration(input);
+    const identity = resolveIdentity(settings.user, settings.group);
+    const predecessor = await awaitPredecessor(settings.pidFile);
+    if (predecessor !== undefined) throw new AlreadyRunning(predecessor);
+    mkdirSync(dirname(settings.pidFile), { recursive: true });
+    const logs = new LogFiles(settings);
+    const store = await FsStore.open({
+      dir: settings.md.storeDir,
+      purgeChallenges: true,
+      ...(identity ? { owner: identity } : {}),
+    });
+    if (settings.localCa) await ownedFolder(settings.localCa.dir, identity);
+    const supervisor = new Supervisor({ input, settings, identity, logs, store });
+    try {
+      await supervisor.#begin();
+    } catch (error) {
+      await supervisor.#children.stop();
+      throw error;
+    }
+    return supervisor;
+  }
+
+  private constructor(from: {
+    input: ConfigurationSource;
+    settings: Settings;
+    identity: Identity | undefined;
+    logs: LogFiles;
+    store: FsStore;
+  }) {
+    this.#input = from.input;
+    this.#settings = from.settings;
+    this.#identity = from.identity;
+    this.#logs = from.logs;
+    this.#store = from.store;
+    this.#loggers = createLoggers(
+      (line) => this.#logs.append(this.#logs.main, line),
+      () => this.#settings.base.logLevels,
+    );
+    this.#runtimeDir = prepareRuntimeDir(from.settings, from.identity, this.#loggers('core'));
+    this.#credentials = new Credentials(from.settings, from.store);
+    this.#children = new Children({
+      logs: from.logs,
+      logger: this.#loggers('core'),
+      clock: systemClock,
+      birth: (kind) => this.#birth(kind),
+      forEngine: supervisorCalls({
+        store: from.store,
+        credentials: () => this.#credentials,
+        children: () => this.#children,
+        domains: () => new Set(this.#settings.domains.map((domain) => domain.name)),
+      }),
+      forWorkers: { want: (setId) => this.#want(String(setId)) },
+      onWorkerDeath: () => void this.#children.engine?.call('workerDied', undefined).catch(() => {}),
+    });
+  }
+
+  /** For `latchkey status` and the terminal. */
+  get settings(): Settings {
+    return this.#settings;
+  }
+
+  /**
+   * Reads the configuration again and brings every process to it, or leaves everything as it is and says why
+   * in the log. Reloads asked for meanwhile follow one after the other.
+   */
+  reload(): Promise<void> {
+    this.#reloading = this.#reloading.then(async () => {
+      try {
+        await this.#reload();
+      } catch (error) {
+        this.#loggers('core').error(`reload failed, the running configuration stays: ${explain(error)}`);
+      }
+    });
+    return this.#reloading;
+  }
+
+  /** Ends everything now: connections are cut, a renewal under way goes on at the next start. */
+  async stop(): Promise<void> {
+    markStopping(this.#settings.pidFile);
+    await this.#children.stop();
+    this.#loggers('mpm_latchkey').notice('AH00491: caught SIGTERM, shutting down');
+    removePidFile(this.#settings.pidFile);
+  }
+
+  /** Stops listening, lets every connection finish, then ends. */
+  async drain(): Promise<void> {
+    markStopping(this.#settings.pidFile);
+    this.#loggers('mpm_latchkey').notice('AH00492: caught SIGWINCH, shutting down gracefully');
+    await this.#children.drain();
+    removePidFile(this.#settings.pidFile);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #begin(): Promise<void> {
+    const { settings } = this;
+    this.#announce(settings);
+    await this.#bringStoreInLine(settings);
+    await this.#children.start(settings.workers ?? availableParallelism());
+    writePidFile(settings.pidFile);
+    const name = `Latchkey/${version} (Node.js ${process.version}, OpenSSL ${process.versions.openssl})`;
+    this.#loggers('mpm_latchkey').notice(`AH00489: ${name} configured -- resuming normal operations`);
+  }
+
+  #announce(settings: Settings): void {
+    this.#loggers('md').info(`mod_md (v${version}), initializing...`);
+    this.#loggers('tls').info(`mod_tls/${version} (OpenSSL ${process.versions.openssl}), initializing...`);
+    for (const warning of settings.warnings) {
+      this.#loggers(warning.module).warn(`${warning.message} (${warning.file}:${warning.line})`);
+    }
+  }
+
+  /** Activates what was obtained and brings md.json and the fallback certificates up to date. */
+  async #bringStoreInLine(settings: Settings): Promise<void> {
+    const staged = new Set(await this.#store.list('staging'));
+    for (const { name } of settings.domains.filter((domain) => staged.has(domain.name))) {
+      await activateStaged(this.#store, name, { finishedOnly: true });
+    }
+    await syncDomains(this.#store, settings.domains, systemClock);
+  }
+
+  async #reload(): Promise<void> {
+    const { settings } = loadConfiguration(this.#input);
+    const fixed = whatCannotChange(this.#settings, settings);
+    if (fixed) throw new Error(`${fixed} has changed, which needs a stop and a start`);
+    await this.#bringStoreInLine(settings);
+    const credentials = new Credentials(settings, this.#store);
+    const before = this.#credentials;
+    const plan = planOf(this.#generation + 1, settings, credentials);
+    this.#credentials = credentials;
+    try {
+      await this.#everywhere((peer) => peer.call('prepare', plan));
+      this.#logs.reopen(settings);
+    } catch (error) {
+      this.#credentials = before;
+      await this.#everywhere((peer) => peer.call('rollback', plan.generation)).catch(() => {});
+      throw error;
+    }
+    this.#generation = plan.generation;
+    this.#settings = settings;
+    await this.#children.commit(plan.generation);
+    this.#announce(settings);
+    this.#loggers('mpm_latchkey').notice(
+      `AH00493: reloaded, generation ${plan.generation} -- no connection was dropped`,
+    );
+  }
+
+  async #everywhere(act: (peer: ReloadPeer) => Promise<void>): Promise<void> {
+    const engine = this.#children.engine;
+    const peers: ReloadPeer[] = this.#children.workers.map((worker) => worker.peer);
+    await Promise.all([...peers, ...(engine ? [engine] : [])].map(act));
+  }
+
+  /** A worker found nothing in the table. While the engine is away, its next life is waited for a little. */
+  async #want(setId: string): Promise<Wanted> {
+    for (let tries = 0; tries < 20; tries++) {
+      try {
+        if (this.#children.engine) return await this.#children.engine.call('want', setId);
+      } catch (error) {
+        if (this.#children.engine) return { problem: explain(error) };
+      }
+      await systemClock.sleep(100);
+    }
+    return { problem: 'the engine is not running' };
+  }
+
+  #birth(kind: 'engine' | 'worker'): Birth {
+    return {
+      identity: this.#identity,
+      runtimeDir: this.#runtimeDir,
+      plan: planOf(this.#generation, this.#settings, this.#credentials),
+      ticketKey: this.#ticketKey,
+      storeKey: kind === 'engine' ? this.#store.key.passphrase() : undefined,
+      freshTable: kind === 'engine' && !this.#children.hadEngine,
+    };
+  }
+}
+
+interface ReloadPeer {
+  call(name: 'prepare', plan: Plan): Promise<void>;
+  call(name: 'rollback', generation: number): Promise<void>;
+}
+
+function planOf(generation: number, settings: Settings, { setIds, clientCas }: Credentials): Plan {
+  return { generation, settings, setIds, clientCas };
+}
+
+/** What processes and folders hang on cannot change under them. */
+function whatCannotChange(before: Settings, after: Settings): string | undefined {
+  if (before.md.storeDir !== after.md.storeDir) return 'MDStoreDir';
+  if (before.user !== after.user || before.group !== after.group) return 'User or Group';
+  if (before.pidFile !== after.pidFile) return 'PidFile';
+  if (before.serverRoot !== after.serverRoot) return 'ServerRoot';
+  return undefined;
+}
+
+async function ownedFolder(dir: string, identity: Identity | undefined): Promise<void> {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  if (identity) await chown(dir, identity.uid, identity.gid);
+}

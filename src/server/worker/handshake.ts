@@ -1,0 +1,236 @@
+/**
+ * From a ClientHello to what is served: the challenge certificate for `acme-tls/1`, else the virtual host by
+ * address and SNI, its certificate set from the table (asked of the engine where the table has none), and a
+ * context from the cache. The common way is synchronous and does no I/O but the table's memory map.
+ */
+import { explain } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { CertificateTableReader } from '../../certificates/table.ts';
+import type { HostSettings, HostTls, Listen, Settings, VirtualHostSettings } from '../../config/settings.ts';
+import { HostIndex } from '../../http/hosts.ts';
+import type { Selection } from '../../tls/accept.ts';
+import type { ClientHello } from '../../tls/clienthello.ts';
+import type { SecureContexts, ServingContext } from '../../tls/contexts.ts';
+import { createPolicy, modernPolicy, type TlsPolicy } from '../../tls/policy.ts';
+import type { Plan, Wanted } from '../calls.ts';
+import type { Challenges } from './challenges.ts';
+
+const ACME_TLS = 'acme-tls/1';
+
+/** What the rest of the connection needs to know of its handshake. */
+export interface HandshakeTag {
+  readonly host: HostSettings;
+  /** The certificate is a stopgap. */
+  readonly fallback: boolean;
+  /** A CA's validation: there is nothing to say after the handshake. */
+  readonly challenge: boolean;
+}
+
+export interface HandshakeParts {
+  /** The table may be opened anew when an engine had to make another. */
+  readonly table: () => CertificateTableReader;
+  readonly contexts: SecureContexts;
+  readonly challenges: Challenges;
+  /** Asks the engine for a set that the table lacks. */
+  readonly want: (setId: string) => Promise<Wanted>;
+  readonly logger: Logger;
+}
+
+interface HostTlsState {
+  readonly setId: string | undefined;
+  readonly policy: TlsPolicy;
+  readonly alpn: readonly string[];
+}
+
+/** What hosts and policies a plan makes; replaced as a whole at a reload. */
+export class HandshakePlan {
+  readonly hosts: HostIndex;
+  readonly settings: Settings;
+  readonly #secureListens = new Map<Listen, boolean>();
+  readonly #clientCas: Plan['clientCas'];
+  readonly #setIds: ReadonlyMap<HostSettings, string | undefined>;
+  readonly #states = new Map<HostSettings, HostTlsState>();
+  /** Hosts of one policy share it: trying one costs as much as a handshake. */
+  readonly #policies = new Map<string, TlsPolicy>();
+
+  constructor({ settings, setIds, clientCas }: Plan) {
+    this.settings = settings;
+    this.hosts = new HostIndex(settings);
+    this.#clientCas = clientCas;
+    this.#setIds = new Map(
+      [settings.base, ...settings.hosts].map((host, index) => [host, setIds[index]] as const),
+    );
+  }
+
+  /**
+   * Made when a host is first asked for: ten thousand hosts cost a start nothing. Throws LatchkeyError
+   * `tls-bad-policy`.
+   */
+  state(host: HostSettings): HostTlsState {
+    const known = this.#states.get(host);
+    if (known) return known;
+    const state = {
+      setId: this.#setIds.get(host),
+      policy: this.#policy(host.tls),
+      alpn: host.protocols.filter((protocol) => protocol !== ACME_TLS),
+    };
+    this.#states.set(host, state);
+    return state;
+  }
+
+  /** Whether connections that come in by a Listen begin with TLS: if any host of its address has it, or it says so. */
+  isTls(listen: Listen): boolean {
+    let secure = this.#secureListens.get(listen);
+    if (secure === undefined) {
+      secure =
+        listen.protocol === 'https' ||
+        this.settings.hosts.some((host) => isAt(host, listen) && host.tls.engine);
+      this.#secureListens.set(listen, secure);
+    }
+    return secure;
+  }
+
+  /** An address and a name by which a client reaches the host that serves `setId`. */
+  addressOf(setId: string): (LocalAddress & { readonly name: string | undefined }) | undefined {
+    for (const host of this.settings.hosts) {
+      if (this.#setIds.get(host) !== setId) continue;
+      const listen = this.settings.listens.find(
+        (candidate) => isAt(host, candidate) && this.isTls(candidate),
+      );
+      if (!listen) continue;
+      const specific = host.addresses.find(
+        (at) => at.address !== '*' && (at.port === '*' || at.port === listen.port),
+      );
+      const name = [host.serverName, ...host.aliases].find(
+        (candidate) => candidate && /^[a-z0-9.-]+$/.test(candidate),
+      );
+      return {
+        localAddress: listen.address ?? specific?.address ?? '127.0.0.1',
+        localPort: listen.port,
+        name,
+      };
+    }
+    return undefined;
+  }
+
+  #policy({
+    minVersion,
+    maxVersion,
+    ciphers,
+    ciphersuites,
+    honorCipherOrder,
+    clientAuth,
+    clientCa,
+  }: HostTls): TlsPolicy {
+    const settings = {
+      minVersion,
+      maxVersion,
+      ciphers,
+      ciphersuites,
+      honorCipherOrder,
+      clientAuth,
+      clientCa,
+    };
+    const key = JSON.stringify(settings);
+    const known = this.#policies.get(key);
+    if (known) return known;
+    const policy = createPolicy({ ...settings, clientCa: clientCa && this.#clientCas[clientCa] });
+    this.#policies.set(key, policy);
+    return policy;
+  }
+}
+
+export class Handshakes {
+  readonly #parts: HandshakeParts;
+  plan: HandshakePlan;
+
+  constructor(parts: HandshakeParts, plan: HandshakePlan) {
+    this.#parts = parts;
+    this.plan = plan;
+  }
+
+  select(hello: ClientHello, at: LocalAddress): Selection<HandshakeTag> | Promise<Selection<HandshakeTag>> {
+    const { host, known } = this.plan.hosts.forHandshake(at.localAddress, at.localPort, hello.sni);
+    if (hello.alpn.includes(ACME_TLS)) return this.#challenge(hello, host);
+    if (!known && host.tls.strictSni) return UNKNOWN_NAME;
+    try {
+      const state = this.plan.state(host);
+      if (state.setId === undefined) return UNKNOWN_NAME;
+      const serving = this.#parts.contexts.get(this.#parts.table(), state.setId, state.policy);
+      return serving ? serve(host, state, serving) : this.#fetch(host, state, state.setId);
+    } catch (error) {
+      return this.#cannot(host, explain(error));
+    }
+  }
+
+  /** Whether a managed host has only a stopgap to show by now. */
+  isFallback(host: HostSettings): boolean {
+    const { setId, policy } = this.plan.state(host);
+    return (
+      setId !== undefined && this.#parts.contexts.get(this.#parts.table(), setId, policy)?.fallback === true
+    );
+  }
+
+  /** Milliseconds that a handshake may take at an address: its default host's `RequestReadTimeout handshake=`. */
+  timeout(localAddress: string, localPort: number): number {
+    const { limits } = this.plan.hosts.forHandshake(localAddress, localPort, undefined).host;
+    return limits.handshakeTimeout.initial || limits.timeout;
+  }
+
+  async #fetch(host: HostSettings, state: HostTlsState, setId: string): Promise<Selection<HandshakeTag>> {
+    try {
+      const wanted = await this.#parts.want(setId);
+      if ('problem' in wanted) return this.#cannot(host, wanted.problem);
+      const { contexts, table } = this.#parts;
+      // Not in the table after all: there is no room for it. It is served all the same.
+      const serving = contexts.get(table(), setId, state.policy) ?? {
+        context: contexts.create(wanted.set.certificates, state.policy, setId),
+        fallback: wanted.set.fallback,
+        staple: undefined,
+      };
+      return serve(host, state, serving);
+    } catch (error) {
+      return this.#cannot(host, explain(error));
+    }
+  }
+
+  #cannot(host: HostSettings, reason: string): Selection<HandshakeTag> {
+    this.#parts.logger.warn(
+      `AH02639: no certificate to serve for ${host.serverName ?? 'the base server'}: ${reason}`,
+    );
+    return { kind: 'refuse', alert: 'internal_error' };
+  }
+
+  async #challenge(hello: ClientHello, host: HostSettings): Promise<Selection<HandshakeTag>> {
+    const pair = hello.sni === undefined ? undefined : await this.#parts.challenges.tlsAlpn01(hello.sni);
+    if (!pair) return { kind: 'refuse', alert: 'no_application_protocol' };
+    const context = this.#parts.contexts.create([pair], modernPolicy, ACME_TLS);
+    const tag = { host, fallback: false, challenge: true };
+    return { kind: 'serve', context, alpn: [ACME_TLS], policy: modernPolicy, tag };
+  }
+}
+
+/** Whether connections that come in by `listen` can be for `host`. */
+function isAt(host: VirtualHostSettings, listen: Listen): boolean {
+  return host.addresses.some(
+    ({ address, port }) =>
+      (port === '*' || port === listen.port) &&
+      (address === '*' || listen.address === undefined || address === listen.address),
+  );
+}
+
+const UNKNOWN_NAME = { kind: 'refuse', alert: 'unrecognized_name' } as const;
+
+export interface LocalAddress {
+  readonly localAddress: string;
+  readonly localPort: number;
+}
+
+function serve(
+  host: HostSettings,
+  { policy, alpn }: HostTlsState,
+  { context, fallback, staple }: Omit<ServingContext, 'version'>,
+): Selection<HandshakeTag> {
+  const tag = { host, fallback, challenge: false };
+  return { kind: 'serve', context, alpn, policy, tag, staple };
+}

@@ -1,0 +1,131 @@
+/**
+ * The listening sockets of a worker, shared with the other workers through the supervisor. A listener whose
+ * address stays over a reload is kept: what waits in its backlog is served.
+ */
+import { createServer, type Server, type Socket } from 'node:net';
+import { LatchkeyError, explain, systemCode } from '../../base/errors.ts';
+import type { Listen, Settings } from '../../config/settings.ts';
+
+export class ListenError extends LatchkeyError<'listen'> {}
+
+interface Listener {
+  readonly server: Server;
+  readonly listen: Listen;
+}
+
+export class Listeners {
+  readonly #accept: (socket: Socket, listen: Listen) => void;
+  #open = new Map<string, Listener>();
+  #prepared: Map<string, Listener> | undefined;
+  /** Connections to a prepared address: they wait for the commit. */
+  #early: { readonly socket: Socket; readonly key: string }[] = [];
+
+  constructor(accept: (socket: Socket, listen: Listen) => void) {
+    this.#accept = accept;
+  }
+
+  /**
+   * Binds the addresses that are new in `settings`; who connects there waits until commit(). Throws
+   * ListenError naming the address and the line of its directive; then nothing has changed.
+   */
+  async prepare(settings: Settings): Promise<void> {
+    const next = new Map<string, Listener>();
+    try {
+      for (const listen of settings.listens) {
+        const key = keyOf(listen);
+        const kept = this.#open.get(key);
+        next.set(key, kept ? { server: kept.server, listen } : await this.#bind(listen, settings));
+      }
+    } catch (error) {
+      closeAll(next, this.#open);
+      throw error;
+    }
+    this.#prepared = next;
+  }
+
+  /** Opens what was prepared, closes what is no longer configured. */
+  commit(): void {
+    if (!this.#prepared) return;
+    const before = this.#open;
+    this.#open = this.#prepared;
+    this.#prepared = undefined;
+    closeAll(before, this.#open);
+    for (const { socket, key } of this.#early.splice(0)) this.#take(socket, key);
+  }
+
+  rollback(): void {
+    for (const { socket } of this.#early.splice(0)) socket.destroy();
+    if (this.#prepared) closeAll(this.#prepared, this.#open);
+    this.#prepared = undefined;
+  }
+
+  /** Stops listening; connections go on. */
+  close(): void {
+    this.rollback();
+    closeAll(this.#open, new Map());
+    this.#open = new Map();
+  }
+
+  #take(socket: Socket, key: string): void {
+    const listener = this.#open.get(key);
+    if (listener && !socket.destroyed) this.#accept(socket, listener.listen);
+    else socket.destroy();
+  }
+
+  async #bind(listen: Listen, settings: Settings): Promise<Listener> {
+    const key = keyOf(listen);
+    const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
+      if (this.#open.has(key)) this.#take(socket, key);
+      else this.#early.push({ socket: socket.on('error', () => {}), key });
+    });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    server.once('error', reject);
+    server.listen(addressOf(listen, settings), () => resolve());
+    try {
+      await promise;
+    } catch (error) {
+      throw cannotBind(listen, error);
+    }
+    server.removeListener('error', reject);
+    // An accept that fails (no descriptors left) concerns one connection.
+    server.on('error', () => {});
+    return { server, listen };
+  }
+}
+
+function keyOf(listen: Listen): string {
+  return `${listen.address ?? '*'} ${listen.port}`;
+}
+
+/** Without an address: every one of them, IPv6 and IPv4, unless the same port is bound for IPv4 by another line. */
+function addressOf(listen: Listen, settings: Settings): { port: number; host?: string; ipv6Only?: boolean } {
+  if (listen.address === undefined) return { port: listen.port };
+  const others = settings.listens.some((other) => other.port === listen.port && other.address?.includes('.'));
+  return {
+    port: listen.port,
+    host: listen.address,
+    ...(listen.address.includes(':') && others ? { ipv6Only: true } : {}),
+  };
+}
+
+function cannotBind(listen: Listen, error: unknown): ListenError {
+  const host = listen.address?.includes(':') ? `[${listen.address}]` : (listen.address ?? '[::]');
+  const where = `(${listen.at.file}:${listen.at.line})`;
+  const reasons: Record<string, string> = {
+    EADDRINUSE: '(98)Address already in use: another program listens there; stop it, or change this Listen',
+    EACCES: '(13)Permission denied: ports below 1024 need root (or the capability CAP_NET_BIND_SERVICE)',
+    EADDRNOTAVAIL: '(99)Cannot assign requested address: this machine does not have it',
+  };
+  const reason = reasons[systemCode(error) ?? ''] ?? explain(error);
+  return new ListenError(
+    'listen',
+    `AH00072: make_sock: could not bind to address ${host}:${listen.port} ${where}: ${reason}`,
+    {
+      cause: error,
+    },
+  );
+}
+
+function closeAll(listeners: ReadonlyMap<string, Listener>, except: ReadonlyMap<string, Listener>): void {
+  for (const [key, { server }] of listeners) if (except.get(key)?.server !== server) server.close();
+}

@@ -1,0 +1,69 @@
+/**
+ * Proof that a new certificate is served: this worker shakes hands with itself. The listeners are shared, so a
+ * connection to one of them would reach any worker; here a listener of this process alone hands its
+ * connections to the same selection that every client gets.
+ */
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { connect } from 'node:tls';
+import { silent } from '../../base/log.ts';
+import { Acceptor } from '../../tls/accept.ts';
+import type { VerifyRequest } from '../calls.ts';
+import type { Handshakes, HandshakeTag } from './handshake.ts';
+
+const PATIENCE = 5000;
+
+/** What makes a client one that can use only this kind of key. */
+const ONLY: Readonly<Record<string, { sigalgs: string }>> = {
+  rsa: { sigalgs: 'RSA-PSS+SHA256:RSA-PSS+SHA384:RSA+SHA256' },
+  ec: { sigalgs: 'ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512' },
+};
+
+/** Serials (upper-case hex) shown for the host that serves `setId`, one handshake for each key type. */
+export async function showCertificates(handshakes: Handshakes, request: VerifyRequest): Promise<string[]> {
+  const target = handshakes.plan.addressOf(request.setId);
+  if (!target) return [];
+  using acceptor = new Acceptor<HandshakeTag>({
+    select: (hello) => handshakes.select(hello, target),
+    onSecure: (socket) => socket.end(),
+    handshakeTimeout: () => PATIENCE,
+    logger: silent('ssl'),
+  });
+  const server = createServer((socket) => acceptor.accept(socket));
+  const port = await listen(server);
+  try {
+    return await Promise.all(
+      request.keyTypes.map((type) => serialShown(port, target.name ?? request.name, type)),
+    );
+  } finally {
+    server.close();
+  }
+}
+
+async function listen(server: Server): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  // Exclusive: this process's own, not shared through the supervisor.
+  server.listen({ host: '127.0.0.1', port: 0, exclusive: true }, () => resolve());
+  await promise;
+  return (server.address() as AddressInfo).port;
+}
+
+function serialShown(port: number, servername: string, keyType: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const socket = connect({
+    port,
+    host: '127.0.0.1',
+    servername,
+    // The question is which certificate is shown, not whether this machine trusts its CA.
+    rejectUnauthorized: false,
+    timeout: PATIENCE,
+    ...ONLY[keyType],
+  });
+  socket.once('secureConnect', () => {
+    resolve(socket.getPeerX509Certificate()?.serialNumber ?? '');
+    socket.destroy();
+  });
+  socket.once('timeout', () => socket.destroy(new Error('no handshake in time')));
+  socket.once('error', reject);
+  return promise;
+}

@@ -1,0 +1,191 @@
+/**
+ * A worker: listeners, handshakes, HTTP. It reads the certificate table and the challenges, and writes nothing
+ * but log lines.
+ */
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { systemClock } from '../../base/clock.ts';
+import { explain } from '../../base/errors.ts';
+import { createLoggers, type Loggers } from '../../base/log.ts';
+import { openTableForReading, type LmdbTableReader } from '../../certificates/lmdb-table.ts';
+import type { Listen } from '../../config/settings.ts';
+import type { ConnectionInfo } from '../../http/exchange.ts';
+import { Frontend } from '../../http/frontend.ts';
+import { createProxy } from '../../http/proxy/proxy.ts';
+import { FsStore } from '../../store/fs/fs-store.ts';
+import { Acceptor, checkPrivateSurface, type Secured } from '../../tls/accept.ts';
+import { SecureContexts } from '../../tls/contexts.ts';
+import type { Birth, Plan, RelayCalls, VerifyRequest } from '../calls.ts';
+import { LogSender } from '../logpipe.ts';
+import type { Peer } from '../peer.ts';
+import { dropPrivileges } from '../privileges.ts';
+import { tableDir } from '../runtime-dir.ts';
+import { Challenges } from './challenges.ts';
+import { HandshakePlan, Handshakes, type HandshakeTag } from './handshake.ts';
+import { Listeners } from './listeners.ts';
+import { showCertificates } from './verify.ts';
+
+/** An engine that is restarted has the table closed for an instant: tries, and the pause between them (ms). */
+const TABLE_TRIES = 50;
+const TABLE_PAUSE = 100;
+
+export class Worker {
+  readonly #birth: Birth;
+  readonly #handshakes: Handshakes;
+  readonly #frontend: Frontend;
+  readonly #acceptor: Acceptor<HandshakeTag>;
+  readonly #listeners: Listeners;
+  #table: LmdbTableReader;
+  #prepared: { readonly generation: number; readonly plan: HandshakePlan } | undefined;
+
+  /** Drops its rights, opens what it needs, listens. Rejects with what keeps it from that. */
+  static async begin(birth: Birth, supervisor: Peer<RelayCalls>): Promise<Worker> {
+    dropPrivileges(birth.identity);
+    checkPrivateSurface();
+    const table = await openTable(birth.runtimeDir);
+    // Challenges are in the clear: a worker has no use for the store's key and is not given it.
+    const store = await FsStore.attach({
+      dir: birth.plan.settings.md.storeDir,
+      key: new Uint8Array(48),
+      readOnly: true,
+    });
+    const worker = new Worker(birth, supervisor, table, new Challenges(store));
+    await worker.#listeners.prepare(birth.plan.settings);
+    worker.#listeners.commit();
+    return worker;
+  }
+
+  private constructor(
+    birth: Birth,
+    supervisor: Peer<RelayCalls>,
+    table: LmdbTableReader,
+    challenges: Challenges,
+  ) {
+    this.#birth = birth;
+    this.#table = table;
+    const sender = new LogSender();
+    const loggers = this.#makeLoggers(sender);
+    process.on('exit', () => sender.finish());
+    this.#handshakes = new Handshakes(
+      {
+        table: () => this.#table,
+        contexts: new SecureContexts({ ticketKeys: Buffer.from(birth.ticketKey) }),
+        challenges,
+        want: (setId) => supervisor.call('want', setId),
+        logger: loggers('ssl'),
+      },
+      new HandshakePlan(birth.plan),
+    );
+    this.#frontend = new Frontend(birth.plan.settings, {
+      challenges,
+      loggers,
+      accessLog: (file, line) => sender.write(file, line),
+      clock: systemClock,
+      proxy: createProxy({ log: () => loggers('proxy') }),
+      handlers: {},
+      isFallback: (host) => this.#handshakes.isFallback(host),
+    });
+    this.#acceptor = new Acceptor({
+      select: (hello, endpoints) => this.#handshakes.select(hello, endpoints),
+      onSecure: (socket, secured) => this.#secure(socket, secured),
+      handshakeTimeout: ({ localAddress, localPort }) => this.#handshakes.timeout(localAddress, localPort),
+      logger: loggers('ssl'),
+    });
+    this.#listeners = new Listeners((socket, listen) => this.#connection(socket, listen));
+  }
+
+  async prepare(plan: Plan): Promise<void> {
+    const prepared = { generation: plan.generation, plan: new HandshakePlan(plan) };
+    await this.#listeners.prepare(plan.settings);
+    this.#prepared = prepared;
+  }
+
+  commit(generation: number): void {
+    if (this.#prepared?.generation !== generation)
+      throw new Error(`generation ${generation} was not prepared`);
+    this.#handshakes.plan = this.#prepared.plan;
+    this.#frontend.reconfigure(this.#prepared.plan.settings);
+    this.#listeners.commit();
+    this.#prepared = undefined;
+  }
+
+  rollback(): void {
+    this.#listeners.rollback();
+    this.#prepared = undefined;
+  }
+
+  /** Serials of the certificates that a client gets here for a set, by a handshake through this very worker. */
+  verify(request: VerifyRequest): Promise<readonly string[]> {
+    return showCertificates(this.#handshakes, request);
+  }
+
+  /** Opens the table again: an engine had to make another. */
+  async reopenTable(): Promise<void> {
+    const before = this.#table;
+    this.#table = await openTable(this.#birth.runtimeDir);
+    before[Symbol.dispose]();
+  }
+
+  /** Stops listening; fulfilled when the last connection has ended. */
+  async drain(): Promise<void> {
+    this.#listeners.close();
+    await this.#frontend.drain();
+  }
+
+  #makeLoggers(sender: LogSender): Loggers {
+    const base = () => this.#handshakes?.plan.settings.base ?? this.#birth.plan.settings.base;
+    return createLoggers(
+      (line) => sender.write(base().errorLog ?? '', line),
+      () => base().logLevels,
+    );
+  }
+
+  #connection(socket: Socket, listen: Listen): void {
+    if (this.#handshakes.plan.isTls(listen)) {
+      this.#acceptor.accept(socket);
+      return;
+    }
+    const info = this.#info(socket);
+    const { host } = this.#handshakes.plan.hosts.forHandshake(info.localAddress, info.localPort, undefined);
+    this.#frontend.connection(socket, { ...info, host, secure: false, alpn: undefined, sni: undefined });
+  }
+
+  #secure(socket: TLSSocket, { alpn, sni, tag }: Secured<HandshakeTag>): void {
+    const { standardName, name } = socket.getCipher();
+    const subject = socket.authorized ? socket.getPeerX509Certificate()?.subject : undefined;
+    this.#frontend.connection(socket, {
+      ...this.#info(socket),
+      secure: true,
+      alpn,
+      sni,
+      host: tag.host,
+      fallback: tag.fallback,
+      tls: {
+        protocol: socket.getProtocol() ?? '',
+        cipher: tag.host.tls.family === 'tls' ? standardName : name,
+        resumed: socket.isSessionReused(),
+        ...(subject === undefined ? {} : { clientSubject: subject }),
+      },
+    });
+  }
+
+  #info(socket: Socket): Pick<ConnectionInfo, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'> {
+    return {
+      localAddress: socket.localAddress ?? '',
+      localPort: socket.localPort ?? 0,
+      remoteAddress: socket.remoteAddress ?? '',
+      remotePort: socket.remotePort ?? 0,
+    };
+  }
+}
+
+async function openTable(runtimeDir: string): Promise<LmdbTableReader> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return openTableForReading({ dir: tableDir(runtimeDir) });
+    } catch (error) {
+      if (tries === TABLE_TRIES) throw new Error(`no certificate table: ${explain(error)}`, { cause: error });
+    }
+    await systemClock.sleep(TABLE_PAUSE);
+  }
+}

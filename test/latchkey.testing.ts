@@ -1,0 +1,214 @@
+/** A Latchkey as a user runs it: the real command line, a folder of its own, stopped and removed afterwards. */
+import { execFile, execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as delay } from 'node:timers/promises';
+
+export const binary: string = fileURLToPath(new URL('../bin/latchkey', import.meta.url));
+
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export class TestServer implements AsyncDisposable {
+  /** Its ServerRoot. */
+  readonly dir: string;
+
+  constructor() {
+    this.dir = mkdtempSync(join(tmpdir(), 'latchkey-'));
+    // User and Group of the configuration have to get through.
+    chmodSync(this.dir, 0o755);
+  }
+
+  /** Writes a file under the ServerRoot. */
+  write(path: string, content: string): string {
+    const file = join(this.dir, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, content);
+    return file;
+  }
+
+  read(path: string): string {
+    return readFileSync(join(this.dir, path), 'utf8');
+  }
+
+  /** Writes httpd.conf. */
+  configure(text: string): void {
+    this.write('httpd.conf', text);
+  }
+
+  /** `latchkey -d DIR -f httpd.conf ARGS…` */
+  run(...args: string[]): Promise<Outcome> {
+    return run(binary, ['-d', this.dir, '-f', 'httpd.conf', ...args]);
+  }
+
+  /** Starts it, failing the test with what it said if it doesn't start. */
+  async start(): Promise<void> {
+    const { code, stderr } = await this.run('-k', 'start');
+    if (code !== 0) throw new Error(`latchkey did not start: ${stderr}\n${this.log()}`);
+  }
+
+  async stop(): Promise<void> {
+    await this.run('-k', 'stop');
+  }
+
+  get pid(): number {
+    return Number(this.read('logs/httpd.pid').split('\n')[0]);
+  }
+
+  /** Pids of the supervisor's children by kind. */
+  children(): { engine: number[]; workers: number[] } {
+    const all = childPids(this.pid).map((pid) => [pid, commandLine(pid)] as const);
+    return {
+      engine: all.filter(([, line]) => line.includes('/engine/main.')).map(([pid]) => pid),
+      workers: all.filter(([, line]) => line.includes('/worker/main.')).map(([pid]) => pid),
+    };
+  }
+
+  log(): string {
+    return existsSync(join(this.dir, 'logs/error_log')) ? this.read('logs/error_log') : '(no log)';
+  }
+
+  async status(): Promise<StatusDocument> {
+    const { stdout, stderr, code } = await this.run('status', '--json');
+    if (code !== 0) throw new Error(`no status: ${stderr}`);
+    return JSON.parse(stdout) as StatusDocument;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** The parts of the status document that tests look at. */
+export interface StatusDocument {
+  readonly domains: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly certificates: readonly { readonly serial: string; readonly keyType: string }[];
+  }[];
+}
+
+export function run(
+  command: string,
+  args: readonly string[],
+  options: { input?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      command,
+      args,
+      { encoding: 'utf8', timeout: 120_000, maxBuffer: 64 * 1024 * 1024, env: options.env ?? process.env },
+      (error, stdout, stderr) => {
+        const code = error ? (typeof error.code === 'number' ? error.code : 255) : 0;
+        resolve({ code, stdout, stderr });
+      },
+    );
+    child.stdin?.end(options.input ?? '');
+  });
+}
+
+/** Free ports of the loopback, different from each other. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, () => {
+      const server = createServer();
+      return new Promise<typeof server>((resolve) => {
+        server.listen(0, '127.0.0.1', () => resolve(server));
+      });
+    }),
+  );
+  const ports = servers.map((server) => {
+    const address = server.address();
+    return typeof address === 'object' && address ? address.port : 0;
+  });
+  await Promise.all(servers.map((server) => new Promise((resolve) => void server.close(resolve))));
+  return ports;
+}
+
+/** Waits for something another process does; the failure says what was waited for. */
+export async function eventually<T>(
+  what: string,
+  probe: () => T | Promise<T>,
+  seconds = 30,
+): Promise<NonNullable<T>> {
+  const end = performance.now() + seconds * 1000;
+  let last: unknown;
+  while (performance.now() < end) {
+    try {
+      const value = await probe();
+      if (value) return value;
+    } catch (error) {
+      last = error;
+    }
+    await delay(50);
+  }
+  throw new Error(`waited ${seconds} s in vain for ${what}`, { cause: last });
+}
+
+/** Why a test that needs `commands` can't run here, or undefined. */
+export function missing(...commands: string[]): string | undefined {
+  const path = (process.env['PATH'] ?? '').split(':').concat('/usr/sbin', '/sbin');
+  const absent = commands.filter((command) => !path.some((dir) => existsSync(join(dir, command))));
+  return absent.length > 0 ? `${absent.join(', ')} not installed` : undefined;
+}
+
+/** A self-signed pair for `name`, made by the openssl command. */
+export function selfSigned(
+  dir: string,
+  name: string,
+  kind: 'ec' | 'rsa' = 'ec',
+): { cert: string; key: string } {
+  const cert = join(dir, `${name}.${kind}.crt`);
+  const key = join(dir, `${name}.${kind}.key`);
+  const algorithm =
+    kind === 'ec' ? ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'] : ['-newkey', 'rsa:2048'];
+  const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`];
+  execFileSync(
+    'openssl',
+    ['req', '-x509', '-nodes', '-days', '30', ...algorithm, '-keyout', key, '-out', cert, ...subject],
+    {
+      stdio: 'ignore',
+    },
+  );
+  return { cert, key };
+}
+
+function childPids(parent: number): number[] {
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .filter((pid) => parentOf(pid) === parent);
+}
+
+function parentOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return undefined;
+  }
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
