@@ -29,7 +29,7 @@ async function eachCrash(t: TestContext, matrix: Matrix): Promise<void> {
       await rm(limbo, { recursive: true, force: true });
       await mkdir(limbo);
       await cp(model, dir, { recursive: true });
-      const flaky = new FlakyDisk(limbo, at);
+      await using flaky = new FlakyDisk(limbo, at);
       done = await diesOrEnds(async () => matrix.work(await FsStore.attach({ dir, disk: flaky.disk })));
       if (power === 'fails') await flaky.losePower();
       const judged = FsStore.open({ dir }).then((store) => matrix.after(store, done));
@@ -111,6 +111,20 @@ test('an activation that dies leaves the old set in use, or the new one and the 
   });
 });
 
+test('the same where nothing was ever activated', async (t) => {
+  await eachCrash(t, {
+    before: async (store) => {
+      for (const [aspect, value] of set(1)) await store.save('domains', 'a.example', aspect, value);
+    },
+    work: (store) => store.activate('a.example', set(2)),
+    after: async (store, done) => {
+      const activated = done || (await one(store)) === 'md 2';
+      assert.deepEqual(await contents(store, 'domains', 'a.example'), set(activated ? 2 : 1));
+      if (activated) assert.deepEqual(await contents(store, 'archive', 'a.example.1'), set(1));
+    },
+  });
+});
+
 test('a purge that dies leaves all or nothing', async (t) => {
   await eachCrash(t, {
     before: (store) => store.activate('a.example', set(1)),
@@ -130,7 +144,7 @@ test('an open that dies is made good by the next: store made once, activation fi
       const [dir, limbo] = [join(root, start.name, `${at}`, 'md'), join(root, start.name, `${at}`, 'limbo')];
       await mkdir(limbo, { recursive: true });
       const judge = await start(dir, limbo);
-      const flaky = new FlakyDisk(limbo, at);
+      await using flaky = new FlakyDisk(limbo, at);
       done = await diesOrEnds(() => FsStore.open({ dir, disk: flaky.disk }));
       const description = await readFile(join(dir, 'md_store.json'), 'utf8').catch(() => undefined);
       const store = await FsStore.open({ dir });
@@ -184,7 +198,7 @@ test('an operation that fails is told, and leaves an old or a new whole behind',
       await mkdir(limbo);
       const dir = join(root, code, `${at}`);
       await (await FsStore.open({ dir })).activate('a.example', set(1));
-      const flaky = new FlakyDisk(limbo, at, { kind: 'error', code });
+      await using flaky = new FlakyDisk(limbo, at, { kind: 'error', code });
       const store = await FsStore.attach({ dir, disk: flaky.disk });
       done = await store.activate('a.example', set(2)).then(
         () => true,

@@ -4,7 +4,7 @@
  * most, which is the point).
  */
 import * as fs from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { MakeDirectoryOptions } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { systemDisk } from './disk.ts';
@@ -21,7 +21,7 @@ type Trouble = { readonly kind: 'crash' } | { readonly kind: 'error'; readonly c
 
 export class Crash extends Error {}
 
-export class FlakyDisk {
+export class FlakyDisk implements AsyncDisposable {
   /** Changes tried so far. */
   steps = 0;
   readonly disk: Disk;
@@ -30,6 +30,7 @@ export class FlakyDisk {
   readonly #trouble: Trouble;
   #dead = false;
   #saved = 0;
+  readonly #folders = new Map<number, FileHandle>();
   #changes: Change[] = [];
   /** Files whose content is not synced: inode to a spare name. */
   readonly #dirty = new Map<number, string>();
@@ -64,6 +65,11 @@ export class FlakyDisk {
     for (const path of this.#dirty.values()) await fs.truncate(path, 0);
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#dead = true;
+    for (const handle of this.#folders.values()) await handle.close();
+  }
+
   #step(): void {
     const now = this.steps;
     this.steps += 1;
@@ -84,7 +90,8 @@ export class FlakyDisk {
       const spare = this.#spare();
       await fs.link(path, spare);
       this.#dirty.set(ino, spare);
-      await this.#note(path, () => fs.unlink(path));
+      const lasting = await this.#lasting(path);
+      await this.#note(path, () => fs.unlink(lasting));
     }
     return new Proxy(handle, { get: (target, name) => this.#handleMember(target, ino, name) });
   }
@@ -122,17 +129,18 @@ export class FlakyDisk {
   async #mkdir(path: string, options: MakeDirectoryOptions): Promise<unknown> {
     this.#step();
     const made = await fs.mkdir(path, options);
-    await this.#note(path, () => fs.rm(path, { recursive: true }));
+    const lasting = await this.#lasting(path);
+    await this.#note(path, () => fs.rm(lasting, { recursive: true }));
     return made;
   }
 
   async #rename(from: string, to: string): Promise<void> {
     this.#step();
     const replaced = await this.#keep(to);
-    const [real, target] = [await real_(from), await real_(to)];
+    const [source, target] = [await this.#lasting(from), await this.#lasting(to)];
     await fs.rename(from, to);
     const undo = async () => {
-      await fs.rename(target, real);
+      await fs.rename(target, source);
       if (replaced) await fs.rename(replaced, target);
     };
     await this.#note(to, undo, from);
@@ -141,20 +149,31 @@ export class FlakyDisk {
   async #unlink(path: string): Promise<void> {
     this.#step();
     const kept = await this.#keep(path);
-    const real = await real_(path);
+    const lasting = await this.#lasting(path);
     await fs.unlink(path);
-    await this.#note(path, async () => kept && fs.rename(kept, real));
+    await this.#note(path, async () => kept && fs.rename(kept, lasting));
   }
 
   async #rmdir(path: string): Promise<void> {
     this.#step();
+    const lasting = await this.#lasting(path);
     await fs.rmdir(path);
-    await this.#note(path, () => fs.mkdir(path));
+    await this.#note(path, () => fs.mkdir(lasting));
   }
 
   async #note(path: string, undo: () => Promise<unknown>, other = path): Promise<void> {
     const [one, two] = [await fs.stat(dirname(path)), await fs.stat(dirname(other))];
     this.#changes.push({ folders: [one.ino, two.ino], undo });
+  }
+
+  /** A path that stays right when the folder is renamed; closed with the disk. */
+  async #lasting(path: string): Promise<string> {
+    const handle = await fs.open(dirname(path));
+    const { ino } = await handle.stat();
+    const known = this.#folders.get(ino);
+    if (known) await handle.close();
+    else this.#folders.set(ino, handle);
+    return join(`/proc/self/fd/${(known ?? handle).fd}`, basename(path));
   }
 
   /** A second name of a file that is about to go; undefined where there is none. */
@@ -170,9 +189,4 @@ export class FlakyDisk {
     this.#saved += 1;
     return join(this.#limbo, String(this.#saved));
   }
-}
-
-/** The path without /proc/self/fd, which another process could use. */
-async function real_(path: string): Promise<string> {
-  return join(await fs.realpath(dirname(path)), path.slice(dirname(path).length + 1));
 }
