@@ -1,4 +1,5 @@
 /** The arguments of `latchkey`: httpd's options, and our own commands. Each loads its code when it is called. */
+import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { LatchkeyError, explain } from '../base/errors.ts';
 import type { CaOptions } from './ca.ts';
@@ -127,7 +128,7 @@ function collected(flags: string, description: string): Option {
 function where(program: Command, own: ServerOptions): Where {
   const outer = program.opts<ServerOptions>();
   return {
-    serverRoot: own.d ?? outer.d,
+    serverRoot: absolute(own.d ?? outer.d),
     file: own.f ?? outer.f ?? DEFAULT_CONFIGURATION,
     defines: outer.D,
     before: outer.C,
@@ -135,9 +136,14 @@ function where(program: Command, own: ServerOptions): Where {
   };
 }
 
+/** The server in the background has another working folder. */
+function absolute(folder: string | undefined): string | undefined {
+  return folder === undefined ? undefined : resolve(folder);
+}
+
 async function serve(options: ServerOptions): Promise<void> {
   const target: Where = {
-    serverRoot: options.d,
+    serverRoot: absolute(options.d),
     file: options.f ?? DEFAULT_CONFIGURATION,
     defines: options.D,
     before: options.C,

@@ -59,7 +59,7 @@ export class Peer<Theirs extends Calls> {
     name: K,
     argument: Parameters<Theirs[K]>[0],
   ): Promise<ReturnType<Theirs[K]>> {
-    if (this.#gone || this.#channel.connected === false) throw gone();
+    if (this.#gone || !this.#channel.connected) throw gone();
     const id = this.#next++;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.#waiting.set(id, { resolve, reject });

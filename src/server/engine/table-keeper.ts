@@ -69,7 +69,7 @@ export class TableKeeper {
 
   /** Forgets all sets that are not among `ids`. */
   keepOnly(ids: ReadonlySet<string>): void {
-    for (const id of [...this.#table.ids()]) if (!ids.has(id)) this.#table.remove(id);
+    for (const id of this.#table.ids()) if (!ids.has(id)) this.#table.remove(id);
     for (const id of this.#problems.keys()) if (!ids.has(id)) this.#problems.delete(id);
   }
 

@@ -190,7 +190,7 @@ export class Children {
     process.on('error', () => resolve());
     const stderr = process.stdio[2];
     const records = process.stdio[LOG_FD];
-    if (stderr) this.#options.logs.collectStderr(stderr as Readable, `${kind} ${pid}`);
+    if (stderr) this.#options.logs.collectStderr(stderr, `${kind} ${pid}`);
     if (records) this.#options.logs.collect(records as Readable);
     void exited.then(() => this.#replace(kind, pid, performance.now() - born, again));
     return { process, peer: new Peer<C>(process, handlers), exited };

@@ -1,29 +1,8 @@
 /**
- * Entry of a supervisor in the background. The launcher hands it its input as JSON in argv[2] and waits on the
- * IPC channel for `ready` or an error; after that the two have nothing more to say to each other.
+ * Entry of a supervisor in the background. Before anything else SIGUSR1 becomes ours: until there is a listener,
+ * Node takes it as a wish to be debugged (and with --disable-sigusr1, no listener would ever hear of it).
  */
-import { explain } from '../../base/errors.ts';
-import { ConfigError } from '../../config/errors.ts';
-import type { ConfigurationSource } from '../../config/load.ts';
-import type { LaunchReport } from '../launch.ts';
-import { runSupervisor } from './run.ts';
-import { AlreadyRunning } from './supervisor.ts';
+process.on('SIGUSR1', () => {});
+await import('./background.ts');
 
-const input = JSON.parse(process.argv[2] ?? '{}') as ConfigurationSource;
-
-try {
-  const { ended } = await runSupervisor(input);
-  report({ kind: 'ready' });
-  await ended;
-  process.exit(0);
-} catch (error) {
-  if (error instanceof AlreadyRunning) report({ kind: 'already-running', message: error.message });
-  else report({ kind: 'failed', message: error instanceof ConfigError ? error.format() : explain(error) });
-  process.exit(1);
-}
-
-function report(message: LaunchReport): void {
-  if (!process.send) return;
-  process.send(message);
-  process.disconnect();
-}
+export {};

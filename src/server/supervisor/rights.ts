@@ -24,7 +24,7 @@ export interface Rights {
 export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
   const { store } = rights;
   return {
-    loadCredentials: (ids) => Promise.all(ids.map((id) => rights.credentials().load(String(id)))),
+    loadCredentials: (ids) => Promise.all(ids.map((id) => rights.credentials().load(id))),
     storeLoad: (at) => store.load(checkedGroup(at), at.name, at.aspect),
     storeList: (group) => store.list(checkedGroup({ group })),
     storeAspects: (at) => store.aspects(checkedGroup(at), at.name),

@@ -7,28 +7,22 @@ import { Supervisor } from './supervisor.ts';
  */
 export async function runSupervisor(input: ConfigurationSource): Promise<{ readonly ended: Promise<void> }> {
   const { promise: ended, resolve } = Promise.withResolvers<void>();
+  // Signals that come while it starts wait for that; of a start that fails nothing is left to signal.
+  const started = Supervisor.start(input);
+  const tell = (act: (supervisor: Supervisor) => Promise<void>) => started.then(act, () => {});
   let ending = false;
-  let supervisor: Supervisor | undefined;
-  let early: 'stop' | undefined;
-
   const end = (how: 'stop' | 'drain') => {
-    if (!supervisor) {
-      early = 'stop';
-      return;
-    }
-    // A second TERM during a graceful stop cuts it short.
+    // TERM during a graceful stop cuts it short; the other way round there is nothing to soften.
     if (ending && how === 'drain') return;
     ending = true;
-    void supervisor[how]().then(resolve);
+    void tell((supervisor) => supervisor[how]()).then(resolve);
   };
+  const reload = () => void tell((supervisor) => supervisor.reload());
   process.on('SIGTERM', () => end('stop'));
   process.on('SIGINT', () => end('stop'));
   process.on('SIGWINCH', () => end('drain'));
-  const reload = () => void supervisor?.reload();
   process.on('SIGHUP', reload);
   process.on('SIGUSR1', reload);
-
-  supervisor = await Supervisor.start(input);
-  if (early) end(early);
+  await started;
   return { ended };
 }

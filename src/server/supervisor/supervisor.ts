@@ -3,7 +3,7 @@
  * children's calls; it opens no socket (node:cluster binds the workers' listeners through it).
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { chown } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
@@ -16,6 +16,7 @@ import { activateStaged } from '../../domains/activate.ts';
 import { syncDomains } from '../../domains/registry.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
 import type { Birth, Identity, Plan, Wanted } from '../calls.ts';
+import { controlFile } from '../control.ts';
 import { awaitPredecessor } from '../launch.ts';
 import { LogFiles } from '../logpipe.ts';
 import { markStopping, removePidFile, writePidFile } from '../pidfile.ts';
@@ -104,7 +105,7 @@ export class Supervisor implements AsyncDisposable {
         children: () => this.#children,
         domains: () => new Set(this.#settings.domains.map((domain) => domain.name)),
       }),
-      forWorkers: { want: (setId) => this.#want(String(setId)) },
+      forWorkers: { want: (setId) => this.#want(setId) },
       onWorkerDeath: () => void this.#children.engine?.call('workerDied', undefined).catch(() => {}),
     });
   }
@@ -134,7 +135,7 @@ export class Supervisor implements AsyncDisposable {
     markStopping(this.#settings.pidFile);
     await this.#children.stop();
     this.#loggers('mpm_latchkey').notice('AH00491: caught SIGTERM, shutting down');
-    removePidFile(this.#settings.pidFile);
+    this.#forget();
   }
 
   /** Stops listening, lets every connection finish, then ends. */
@@ -142,11 +143,16 @@ export class Supervisor implements AsyncDisposable {
     markStopping(this.#settings.pidFile);
     this.#loggers('mpm_latchkey').notice('AH00492: caught SIGWINCH, shutting down gracefully');
     await this.#children.drain();
-    removePidFile(this.#settings.pidFile);
+    this.#forget();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  #forget(): void {
+    rmSync(controlFile(this.#settings.pidFile), { force: true });
+    removePidFile(this.#settings.pidFile);
   }
 
   async #begin(): Promise<void> {
