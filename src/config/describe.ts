@@ -28,6 +28,8 @@ export function describeHosts(settings: Settings): string {
 
 const isWildcard = (at: HostAddress): boolean => at.address === '*' || isAny(at.address);
 
+const isPattern = (name: string): boolean => /[*?]/.test(name);
+
 function shown({ address, port }: HostAddress): string {
   return `${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
@@ -36,13 +38,14 @@ function describePlace(at: HostAddress, hosts: readonly VirtualHostSettings[]): 
   const [first] = hosts;
   if (!first) return [];
   const where = shown(at).padEnd(22);
-  if (hosts.length === 1 && first.aliases.length === 0) return [`${where} ${nameAndPlace(first)}`];
+  if (hosts.length === 1) return [`${where} ${nameAndPlace(first)}`];
   return [
     `${where} is a NameVirtualHost`,
     `${' '.repeat(8)} default server ${nameAndPlace(first)}`,
     ...hosts.flatMap((host) => [
       `${' '.repeat(8)} port ${at.port} namevhost ${nameAndPlace(host)}`,
-      ...host.aliases.map((alias) => `${' '.repeat(16)} ${/[*?]/.test(alias) ? 'wild alias' : 'alias'} ${alias}`),
+      ...host.aliases.filter((name) => !isPattern(name)).map((name) => `${' '.repeat(16)} alias ${name}`),
+      ...host.aliases.filter(isPattern).map((name) => `${' '.repeat(16)} wild alias ${name}`),
     ]),
   ];
 }
