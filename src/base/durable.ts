@@ -52,19 +52,25 @@ export async function createDurable(
 
 async function writePart(path: string, data: string | Uint8Array, mode = 0o644): Promise<string> {
   const part = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`);
+  const file = await open(part, 'wx', mode);
   try {
-    await using file = await open(part, 'wx', mode);
     await file.writeFile(data);
     await file.sync();
   } catch (error) {
     await rm(part, { force: true });
     throw error;
+  } finally {
+    await file.close();
   }
   return part;
 }
 
 /** Makes renames and removals in a folder durable. */
 export async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path, 'r');
-  await folder.sync();
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }

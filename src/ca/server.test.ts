@@ -267,12 +267,12 @@ test('closing does not wait for a peer that sends its body slowly', async (t) =>
   assert.equal(await slow, '');
 });
 
-test('ten thousand nonces and more cost nobody his order', async (t) => {
+test('ten thousand nonces asked for at once cost nobody the order', async (t) => {
   const ca = await startCa(t);
   const client = new TestClient(ca);
-  const lines = 'HEAD /new-nonce HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(999);
+  const lines = 'HEAD /new-nonce HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(499);
   const last = 'HEAD /new-nonce HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
-  const floods = await Promise.all(Array.from({ length: 10 }, () => raw(ca, lines + last)));
+  const floods = await Promise.all(Array.from({ length: 20 }, () => raw(ca, lines + last)));
   const nonces = floods.flatMap((text) => text.match(/replay-nonce: \S+/gi) ?? []);
   assert.equal(new Set(nonces).size, 10_000);
   assert.equal((await client.register()).status, 201);

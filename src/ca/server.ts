@@ -57,7 +57,7 @@ const DAY = 1440 * MINUTE;
 const OWN_LIFETIME = 30 * DAY;
 const MOST_CONNECTIONS = 1000;
 /** How long requests under way may take to end when it is closed, ms. */
-const CLOSING = 2000;
+const CLOSING = 1000;
 
 /**
  * Opens the CA of `settings.dir` (made on first use) and serves it. Port 0 takes any free one. One process at a
