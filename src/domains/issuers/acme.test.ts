@@ -305,6 +305,25 @@ suite('obtaining from a CA that misbehaves', () => {
     assert.deepEqual(await store.list('challenges'), []);
   });
 
+  test('makes no second order at once when a name of a remembered one fails to validate', async () => {
+    await using ca = await startHostileCa();
+    const store = await storeFor('a.example');
+    const domain = settings('a.example');
+    ca.next('challenge', reply.problem('serverInternal', 500));
+    await failure({ store, ...ca }, domain);
+    const authorization = (status: string) =>
+      reply.json({
+        status,
+        identifier: { type: 'dns', value: 'a.example' },
+        challenges: [{ type: 'http-01', url: `${ca.origin}/challenge/0/0/http-01`, status, token: 'x' }],
+      });
+    ca.next('authorization', authorization('pending'), authorization('invalid'));
+    const { problem } = await failure({ store, ...ca }, domain);
+    assert.equal(problem.detail, 'The authorization of a.example is invalid');
+    assert.equal(orders(ca), 1);
+    assert.equal(await readOrder(store, 'staging', 'a.example'), undefined);
+  });
+
   test('tells how long the CA wants to be left alone', async () => {
     await using ca = await startHostileCa();
     const store = await storeFor('a.example');

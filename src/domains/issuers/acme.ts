@@ -20,7 +20,14 @@ import { authorize } from './authorize.ts';
 import { challengeProblem } from './challenges.ts';
 import { chainProblem, shortcomingOf } from './check.ts';
 import type { Run } from './run.ts';
-import { DeadOrderError, dropOrder, isRefusal, resumeOrder, saveOrder } from './staged-order.ts';
+import {
+  DeadOrderError,
+  dropOrder,
+  isRefusal,
+  resumeOrder,
+  saveOrder,
+  ValidationError,
+} from './staged-order.ts';
 
 export interface AcmeIssuerOptions {
   readonly store: Store;
@@ -101,8 +108,9 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
         return await this.#complete(run, spec, resumed);
       } catch (error) {
         if (!(error instanceof DeadOrderError) && !isRefusal(error)) throw error;
-        run.options.progress({ step: 'order', detail: `That order came to nothing: ${error.message}` });
         await dropOrder(run);
+        if (error instanceof ValidationError) throw error;
+        run.options.progress({ step: 'order', detail: `That order came to nothing: ${error.message}` });
       }
     }
     try {

@@ -5,12 +5,12 @@ import { ownProblem, type Problem, RenewalError } from '../issuer.ts';
 import { fromCa } from '../problems.ts';
 import { challengeChoices, chooseChallenge, putChallenge, type Setup, setupLabel } from './challenges.ts';
 import type { Run } from './run.ts';
-import { DeadOrderError, saveOrder } from './staged-order.ts';
+import { DeadOrderError, saveOrder, ValidationError } from './staged-order.ts';
 
 /**
  * Has all names of a pending order validated. What is to be set up is in order.json before it is set up, so
  * that whatever happens it is taken down again.
- * @throws DeadOrderError when a name can't be validated, with the CA's reason
+ * @throws ValidationError when a name can't be validated, with the CA's reason
  */
 export async function authorize(run: Run, order: Order): Promise<void> {
   const { client, account, options } = run;
@@ -43,7 +43,7 @@ async function validate(run: Run, setup: Setup, signal: AbortSignal): Promise<vo
     clock,
     signal,
   });
-  if (authorization.status !== 'valid') throw new DeadOrderError(failureOf(authorization));
+  if (authorization.status !== 'valid') throw new ValidationError(failureOf(authorization));
   options.progress({ step: 'authorization', detail: `${name} is validated` });
 }
 

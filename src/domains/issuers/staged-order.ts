@@ -9,6 +9,9 @@ import type { Run } from './run.ts';
 /** An order that can't become a certificate any more: it is dropped, and with it what was set up for it. */
 export class DeadOrderError extends RenewalError {}
 
+/** It died just now, as a name could not be validated: another order would not do better at once. */
+export class ValidationError extends DeadOrderError {}
+
 /** Remembers `order` before anything is done with it; challenge set-ups already remembered stay. */
 export async function saveOrder(run: Run, order: Order, setups: readonly string[] = []): Promise<void> {
   const before = await loadDocument(run);
