@@ -113,10 +113,13 @@ class Handshake<Tag> {
   readonly #done: () => void;
   readonly #reader: ClientHelloReader;
   readonly #chunks: Buffer[] = [];
+  /** The connection, in its present form. */
+  #connection: Socket;
   #timer: Disposable | undefined;
 
   constructor(socket: Socket, options: AcceptorOptions<Tag>, done: () => void) {
     this.#socket = socket;
+    this.#connection = socket;
     this.#options = options;
     this.#done = done;
     this.#endpoints = endpointsOf(socket);
@@ -134,7 +137,7 @@ class Handshake<Tag> {
   }
 
   destroy(): void {
-    this.#socket.destroy();
+    this.#connection.destroy();
   }
 
   readonly #finish = () => {
@@ -193,12 +196,12 @@ class Handshake<Tag> {
   #serve(selection: Serve<Tag>, hello: ClientHello): void {
     this.#socket.off('end', this.#ended);
     this.#socket.unshift(Buffer.concat(this.#chunks));
-    startTls(this.#socket, {
+    this.#connection = startTls(this.#socket, {
       context: selection.context,
       clientAuth: selection.policy.clientAuth,
       alpn: selection.alpn,
       staple: hello.statusRequest ? selection.staple : undefined,
-      onFailure: (reason) => this.#fail(reason),
+      onFailure: (reason) => this.#log(reason),
       onSecure: (secure) => this.#secured(secure, selection.tag, hello),
     });
   }
@@ -224,7 +227,7 @@ class Handshake<Tag> {
 
   #fail(reason: string): void {
     this.#log(reason);
-    this.#socket.destroy();
+    this.destroy();
   }
 
   /** Says why, and gives the peer time to read it. */

@@ -30,8 +30,11 @@ export interface ServerSocketOptions {
   readonly onFailure: (reason: string) => void;
 }
 
-/** Begins TLS on a connection. What was read of it already must have been put back. */
-export function startTls(socket: Duplex, options: ServerSocketOptions): void {
+/**
+ * Begins TLS on a connection. What was read of it already must have been put back. From now on it is the TLSSocket
+ * that is to be destroyed: it may be OpenSSL that calls back, which does not survive that its connection goes.
+ */
+export function startTls(socket: Duplex, options: ServerSocketOptions): TLSSocket {
   const { context, clientAuth, alpn, staple } = options;
   const secure = wrap(socket, {
     isServer: true,
@@ -62,6 +65,7 @@ export function startTls(socket: Duplex, options: ServerSocketOptions): void {
   secure.once('_tlsError', failed);
   secure.once('end', ended);
   secure.once('secure', done);
+  return secure;
 }
 
 type PrivateSocket = TLSSocket & {
