@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { suite, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { contents, set } from '../conformance.testing.ts';
 import { Crash, FlakyDisk } from './flaky-disk.testing.ts';
@@ -9,7 +9,7 @@ import { FsStore } from './fs-store.ts';
 import { temporaryFolder } from './temporary.testing.ts';
 
 // The disk that loses power follows folders through /proc.
-const options = { skip: process.platform !== 'linux' && 'this needs Linux' };
+const options = { skip: process.platform !== 'linux' && 'this needs Linux', concurrency: 8 };
 
 type Work = (store: FsStore) => Promise<unknown>;
 
@@ -62,119 +62,6 @@ async function litter(dir: string): Promise<string[]> {
 
 const one = async (store: FsStore) => String(await store.load('domains', 'a.example', 'md.json'));
 
-test(
-  'a save that dies leaves the old value or the new one, and a fulfilled one is there for good',
-  options,
-  async (t) => {
-    await eachCrash(t, {
-      before: (store) => store.save('domains', 'a.example', 'md.json', 'the old'),
-      work: (store) => store.save('domains', 'a.example', 'md.json', 'the new'),
-      after: async (store, done) => assert.match(await one(store), done ? /^the new$/ : /^the (?:old|new)$/),
-    });
-  },
-);
-
-test('a first save that dies leaves nothing or the value', options, async (t) => {
-  await eachCrash(t, {
-    before: async () => {},
-    work: (store) => store.save('accounts', 'ACME-a-0000', 'account.json', 'new'),
-    after: async (store, done) => {
-      const value = await store.load('accounts', 'ACME-a-0000', 'account.json');
-      if (done || value) assert.equal(String(value), 'new');
-    },
-  });
-});
-
-test('a first activation that dies leaves no set or a whole one', options, async (t) => {
-  await eachCrash(t, {
-    before: async () => {},
-    work: (store) => store.activate('a.example', set(1)),
-    after: async (store, done) => {
-      const found = await contents(store, 'domains', 'a.example');
-      if (done || found.size > 0) assert.deepEqual(found, set(1));
-      else assert.deepEqual(await store.list('domains'), []);
-    },
-  });
-});
-
-test(
-  'an activation that dies leaves the old set in use, or the new one and the old archived',
-  options,
-  async (t) => {
-    await eachCrash(t, {
-      before: async (store) => {
-        await store.activate('a.example', set(1));
-        await store.activate('a.example', set(2));
-      },
-      work: (store) => store.activate('a.example', set(3)),
-      after: async (store, done) => {
-        const activated = (await one(store)) === 'md 3';
-        if (done) assert.ok(activated);
-        assert.deepEqual(await contents(store, 'domains', 'a.example'), set(activated ? 3 : 2));
-        const archived = activated ? ['a.example.1', 'a.example.2'] : ['a.example.1'];
-        assert.deepEqual(await store.list('archive'), archived);
-        assert.deepEqual(await contents(store, 'archive', 'a.example.1'), set(1));
-        if (activated) assert.deepEqual(await contents(store, 'archive', 'a.example.2'), set(2));
-        await store.activate('a.example', set(4));
-        assert.deepEqual(await contents(store, 'domains', 'a.example'), set(4));
-      },
-    });
-  },
-);
-
-test('the same where nothing was ever activated', options, async (t) => {
-  await eachCrash(t, {
-    before: async (store) => {
-      for (const [aspect, value] of set(1)) await store.save('domains', 'a.example', aspect, value);
-    },
-    work: (store) => store.activate('a.example', set(2)),
-    after: async (store, done) => {
-      const activated = done || (await one(store)) === 'md 2';
-      assert.deepEqual(await contents(store, 'domains', 'a.example'), set(activated ? 2 : 1));
-      if (activated) assert.deepEqual(await contents(store, 'archive', 'a.example.1'), set(1));
-    },
-  });
-});
-
-test('a purge that dies leaves all or nothing', options, async (t) => {
-  await eachCrash(t, {
-    before: (store) => store.activate('a.example', set(1)),
-    work: (store) => store.purge('domains', 'a.example'),
-    after: async (store, done) => {
-      const found = await contents(store, 'domains', 'a.example');
-      if (done || found.size === 0) assert.deepEqual(await store.list('domains'), []);
-      else assert.deepEqual(found, set(1));
-    },
-  });
-});
-
-test(
-  'an open that dies is made good by the next: store made once, activation finished, layout migrated',
-  options,
-  async (t) => {
-    const root = await temporaryFolder(t);
-    for (const start of [emptyStore, interruptedActivation, oldLayout]) {
-      for (let at = 0, done = false; !done; at += 1) {
-        const [dir, limbo] = [
-          join(root, start.name, `${at}`, 'md'),
-          join(root, start.name, `${at}`, 'limbo'),
-        ];
-        await mkdir(limbo, { recursive: true });
-        const judge = await start(dir, limbo);
-        await using flaky = new FlakyDisk(limbo, at);
-        done = await diesOrEnds(() => FsStore.open({ dir, disk: flaky.disk }));
-        const description = await readFile(join(dir, 'md_store.json'), 'utf8').catch(() => undefined);
-        const store = await FsStore.open({ dir });
-        if (description?.includes('3.0')) {
-          assert.equal(await readFile(join(dir, 'md_store.json'), 'utf8'), description);
-        }
-        await judge(store);
-        assert.deepEqual(await litter(dir), []);
-      }
-    }
-  },
-);
-
 type Start = (dir: string, limbo: string) => Promise<(store: FsStore) => Promise<void>>;
 
 const emptyStore: Start = async () => async (store) => {
@@ -207,30 +94,133 @@ const oldLayout: Start = async (dir) => {
   };
 };
 
-test('an operation that fails is told, and leaves an old or a new whole behind', options, async (t) => {
-  const root = await temporaryFolder(t);
-  const limbo = join(root, 'limbo');
-  for (const [code, kind] of Object.entries({ ENOSPC: 'full', EIO: 'io', EACCES: 'denied' })) {
-    for (let at = 0, done = false; !done; at += 1) {
-      await rm(limbo, { recursive: true, force: true });
-      await mkdir(limbo);
-      const dir = join(root, code, `${at}`);
-      await (await FsStore.open({ dir })).activate('a.example', set(1));
-      await using flaky = new FlakyDisk(limbo, at, { kind: 'error', code });
-      const store = await FsStore.attach({ dir, disk: flaky.disk });
-      done = await store.activate('a.example', set(2)).then(
-        () => true,
-        (error: unknown) => {
-          assert.equal((error as { code?: string }).code, `store-${kind}`);
-          return false;
-        },
-      );
-      const found = await contents(store, 'domains', 'a.example');
-      assert.deepEqual(found, set(found.get('md.json') === 'md 2' ? 2 : 1));
-      assert.deepEqual(await litter(dir), [], `change ${at}`);
-      if (done) break;
-      await store.activate('a.example', set(3));
-      assert.deepEqual(await contents(store, 'domains', 'a.example'), set(3));
+suite('a store on a disk that fails', options, () => {
+  test('a save that dies leaves the old value or the new one, and a fulfilled one is there for good', async (t) => {
+    await eachCrash(t, {
+      before: (store) => store.save('domains', 'a.example', 'md.json', 'the old'),
+      work: (store) => store.save('domains', 'a.example', 'md.json', 'the new'),
+      after: async (store, done) => assert.match(await one(store), done ? /^the new$/ : /^the (?:old|new)$/),
+    });
+  });
+
+  test('a first save that dies leaves nothing or the value', async (t) => {
+    await eachCrash(t, {
+      before: async () => {},
+      work: (store) => store.save('accounts', 'ACME-a-0000', 'account.json', 'new'),
+      after: async (store, done) => {
+        const value = await store.load('accounts', 'ACME-a-0000', 'account.json');
+        if (done || value) assert.equal(String(value), 'new');
+      },
+    });
+  });
+
+  test('a first activation that dies leaves no set or a whole one', async (t) => {
+    await eachCrash(t, {
+      before: async () => {},
+      work: (store) => store.activate('a.example', set(1)),
+      after: async (store, done) => {
+        const found = await contents(store, 'domains', 'a.example');
+        if (done || found.size > 0) assert.deepEqual(found, set(1));
+        else assert.deepEqual(await store.list('domains'), []);
+      },
+    });
+  });
+
+  test('an activation that dies leaves the old set in use, or the new one and the old archived', async (t) => {
+    await eachCrash(t, {
+      before: async (store) => {
+        await store.activate('a.example', set(1));
+        await store.activate('a.example', set(2));
+      },
+      work: (store) => store.activate('a.example', set(3)),
+      after: async (store, done) => {
+        const activated = (await one(store)) === 'md 3';
+        if (done) assert.ok(activated);
+        assert.deepEqual(await contents(store, 'domains', 'a.example'), set(activated ? 3 : 2));
+        const archived = activated ? ['a.example.1', 'a.example.2'] : ['a.example.1'];
+        assert.deepEqual(await store.list('archive'), archived);
+        assert.deepEqual(await contents(store, 'archive', 'a.example.1'), set(1));
+        if (activated) assert.deepEqual(await contents(store, 'archive', 'a.example.2'), set(2));
+        await store.activate('a.example', set(4));
+        assert.deepEqual(await contents(store, 'domains', 'a.example'), set(4));
+      },
+    });
+  });
+
+  test('the same where nothing was ever activated', async (t) => {
+    await eachCrash(t, {
+      before: async (store) => {
+        for (const [aspect, value] of set(1)) await store.save('domains', 'a.example', aspect, value);
+      },
+      work: (store) => store.activate('a.example', set(2)),
+      after: async (store, done) => {
+        const activated = done || (await one(store)) === 'md 2';
+        assert.deepEqual(await contents(store, 'domains', 'a.example'), set(activated ? 2 : 1));
+        if (activated) assert.deepEqual(await contents(store, 'archive', 'a.example.1'), set(1));
+      },
+    });
+  });
+
+  test('a purge that dies leaves all or nothing', async (t) => {
+    await eachCrash(t, {
+      before: (store) => store.activate('a.example', set(1)),
+      work: (store) => store.purge('domains', 'a.example'),
+      after: async (store, done) => {
+        const found = await contents(store, 'domains', 'a.example');
+        if (done || found.size === 0) assert.deepEqual(await store.list('domains'), []);
+        else assert.deepEqual(found, set(1));
+      },
+    });
+  });
+
+  test('an open that dies is made good by the next: store made once, activation finished, layout migrated', async (t) => {
+    const root = await temporaryFolder(t);
+    for (const start of [emptyStore, interruptedActivation, oldLayout]) {
+      for (let at = 0, done = false; !done; at += 1) {
+        const [dir, limbo] = [
+          join(root, start.name, `${at}`, 'md'),
+          join(root, start.name, `${at}`, 'limbo'),
+        ];
+        await mkdir(limbo, { recursive: true });
+        const judge = await start(dir, limbo);
+        await using flaky = new FlakyDisk(limbo, at);
+        done = await diesOrEnds(() => FsStore.open({ dir, disk: flaky.disk }));
+        const description = await readFile(join(dir, 'md_store.json'), 'utf8').catch(() => undefined);
+        const store = await FsStore.open({ dir });
+        if (description?.includes('3.0')) {
+          assert.equal(await readFile(join(dir, 'md_store.json'), 'utf8'), description);
+        }
+        await judge(store);
+        assert.deepEqual(await litter(dir), []);
+      }
     }
-  }
+  });
+
+  test('an operation that fails is told, and leaves an old or a new whole behind', async (t) => {
+    const root = await temporaryFolder(t);
+    const limbo = join(root, 'limbo');
+    for (const [code, kind] of Object.entries({ ENOSPC: 'full', EIO: 'io' })) {
+      for (let at = 0, done = false; !done; at += 1) {
+        await rm(limbo, { recursive: true, force: true });
+        await mkdir(limbo);
+        const dir = join(root, code, `${at}`);
+        await (await FsStore.open({ dir })).activate('a.example', set(1));
+        await using flaky = new FlakyDisk(limbo, at, { kind: 'error', code });
+        const store = await FsStore.attach({ dir, disk: flaky.disk });
+        done = await store.activate('a.example', set(2)).then(
+          () => true,
+          (error: unknown) => {
+            assert.equal((error as { code?: string }).code, `store-${kind}`);
+            return false;
+          },
+        );
+        const found = await contents(store, 'domains', 'a.example');
+        assert.deepEqual(found, set(found.get('md.json') === 'md 2' ? 2 : 1));
+        assert.deepEqual(await litter(dir), [], `change ${at}`);
+        if (done) break;
+        await store.activate('a.example', set(3));
+        assert.deepEqual(await contents(store, 'domains', 'a.example'), set(3));
+      }
+    }
+  });
 });
