@@ -19,7 +19,7 @@ import type { RequestBody } from './request-body.ts';
 import { requestHeaders } from './request-headers.ts';
 import { responseHeaders, reverseMap } from './response-headers.ts';
 import type { Target } from './target.ts';
-import { openTunnel } from './tunnel.ts';
+import { openTunnel, watchForEnd } from './tunnel.ts';
 
 /** Interim answers (1xx) that are taken before the backend is given up. */
 const MOST_INTERIM = 32;
@@ -62,6 +62,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #attempts = 0;
   #ended = false;
   #flushed = false;
+  #stopWatching: (() => void) | undefined;
 
   constructor(assignment: Assignment) {
     const { exchange, target, plan, upgrade } = assignment;
@@ -90,6 +91,9 @@ class Forwarding implements Dispatcher.DispatchHandler {
       return this.#over.promise;
     }
     this.#out.on('drain', this.#onDrain).once('close', this.#onClientGone);
+    const { upgrade, exchange } = this.#assignment;
+    if (upgrade && exchange.upgrade)
+      this.#stopWatching = watchForEnd(exchange.upgrade.socket, this.#onClientGone);
     this.#dispatch();
     return this.#over.promise;
   }
@@ -139,6 +143,12 @@ class Forwarding implements Dispatcher.DispatchHandler {
     const { upgrade } = exchange;
     if (this.#ended || !upgrade) {
       backend.destroy();
+      return;
+    }
+    if (headers.upgrade?.toLowerCase() !== 'websocket') {
+      backend.destroy();
+      const error = new BadResponseError(`switched to '${headers.upgrade}', not to websocket`);
+      this.#fail(error).catch(this.#over.reject);
       return;
     }
     this.#finish();
@@ -217,6 +227,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   readonly #onClientGone = () => {
     if (this.#ended) return;
     this.#finish();
+    if (this.#assignment.upgrade) this.#assignment.exchange.upgrade?.socket.destroy();
     this.#controller?.abort(new ClientGoneError());
     this.#assignment.log.debug(`the client went away from ${this.#assignment.target.path}`);
   };
@@ -229,6 +240,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #release(): void {
     this.#ended = true;
     this.#out.off('drain', this.#onDrain).off('close', this.#onClientGone);
+    this.#stopWatching?.();
     this.#body?.destroy();
   }
 }

@@ -71,6 +71,7 @@ export async function startFront(t: TestContext, options: FrontOptions): Promise
       const response = new ServerResponse(request);
       response.shouldKeepAlive = false;
       response.assignSocket(socket as Socket);
+      response.once('finish', () => socket.end());
       run(request, response, { socket, head });
     });
   const port = await listen(t, server);

@@ -17,8 +17,8 @@ export function responseHeaders(
   const passed: [string, string | string[]][] = [];
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || drop(name)) continue;
-    // A length beside chunks has been overruled by the parser; 204 has none (RFC 9110, section 8.6).
-    if (name === 'content-length' && (status === 204 || headers['transfer-encoding'] !== undefined)) continue;
+    // RFC 9110, section 8.6.
+    if (name === 'content-length' && status === 204) continue;
     passed.push([name, places.has(name) ? mapped(value, map) : value]);
   }
   return passed;

@@ -17,6 +17,18 @@ export interface Ends {
   readonly log: Logger;
 }
 
+/**
+ * Calls back when a client hangs up that waits for its handshake: nobody reads its socket meanwhile, and a
+ * socket that isn't read doesn't notice. Gives back how to stop.
+ */
+export function watchForEnd(socket: Duplex, hungUp: () => void): () => void {
+  const ignore = () => {};
+  socket.on('readable', ignore).on('error', ignore).once('end', hungUp).once('close', hungUp);
+  return () => {
+    socket.off('readable', ignore).off('end', hungUp).off('close', hungUp);
+  };
+}
+
 /** Answers the client with the backend's 101 and joins the two; when one closes or fails, so does the other. */
 export function openTunnel({ client, backend, headers, timeout, log }: Ends): void {
   const { socket, head } = client;
