@@ -7,7 +7,7 @@ cd "$root"
 oxfmt --check .
 oxlint
 tsc
-sh scripts/check-imports.sh
+node scripts/imports.ts
 
 sh scripts/setup-tests.sh
 PATH=$root/.cache/bin:$PATH:/usr/sbin:/sbin

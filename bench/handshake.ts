@@ -1,0 +1,93 @@
+/**
+ * Server CPU per full TLS 1.3 handshake with one request, beside nginx and Apache: same P-256 certificate, one
+ * worker each, servers on one core and the load on another, rounds interleaved.
+ *
+ *     npm run bench:handshake [-- ROUNDS SECONDS]
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePorts, selfSigned } from '../test/latchkey.testing.ts';
+import { apache, latchkey, median, nginx, RunningPeer, type Peer } from './peers.ts';
+
+const SERVER_CORE = 0;
+const LOAD_CORE = 1;
+const [rounds = 7, seconds = 4] = process.argv.slice(2).map(Number);
+
+/** Handshakes done in `seconds`, each with one request and without resumption, by openssl s_time. */
+function load(port: number, time: number): number {
+  const output = execFileSync(
+    'taskset',
+    [
+      '-c',
+      String(LOAD_CORE),
+      'openssl',
+      's_time',
+      '-connect',
+      `127.0.0.1:${port}`,
+      '-new',
+      '-www',
+      '/index.html',
+      '-time',
+      String(time),
+    ],
+    { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
+  );
+  const done = /(\d+) connections in (\d+) real seconds/.exec(output);
+  if (!done) throw new Error(`openssl s_time said: ${output}`);
+  return Number(done[1]);
+}
+
+/** Session tickets that a client is sent, and the version and suite it gets: they have to be alike. */
+function handshakeOf(port: number): string {
+  const output = execFileSync(
+    'sh',
+    [
+      '-c',
+      `{ printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 1; } | openssl s_client -connect 127.0.0.1:${port} 2>&1`,
+    ],
+    {
+      encoding: 'utf8',
+    },
+  );
+  const tickets = output.match(/Post-Handshake New Session Ticket arrived/g)?.length ?? 0;
+  return `${/New, (.*), Cipher is (.*)/.exec(output)?.slice(1).join(' ')}, ${tickets} tickets`;
+}
+
+const dir = mkdtempSync(join(tmpdir(), 'latchkey-bench-'));
+const pair = selfSigned(dir, 'localhost');
+const peers: readonly Peer[] = [nginx, apache, latchkey].filter((peer) => !peer.missing);
+const ports = await freePorts(peers.length);
+const running: RunningPeer[] = [];
+try {
+  for (const [index, peer] of peers.entries()) {
+    const port = ports[index] ?? 0;
+    running.push(
+      await RunningPeer.start(peer, { dir: mkdtempSync(join(dir, 'peer-')), port, ...pair }, SERVER_CORE),
+    );
+    console.log(`${peer.name} ${peer.version}: ${handshakeOf(port)}`);
+    load(port, 2);
+  }
+  const costs = new Map<string, number[]>(peers.map(({ name }) => [name, []]));
+  for (let round = 1; round <= rounds; round++) {
+    for (const server of running) {
+      const before = server.cpu();
+      const done = load(server.place.port, seconds);
+      const cost = (server.cpu() - before) / done;
+      costs.get(server.peer.name)?.push(cost);
+      console.log(
+        `round ${round} ${server.peer.name.padEnd(10)} ${done} handshakes, ${cost.toFixed(3)} ms CPU each`,
+      );
+    }
+  }
+  const own = median(costs.get(latchkey.name) ?? []);
+  console.log('\n| server | ms CPU per handshake (median) | Latchkey is |\n|---|---|---|');
+  for (const { name, version } of peers) {
+    const cost = median(costs.get(name) ?? []);
+    console.log(`| ${name} ${version} | ${cost.toFixed(3)} | ${(own / cost).toFixed(2)} x |`);
+  }
+} finally {
+  await Promise.all(running.map((server) => server[Symbol.asyncDispose]()));
+  rmSync(dir, { recursive: true, force: true });
+}
