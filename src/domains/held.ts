@@ -21,14 +21,14 @@ export function heldSuffixes(aspects: readonly string[]): string[] {
     .sort();
 }
 
-/** Whether a renewal has left something to go on with in staging, and whether all of it is there. */
+/** Whether a renewal has left something in staging that is worth going on with, and whether all is there. */
 export function stagedFiles(
   aspects: readonly string[],
   keys: readonly KeySpec[],
 ): { readonly begun: boolean; readonly staged: boolean } {
   const suffixes = keys.map(keyFileSuffix);
   return {
-    begun: aspects.some((aspect) => aspect === 'order.json' || /^(?:privkey|pubcert)\b/.test(aspect)),
+    begun: aspects.some((aspect) => aspect === 'order.json' || aspect.startsWith('pubcert')),
     staged: suffixes.every((s) => aspects.includes(keyFile(s)) && aspects.includes(chainFile(s))),
   };
 }

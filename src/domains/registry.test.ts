@@ -199,11 +199,11 @@ suite('bringing domains in line with the store', () => {
     assert.equal((await store.load('domains', 'stray', 'md.json'))?.toString(), '{"name":');
   });
 
-  test('finds its way through 10,000 domains', async () => {
+  test('finds its way through thousands of domains, writing nothing twice', async () => {
     const store = new MemoryStore();
     const pem = await put(store, 'domains', 'd0.example', { names: ['*.example'] });
     const key = await store.load('domains', 'd0.example', 'privkey.p-256.pem');
-    const domains = Array.from({ length: 10_000 }, (_, n) => settings(`d${n}.example`));
+    const domains = Array.from({ length: 3000 }, (_, n) => settings(`d${n}.example`));
     for (const { name } of domains) {
       await store.save('domains', name, 'pubcert.p-256.pem', pem);
       await store.save('domains', name, 'privkey.p-256.pem', key ?? '');

@@ -67,10 +67,10 @@ export function assess(domain: ManagedDomainSettings, held: HeldSet, now: number
 function shortcomings(domain: ManagedDomainSettings, spec: KeySpec, { info, key }: Held): string[] {
   const uncovered = domain.domains.filter((name) => !coversName(info, name));
   const found = uncovered.length > 0 ? [`the certificate does not cover ${uncovered.join(', ')}`] : [];
+  // The key's details cost more than all the rest, over ten thousand domains.
+  if (spec.type !== 'RSA') return found;
   const bits = key.asymmetricKeyDetails?.modulusLength;
-  if (spec.type === 'RSA' && bits !== undefined && bits < spec.bits) {
-    found.push(`the RSA key has ${bits} bits, not ${spec.bits}`);
-  }
+  if (bits !== undefined && bits < spec.bits) found.push(`the RSA key has ${bits} bits, not ${spec.bits}`);
   return found;
 }
 

@@ -50,7 +50,9 @@ export class Accounts {
     const registering = this.#registerAnyhow(domain, client, options);
     this.#found.set(options.authority, registering);
     registering.catch(() => this.#found.delete(options.authority));
-    return registering;
+    const account = await registering;
+    await this.#stage(domain.name, account);
+    return account;
   }
 
   /** With the old key first: of a CA that has only lost its memory, the account folder stays the right one. */
@@ -154,9 +156,7 @@ export class Accounts {
       agreement: terms,
       orders: made.orders,
     };
-    const account = { url: made.url, key, authority, document };
-    await this.#stage(name, account);
-    return account;
+    return { url: made.url, key, authority, document };
   }
 
   async #load(group: Group, name: string): Promise<KnownAccount | undefined> {
