@@ -9,10 +9,6 @@ export class DueHeap {
   #entries: Due[] = [];
   readonly #places = new Map<string, number>();
 
-  get size(): number {
-    return this.#entries.length;
-  }
-
   /** What is due first, or undefined when empty. */
   first(): Due | undefined {
     return this.#entries[0];

@@ -35,7 +35,8 @@ export interface Progress {
 export interface Issuer {
   /**
    * Fulfilled when `staging/NAME` holds privkey*.pem and pubcert*.pem for every configured key, checked: the
-   * certificate is for exactly that key and covers all names. Rejects with RenewalError.
+   * certificate is for exactly that key and covers all names. Rejects with RenewalError; with StoreError or
+   * PkiError where the store fails or what is in staging is damaged; with the signal's reason when aborted.
    */
   obtain(domain: ManagedDomainSettings, options: ObtainOptions): Promise<void>;
   /** What would keep it from working, known before asking any CA; empty if nothing does. */

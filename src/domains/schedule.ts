@@ -86,10 +86,6 @@ export class Schedule {
     return this.#active.get(name)?.started === true;
   }
 
-  get size(): number {
-    return this.#heap.size + this.#active.size;
-  }
-
   /** Starts what is due, as it falls due, until aborted; then aborts what runs and waits for its end. */
   async run(signal: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([signal, this.#failed.signal]);
