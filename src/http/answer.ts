@@ -34,7 +34,7 @@ export class Answer extends ServerResponse<Received> {
   }
 }
 
-export class StreamAnswer extends Http2ServerResponse {
+export class StreamAnswer extends Http2ServerResponse<StreamReceived> {
   onHead: HeadListener | undefined;
   bodyBytes = 0;
 

@@ -95,8 +95,8 @@ export class Connection implements Watched {
     if (exchange.response.headersSent) return this.#drop(exchange);
     exchange.closes = true;
     await exchange.fail(408, 'Request body read timeout');
-    if (this.session) this.#drop(exchange);
-    else this.close();
+    // A stream whose client goes on like this is dropped at the next look.
+    if (!this.session) this.close();
   }
 
   #drop(exchange: LiveExchange): void {
@@ -104,11 +104,17 @@ export class Connection implements Watched {
     else this.destroy();
   }
 
-  /** Answers what can't become a request: no parser follows it any more. */
+  /**
+   * What came can't become a request, and no parser follows it any more. If it was the body of a request that
+   * one is answered so, else the socket is, unless answers are still due: these are sent, and nothing after.
+   */
   refuse(status: number): void {
-    if (this.busy || this.served > 0 || !this.#socket.writable) {
-      if (this.busy || !this.#socket.writable) return this.destroy();
+    if (!this.#socket.writable) return this.destroy();
+    for (const exchange of this.#exchanges.keys()) {
+      exchange.closes = true;
+      if (!exchange.request.complete) void exchange.fail(status, 'Malformed request body');
     }
+    if (this.busy) return;
     const page = statusPage(status);
     this.#socket.write(
       `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\nDate: ${new Date().toUTCString()}\r\nServer: ${serverSoftware}\r\n` +
@@ -133,6 +139,7 @@ export class Connection implements Watched {
 
   /** No further requests; ends at once if idle. */
   drain(): void {
+    for (const exchange of this.#exchanges.keys()) exchange.closes = true;
     if (this.session) this.session.close();
     else if (!this.busy) this.close();
   }

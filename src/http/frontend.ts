@@ -2,6 +2,7 @@
  * Speaks HTTP on connections that others accepted: HTTP/1 and HTTP/2, plain and over TLS. The servers in it
  * never listen themselves.
  */
+import type { EventEmitter } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
 import type { Duplex } from 'node:stream';
@@ -19,7 +20,7 @@ import { environmentOf } from './variables.ts';
 
 interface Engines {
   readonly http1: http.Server<typeof Received, typeof Answer>;
-  readonly http2: http2.Http2SecureServer;
+  readonly http2: EventEmitter;
   /** What can't be changed once they are made. */
   readonly bounds: Bounds;
 }
@@ -66,7 +67,7 @@ export class Frontend {
     socket.on('error', (error) => this.#deps.loggers('core').debug(`connection: ${error.message}`));
     if (info.secure && info.alpn === 'h2') {
       // Emitting is synchronous, so the next session is this connection's.
-      this.#engines.http2.once('session', (session) => {
+      this.#engines.http2.once('session', (session: http2.ServerHttp2Session) => {
         connection.session = session;
         this.#connections.set(session, connection);
         session.once('close', () => this.#connections.delete(session));
@@ -215,7 +216,7 @@ export class Frontend {
       earlier,
       ended: this.#deps.clock.now(),
       aborted: !response.writableFinished,
-      keepAlive: !exchange.closes,
+      keepAlive: response instanceof StreamAnswer || response.shouldKeepAlive,
     };
     for (const { file, format, condition } of host.customLogs) {
       if (isLogged(exchange, condition)) this.#deps.accessLog(file, site.lineWriter(format)(outcome));

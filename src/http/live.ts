@@ -74,15 +74,9 @@ export class LiveExchange implements Exchange {
 
   /** `https://host[:port]`, as the client knows this place (UseCanonicalName Off). */
   get origin(): string {
-    const scheme = this.connection.secure ? 'https' : 'http';
-    const port =
-      this.connection.localPort === (this.connection.secure ? 443 : 80)
-        ? ''
-        : `:${this.connection.localPort}`;
-    if (this.authority === '')
-      return `${scheme}://${this.host.serverName ?? this.connection.localAddress}${port}`;
-    const usual = this.connection.secure ? ':443' : ':80';
-    return `${scheme}://${this.authority.endsWith(usual) ? this.authority.slice(0, -usual.length) : this.authority}`;
+    const [scheme, usual] = this.connection.secure ? ['https', ':443'] : ['http', ':80'];
+    const authority = this.authority || this.host.serverName || this.connection.localAddress;
+    return `${scheme}://${authority.endsWith(usual) ? authority.slice(0, -usual.length) : authority}`;
   }
 
   moveTo({ path, encoded }: CleanPath): void {

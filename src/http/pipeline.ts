@@ -50,6 +50,8 @@ export async function answer(exchange: LiveExchange, site: Site, deps: Dependenc
     if (isStopgap(exchange, deps)) return await exchange.fail(503);
     await serve(exchange, site, deps);
   } catch (error) {
+    // Failed from outside meanwhile (too slow, too long): whoever was answering only finds that out.
+    if (exchange.response.writableEnded) return;
     deps.loggers('core').error(`${prefix(exchange)}${explain(error)}`);
     await exchange.fail(500).catch(() => exchange.response.destroy());
   }
@@ -224,8 +226,9 @@ async function fail(
   reason?: string,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  if (reason !== undefined) logFailure(exchange, deps, status, reason);
   const { response } = exchange;
+  if (response.writableEnded) return;
+  if (reason !== undefined) logFailure(exchange, deps, status, reason);
   if (response.headersSent) return void response.destroy();
   exchange.untyped = false;
   for (const name of response.getHeaderNames()) response.removeHeader(name);
