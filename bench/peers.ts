@@ -52,7 +52,7 @@ export const apache: Peer = {
   missing: missing('apache2'),
   prepare({ dir, port, cert, key }) {
     const file = join(dir, 'apache.conf');
-    const modules = ['mpm_event', 'authz_core', 'dir', 'mime', 'ssl', 'http2', 'unixd'];
+    const modules = ['mpm_event', 'authz_core', 'dir', 'mime', 'ssl', 'http2', 'socache_shmcb'];
     writeFileSync(
       file,
       `ServerRoot ${dir}
