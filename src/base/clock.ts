@@ -17,14 +17,13 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 export const systemClock: Clock = {
   now: () => Date.now(),
   async sleep(ms, options) {
+    const signal = options?.signal;
     const end = performance.now() + ms;
     for (let left = ms; left > 0; left = end - performance.now()) {
-      await delay(
-        Math.min(left, LONGEST_TIMER),
-        undefined,
-        options?.signal ? { signal: options.signal } : {},
-      );
+      // Aborted, it rejects with an AbortError of its own; the reason is the caller's.
+      await delay(Math.min(left, LONGEST_TIMER), undefined, signal ? { signal } : {}).catch(() => {});
+      signal?.throwIfAborted();
     }
-    options?.signal?.throwIfAborted();
+    signal?.throwIfAborted();
   },
 };

@@ -221,15 +221,15 @@ test('an upload that breaks off is not completed', async (t) => {
 });
 
 test('disposing waits for what is under way', async (t) => {
-  let finish = () => {};
+  let finish: (() => void) | undefined;
   const to = await httpBackend(t, (_request, response) => {
     finish = () => void response.end('x');
   });
   const front = await startFront(t, { to });
   const answer = ask(front.url);
-  await until(() => front.active() === 1);
+  await until(() => finish !== undefined);
   const disposed = front.proxy[Symbol.asyncDispose]();
-  finish();
+  finish?.();
   await disposed;
   assert.equal((await answer).body, 'x');
 });
