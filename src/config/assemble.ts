@@ -4,42 +4,45 @@ import { explain } from '../base/errors.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
 import { defaultLocalCa } from './directives/localca.ts';
 import { configuredDomain, domainValues, unusedWarning } from './domains.ts';
-import type { ServerDraft } from './draft.ts';
+import type { HostDraft, ServerDraft } from './draft.ts';
 import { ConfigError } from './errors.ts';
-import { baseTls, hostsTls } from './host-tls.ts';
+import { baseTls, hostsTls, secureHosts } from './host-tls.ts';
 import type { TlsContext } from './host-tls.ts';
 import { baseSettings, hostSettings } from './hosts.ts';
 import type { Decided } from './hosts.ts';
 import { assign } from './managed.ts';
-import type { Assignment } from './managed.ts';
-import type { MdServerSettings, Settings, VirtualHostSettings, Warning } from './settings.ts';
+import type { HostTls, MdServerSettings, Settings, VirtualHostSettings, Warning } from './settings.ts';
 import { readTypes } from './types.ts';
 
 /** Throws ConfigError for what contradicts itself. `warnings` are added to. */
 export function assemble(server: ServerDraft, configFile: string, warnings: Warning[]): Settings {
   const warn = (warning: Warning) => void warnings.push(warning);
-  const { domains, of } = assign(server, warn);
+  const secure = secureHosts(server);
+  const { domains, of } = assign(server, secure, warn);
   const values = new Map(domains.map((domain) => [domain, domainValues(domain, server)]));
-  const context: TlsContext = { server, managed: (host) => of.has(host), warn };
-  const decide = (domain: Assignment | undefined, tls: Decided['tls']): Decided => ({
-    tls,
-    requireHttps: (domain && values.get(domain)?.requireHttps) ?? 'off',
-    managedDomain: domain?.name,
-  });
+  const context: TlsContext = { server, secure, managed: (host) => of.has(host), warn };
+  const decide = (host: HostDraft, tls: HostTls): Decided => {
+    const found = of.get(host) ?? [];
+    const modes = new Set(found.map((domain) => values.get(domain)?.requireHttps ?? 'off'));
+    return {
+      tls,
+      requireHttps: modes.size === 1 ? ([...modes][0] ?? 'off') : 'off',
+      managedDomain: found.length === 1 ? found[0]?.name : undefined,
+    };
+  };
 
-  const tls = hostsTls(context);
-  const base = baseSettings(server, decide(of.get(server.base), baseTls(context)));
+  const { hosts: tls, listens } = hostsTls(context);
+  const base = baseSettings(server, decide(server.base, baseTls(context)));
   const hosts = server.hosts.map((host, index): VirtualHostSettings => ({
-    ...hostSettings(host, base, server, decide(of.get(host), tls[index] ?? base.tls)),
+    ...hostSettings(host, base, server, decide(host, tls[index] ?? base.tls)),
     addresses: host.addresses,
     at: host.at ?? { file: configFile, line: 0 },
   }));
 
   const md = mdSettings(server);
   const hostsOf = Map.groupBy(hosts, (host) => host.managedDomain);
-  const ports = { http: md.httpPort, https: md.httpsPort };
   const configured = [...values].map(([domain, own]) =>
-    configuredDomain(domain, own, hostsOf.get(domain.name) ?? [], server, ports),
+    configuredDomain(domain, own, hostsOf.get(domain.name) ?? [], server, { listens, md }),
   );
   for (const domain of configured) {
     const warning = unusedWarning(domain);
@@ -53,7 +56,7 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
     user: server.user,
     group: server.group,
     workers: server.workers,
-    listens: server.listens,
+    listens,
     base,
     hosts,
     domains: configured,

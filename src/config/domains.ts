@@ -4,12 +4,7 @@ import { defaultAuthority } from './authorities.ts';
 import type { DomainValues, HostDraft, ServerDraft } from './draft.ts';
 import { ConfigError } from './errors.ts';
 import type { Assignment } from './managed.ts';
-import type { ConfiguredDomain, Listen, VirtualHostSettings, Warning } from './settings.ts';
-
-export interface Ports {
-  readonly http: number | undefined;
-  readonly https: number | undefined;
-}
+import type { ConfiguredDomain, Listen, Settings, VirtualHostSettings, Warning } from './settings.ts';
 
 /** The values that count for a domain, defaults in. */
 type Values = Omit<ManagedDomainSettings, 'name' | 'domains' | 'contacts' | 'used' | 'reach'>;
@@ -59,7 +54,7 @@ export function configuredDomain(
   values: Values,
   hosts: readonly VirtualHostSettings[],
   server: ServerDraft,
-  ports: Ports,
+  { listens, md }: Pick<Settings, 'listens' | 'md'>,
 ): ConfiguredDomain {
   return {
     name: assignment.name,
@@ -68,8 +63,8 @@ export function configuredDomain(
     ...values,
     used: assignment.hosts.length > 0,
     reach: {
-      http01: http01(server.listens, ports.http),
-      tlsAlpn01: tlsAlpn01(assignment, hosts, server.listens, ports.https),
+      http01: http01(listens, md.httpPort),
+      tlsAlpn01: tlsAlpn01(assignment, hosts, listens, md.httpsPort),
       dns01: no('there is no command for DNS challenges (MDChallengeDns01)'),
     },
     at: assignment.draft.at,
@@ -93,7 +88,7 @@ const no = (reason: string): Reach => ({ possible: false, reason });
 
 function http01(listens: readonly Listen[], port: number | undefined): Reach {
   if (port === undefined) return no('MDPortMap says that port 80 of the internet does not arrive here');
-  if (listens.some((listen) => listen.port === port && listen.protocol === 'http')) return { possible: true };
+  if (listens.some((listen) => listen.port === port && !listen.tls)) return { possible: true };
   return no(`there is no Listen for http on port ${port} (see MDPortMap for another one)`);
 }
 

@@ -19,9 +19,12 @@ import type {
 
 export type Draft<T> = { -readonly [Key in keyof T]?: T[Key] | undefined };
 
+/** Whether TLS is spoken there is decided by the hosts, too. */
+export type ListenDraft = Omit<Listen, 'tls'>;
+
 export interface ServerDraft {
   readonly serverRoot: string;
-  readonly listens: Listen[];
+  readonly listens: ListenDraft[];
   readonly base: HostDraft;
   readonly hosts: HostDraft[];
   readonly domains: DomainDraft[];

@@ -1,16 +1,18 @@
 /**
- * Which hosts speak TLS, by whose directives, with what. TLS is a matter of an address: all hosts at one speak
- * it or none does, whatever the first of them says.
+ * Which hosts speak TLS, where, by whose directives, with what. TLS is a matter of an address: all hosts at one
+ * speak it or none does, whatever the first of them says. A host at several addresses may speak it at some.
  */
-import type { FileAt, HostDraft, ServerDraft, TlsDraft, TlsVersions } from './draft.ts';
+import type { FileAt, HostDraft, ListenDraft, ServerDraft, TlsDraft, TlsVersions } from './draft.ts';
 import { ConfigError } from './errors.ts';
-import type { CertificateFiles, HostAddress, HostTls, Warning } from './settings.ts';
+import type { CertificateFiles, HostAddress, HostTls, Listen, Warning } from './settings.ts';
 
 const everyVersion: TlsVersions = { min: 'TLSv1.2', max: 'TLSv1.3' };
 
 /** What a host shows where nothing says TLS. */
 export interface TlsContext {
   readonly server: ServerDraft;
+  /** Of secureHosts(). */
+  readonly secure: (host: HostDraft) => boolean;
   /** Whether a managed domain has certificates for this host. */
   readonly managed: (host: HostDraft) => boolean;
   readonly warn: (warning: Warning) => void;
@@ -22,20 +24,31 @@ export function baseTls({ server }: TlsContext): HostTls {
   return tlsOf(server.base.tls, undefined, family, server.base.tls.engine?.on === true);
 }
 
-/** TLS of all virtual hosts, in their order. Throws ConfigError where they contradict each other. */
-export function hostsTls(context: TlsContext): HostTls[] {
-  const { server } = context;
+/** Tells hosts that speak TLS once they have a certificate. */
+export function secureHosts(server: ServerDraft): (host: HostDraft) => boolean {
   const atTlsEngine = matcher(server.tlsEngines);
   const atHttps = matcher(server.listens.filter((listen) => listen.protocol === 'https'));
-  const plans = server.hosts.map((host) => plan(host, context, atTlsEngine(host), atHttps(host)));
+  return (host) => atTlsEngine(host) || (saidEngine(host, server)?.on ?? atHttps(host));
+}
+
+/**
+ * TLS of all virtual hosts, in their order, and of all Listens. Throws ConfigError where hosts contradict each
+ * other.
+ */
+export function hostsTls(context: TlsContext): { readonly hosts: HostTls[]; readonly listens: Listen[] } {
+  const { server } = context;
+  const atTlsEngine = matcher(server.tlsEngines);
+  const plans = server.hosts.map((host) => plan(host, context, atTlsEngine(host)));
+  const listens = server.listens.map((listen) => ({ ...listen, tls: isSecure(listen, server, plans) }));
   agree(server.hosts, plans, context);
-  return server.hosts.map((host, index) => {
-    const { engine, family, implied } = plans[index] ?? { engine: false, family: 'ssl', implied: false };
+  const hosts = server.hosts.map((host, index) => {
+    const { engine, family, implied } = plans[index] ?? noTls;
     const tls = tlsOf(host.tls, server.base.tls, family, engine);
     if (engine) checkCertificates(host, tls, context, implied);
     if (engine) checkClientAuth(host, server.base, tls);
     return tls;
   });
+  return { hosts, listens };
 }
 
 interface Plan {
@@ -45,27 +58,59 @@ interface Plan {
   implied: boolean;
 }
 
-function plan(host: HostDraft, context: TlsContext, byTlsEngine: boolean, byListen: boolean): Plan {
-  const said = host.tls.engine ?? (host.at && context.server.base.tls.engine);
-  if (byTlsEngine) {
-    if (said?.on) {
-      throw new ConfigError(
-        'SSLEngine on and TLSEngine are for the same address and port here. Remove one of them.',
-        said.at,
-      );
-    }
-    return { engine: true, family: 'tls', implied: false };
+const noTls: Readonly<Plan> = { engine: false, family: 'ssl', implied: false };
+
+function saidEngine(host: HostDraft, server: ServerDraft): TlsDraft['engine'] {
+  return host.tls.engine ?? server.base.tls.engine;
+}
+
+function plan(host: HostDraft, context: TlsContext, byTlsEngine: boolean): Plan {
+  const said = saidEngine(host, context.server);
+  if (byTlsEngine && said?.on) {
+    throw new ConfigError(
+      'SSLEngine on and TLSEngine are for the same address and port here. Remove one of them.',
+      said.at,
+    );
   }
-  if (said) return { engine: said.on, family: 'ssl', implied: false };
+  if (byTlsEngine) return { engine: true, family: 'tls', implied: false };
+  if (said) return { ...noTls, engine: said.on };
   const hasCertificate = host.tls.certificates.length > 0 || context.managed(host);
-  return { engine: byListen && hasCertificate, family: 'ssl', implied: false };
+  return { ...noTls, engine: hasCertificate && context.secure(host) };
+}
+
+/** Where a host speaks TLS by a word of its own. */
+function secureAddresses(
+  host: HostDraft,
+  { engine, family }: Plan,
+  server: ServerDraft,
+): readonly HostAddress[] {
+  if (!engine) return [];
+  if (family === 'ssl' && saidEngine(host, server)) return host.addresses;
+  const https = server.listens.filter((listen) => listen.protocol === 'https');
+  const places = family === 'tls' ? server.tlsEngines : https;
+  return host.addresses.filter((address) => places.some((place) => covers(address, place)));
+}
+
+/** Whether connections to `listen` begin with TLS. */
+function isSecure(listen: ListenDraft, server: ServerDraft, plans: readonly Plan[]): boolean {
+  if (listen.protocol === 'https') return true;
+  if (server.tlsEngines.some(({ address, port }) => covers({ address: address ?? '*', port }, listen)))
+    return true;
+  const at = (addresses: readonly HostAddress[]) => addresses.some((address) => covers(address, listen));
+  const there = server.hosts.filter((host) => at(host.addresses));
+  if (there.length === 0) return server.base.tls.engine?.on === true;
+  return server.hosts.some((host, index) => {
+    const own = plans[index] ?? noTls;
+    return own.family === 'ssl' && at(secureAddresses(host, own, server));
+  });
 }
 
 /** Makes hosts of one address agree: what is not said follows the others, what is said against them is an error. */
 function agree(hosts: readonly HostDraft[], plans: readonly Plan[], context: TlsContext): void {
   const secure = new Set<string>();
   for (const [index, host] of hosts.entries()) {
-    if (plans[index]?.engine) for (const address of host.addresses) secure.add(keyOf(address));
+    const at = secureAddresses(host, plans[index] ?? noTls, context.server);
+    for (const address of at) secure.add(keyOf(address));
   }
   for (const [index, host] of hosts.entries()) {
     const own = plans[index];
@@ -98,19 +143,23 @@ export function title(host: HostDraft): string {
   return `${host.serverName ?? '_default_'}:${host.addresses[0]?.port ?? '*'}`;
 }
 
+interface Place {
+  readonly address: string | undefined;
+  readonly port: number;
+}
+
 /** Whether one of the host's addresses is one of these. */
-function matcher(
-  places: readonly { readonly address: string | undefined; readonly port: number }[],
-): (host: HostDraft) => boolean {
+function matcher(places: readonly Place[]): (host: HostDraft) => boolean {
   if (places.length === 0) return () => false;
-  return (host) =>
-    host.addresses.some(({ address, port }) =>
-      places.some(
-        (place) =>
-          (port === '*' || port === place.port) &&
-          (address === '*' || isAny(place.address) || address === place.address),
-      ),
-    );
+  return (host) => host.addresses.some((address) => places.some((place) => covers(address, place)));
+}
+
+/** Whether connections to `place` can be for a host at this address. */
+function covers({ address, port }: HostAddress, place: Place): boolean {
+  return (
+    (port === '*' || port === place.port) &&
+    (address === '*' || isAny(address) || isAny(place.address) || address === place.address)
+  );
 }
 
 export function isAny(address: string | undefined): boolean {

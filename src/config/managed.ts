@@ -16,23 +16,36 @@ export interface Assignment {
   readonly hosts: HostDraft[];
 }
 
-/** Links domains and hosts. Throws ConfigError for names that two domains want. */
+export interface Assignments {
+  readonly domains: readonly Assignment[];
+  /** One domain for a host with TLS; a plain one may have names of several. */
+  readonly of: ReadonlyMap<HostDraft, readonly Assignment[]>;
+}
+
+/**
+ * Links domains and hosts. `secure` tells hosts that speak TLS once they have a certificate: only their names
+ * are added by `auto`. Throws ConfigError for names that two domains want.
+ */
 export function assign(
   server: ServerDraft,
+  secure: (host: HostDraft) => boolean,
   warn: (warning: Warning) => void,
-): { readonly domains: readonly Assignment[]; readonly of: ReadonlyMap<HostDraft, Assignment> } {
+): Assignments {
   const domains = server.domains.map((draft) => assignment(draft, server.base));
   const index = new NameIndex();
   for (const domain of domains) for (const name of domain.domains) index.add(name, domain);
 
   const candidates = server.md.baseServer === true ? [server.base, ...server.hosts] : server.hosts;
-  const of = new Map<HostDraft, Assignment>();
+  const of = new Map<HostDraft, readonly Assignment[]>();
   for (const host of candidates) {
-    const domain = domainOf(host, index);
-    if (!domain) continue;
-    of.set(host, domain);
-    domain.hosts.push(host);
-    cover(domain, host, index, warn);
+    const found = domainsOf(host, index);
+    const [first] = found;
+    if (!first) continue;
+    of.set(host, found);
+    for (const domain of found) domain.hosts.push(host);
+    if (!secure(host)) continue;
+    if (found.length > 1) throw conflict(host, found);
+    cover(first, host, index, warn);
   }
   return { domains, of };
 }
@@ -42,17 +55,18 @@ function assignment(draft: DomainDraft, base: HostDraft): Assignment {
   return { draft, name: draft.names[0] ?? '', transitive, domains: [...draft.names], hosts: [] };
 }
 
-function domainOf(host: HostDraft, index: NameIndex): Assignment | undefined {
+function domainsOf(host: HostDraft, index: NameIndex): Assignment[] {
   const found = new Set<Assignment>();
   for (const name of namesOf(host)) for (const domain of index.matching(name)) found.add(domain);
-  const [first, second] = found;
-  if (first && second) {
-    throw new ConfigError(
-      `conflict: the Managed Domains '${first.name}' (${place(first)}) and '${second.name}' (${place(second)}) both have names of this host. Put all its names into one of them, or split the host.`,
-      host.at ?? first.draft.at,
-    );
-  }
-  return first;
+  return [...found];
+}
+
+function conflict(host: HostDraft, found: readonly Assignment[]): ConfigError {
+  const names = found.map((domain) => `'${domain.name}' in ${place(domain)}`).join(', ');
+  return new ConfigError(
+    `conflict: ${found.length} MDs match Virtualhost ${host.serverName ?? '_default_'} which uses SSL, however there can be at most 1: ${names}. Put all its names into one of them, or split the host.`,
+    host.at ?? found[0]?.draft.at,
+  );
 }
 
 /** ServerName and aliases, wildcards too; not `_default_`, which is no name. */

@@ -59,6 +59,8 @@ export interface Listen {
   readonly port: number;
   /** `https` if the third argument says so, or if the port is 443 and it says nothing; else `http`. */
   readonly protocol: 'http' | 'https';
+  /** Connections begin with TLS: `https` says so, or TLSEngine, or SSLEngine of a host at the address. */
+  readonly tls: boolean;
   readonly at: Position;
 }
 

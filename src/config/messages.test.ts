@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { load, refusal } from './config.testing.ts';
+
+/** What people and scripts look for in messages. */
+const messages: readonly (readonly [text: string, message: string])[] = [
+  ['MDPrivateKeys', 'needs to specify the private key type'],
+  ['MDPrivateKeys Default RSA', "'Default' allows no other parameter"],
+  ['MDPrivateKeys RSA 1024', 'must be 2048 or higher'],
+  ['MDPrivateKeys RSA RSA', "two keys of type 'RSA' are not possible"],
+  ['MDPrivateKeys P-256 P-256', "two keys of type 'P-256' are not possible"],
+  ['MDRenewWindow x', 'has unrecognized format'],
+  ['MDWarnWindow 3w', 'has unrecognized format'],
+  ['MDRenewMode manual # x', 'takes one argument'],
+  ['MDRenewWindow 100%', 'a length of 100% or more is not allowed.'],
+  ['MDRequireHttps maybe', "supported parameter values are 'temporary' and 'permanent'"],
+  ['MDBaseServer maybe', "supported parameter values are 'on' and 'off'"],
+  ['MDCertificateAuthority yes', "The CA name 'yes' is not known "],
+  ['MDCertificateAuthority ftp://ca.example/', 'scheme must be http or https'],
+  ['<Directory />\nMDomain a.example\n</Directory>', 'MDomain cannot occur within <Directory> section'],
+  ['<Location />\nMDRequireHttps off\n</Location>', 'MDRequireHttps cannot occur within <Location> section'],
+  ['<Location />\nServerName a\n</Location>', 'ServerName not allowed in <Location> context'],
+  ['<VirtualHost *:80>\nListen 80\n</VirtualHost>', 'Listen cannot occur within <VirtualHost> section'],
+  ['Require local', 'Require not allowed here'],
+  ['ServerAdmin', 'ServerAdmin takes one argument, '],
+  ['KeepAlive 1', 'KeepAlive must be On or Off'],
+  ['SSLCertificateFile /nonexistent', "SSLCertificateFile: file '/nonexistent' does not exist or is empty"],
+  ['TLSEngine x', "TLSEngine: invalid address/port in 'x'"],
+  ['TLSStrictSNI x', "TLSStrictSNI: value must be 'On' or 'Off': 'x'"],
+  ['TLSProtocol x', "TLSProtocol: value must be 'default', 'TLSv1.2+' or 'TLSv1.3+': 'x'"],
+  ['TLSProtocol TLSv1.4+', 'unrecognized protocol version specifier (try TLSv1.2+ or TLSv1.3+)'],
+  ['MDStapling on', 'MDStapling is not supported yet by this version of Latchkey'],
+  ['RewriteEngine on', 'RewriteEngine is not supported yet'],
+  ['<Directory />\nAuthType Basic\n</Directory>', 'AuthType is not supported yet'],
+  ['<Directory />\nAllowOverride All\n</Directory>', 'no .htaccess file is read'],
+  ['<Directory />\nOrder allow,deny\n</Directory>', 'use Require all granted'],
+  ['MDomain ../../etc', "'../../etc' is no DNS name"],
+  ['ProxyRequests On', 'Latchkey is no forward proxy'],
+  ['CustomLog "|rotate" common', 'name a file'],
+];
+
+test('messages have the texts that people and scripts rely on', (t) => {
+  for (const [text, message] of messages) {
+    const found = refusal(t, text).message;
+    assert.ok(found.includes(message), `${text}\n${found}`);
+  }
+});
+
+test('an unknown directive is answered with the nearest names', (t) => {
+  const near = (text: string) => /; did you mean (.*)\?$/.exec(refusal(t, text).message)?.[1];
+  assert.equal(near('ServerNmae a'), "'ServerName'");
+  assert.equal(near('MDCertificateAuthoriy a'), "'MDCertificateAuthority'");
+  assert.equal(near('<VirtalHost *:80>\n</VirtalHost>'), "'<VirtualHost'");
+  assert.equal(near('Blether a'), undefined);
+});
+
+test('a harmless directive of httpd gives one warning, however often it stands there', (t) => {
+  const { warnings } = load(t, 'ServerTokens Prod\nStartServers 1\nServerTokens Full\nservertokens Min');
+  assert.deepEqual(
+    warnings.map((warning) => `${warning.line} ${warning.module}: ${warning.message}`),
+    [
+      '1 core: ServerTokens has no effect in Latchkey and is ignored',
+      '2 mpm: StartServers has no effect in Latchkey and is ignored',
+    ],
+  );
+});
+
+test('directives of a module that is missing are errors, unless in <IfModule>', (t) => {
+  load(t, 'LoadModule php_module x\n<IfModule php_module>\nphp_value a b\n</IfModule>');
+  assert.match(refusal(t, 'LoadModule php_module x\nphp_value a b').message, /^Invalid command 'php_value'/);
+});
+
+test('an error is printed as httpd prints it', (t) => {
+  const error = refusal(t, '\nNonsense');
+  assert.equal(
+    error.format(),
+    `AH00526: Syntax error on line 2 of ${error.file}:\nInvalid command 'Nonsense', perhaps misspelled or defined by a module not included in the server configuration`,
+  );
+  assert.equal(String(error), error.format());
+  assert.equal(error.code, 'config-syntax');
+});
