@@ -9,21 +9,23 @@
 import { toBytes } from './expression-tree.ts';
 
 /** POSIX classes in the C locale, as content of a bracket expression. */
-const posix: Readonly<Record<string, string>> = {
-  alpha: 'A-Za-z',
-  digit: '0-9',
-  alnum: 'A-Za-z0-9',
-  upper: 'A-Z',
-  lower: 'a-z',
-  space: '\\t-\\r ',
-  blank: '\\t ',
-  punct: '!-\\/:-@\\[-`{-~',
-  cntrl: '\\x00-\\x1f\\x7f',
-  print: ' -~',
-  graph: '!-~',
-  xdigit: '0-9A-Fa-f',
-  word: '\\w',
-};
+const posix: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    alpha: 'A-Za-z',
+    digit: '0-9',
+    alnum: 'A-Za-z0-9',
+    upper: 'A-Z',
+    lower: 'a-z',
+    space: '\\t-\\r ',
+    blank: '\\t ',
+    punct: '!-\\/:-@\\[-`{-~',
+    cntrl: '\\x00-\\x1f\\x7f',
+    print: ' -~',
+    graph: '!-~',
+    xdigit: '0-9A-Fa-f',
+    word: '\\w',
+  }),
+);
 
 /** Escapes that PCRE has and JavaScript lacks or reads otherwise; [outside, inside a bracket expression]. */
 const escapes: Readonly<Record<string, readonly [string | undefined, string | undefined]>> = {
@@ -116,7 +118,7 @@ class Translation {
   #bracket(): void {
     const named = this.#take(/\[:(\^?)(\w+):\]/y);
     if (named) {
-      const content = named[1] === '' ? posix[named[2] ?? ''] : undefined;
+      const content = named[1] === '' ? posix.get(named[2] ?? '') : undefined;
       if (content === undefined) throw new Untranslatable(`the class ${named[0]} is not supported`);
       return this.#put(content);
     }
