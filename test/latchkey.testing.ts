@@ -18,6 +18,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 export const binary: string = fileURLToPath(new URL('../bin/latchkey', import.meta.url));
 
+/** In the environment of all processes of a TestServer. */
+const MARK = 'LATCHKEY_TEST_SERVER';
+
 export interface Outcome {
   readonly code: number;
   readonly stdout: string;
@@ -27,11 +30,13 @@ export interface Outcome {
 export class TestServer implements AsyncDisposable {
   /** Its ServerRoot. */
   readonly dir: string;
+  readonly #orphans = () => this.kill();
 
   constructor() {
     this.dir = mkdtempSync(join(tmpdir(), 'latchkey-'));
     // User and Group of the configuration have to get through.
     chmodSync(this.dir, 0o755);
+    process.once('exit', this.#orphans);
   }
 
   /** Writes a file under the ServerRoot. */
@@ -53,7 +58,22 @@ export class TestServer implements AsyncDisposable {
 
   /** `latchkey -d DIR -f httpd.conf ARGS…` */
   run(...args: string[]): Promise<Outcome> {
-    return run(binary, ['-d', this.dir, '-f', 'httpd.conf', ...args]);
+    return this.latchkey('-d', this.dir, '-f', 'httpd.conf', ...args);
+  }
+
+  /** `latchkey ARGS…`, whose processes processes() will find, as those of run(). */
+  latchkey(...args: string[]): Promise<Outcome> {
+    return run(binary, args, { env: this.env });
+  }
+
+  /** What to start a server with by other ways than run(): processes() finds it by that. */
+  get env(): NodeJS.ProcessEnv {
+    return { ...process.env, [MARK]: this.dir };
+  }
+
+  /** Pids of all that live and were started by run(), whoever their parent is by now. */
+  processes(): number[] {
+    return allPids().filter((pid) => environment(pid).includes(`${MARK}=${this.dir}`));
   }
 
   /** Starts it, failing the test with what it said if it doesn't start. */
@@ -89,9 +109,24 @@ export class TestServer implements AsyncDisposable {
     return JSON.parse(stdout) as StatusDocument;
   }
 
+  /** Ends what runs without a word: nothing outlives a test, whatever came of it. */
+  kill(): void {
+    for (const pid of this.processes()) signal(pid, 'SIGKILL');
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    const runtimeDir = this.#runtimeDir();
     await this.stop();
+    this.kill();
+    process.off('exit', this.#orphans);
+    if (runtimeDir) rmSync(runtimeDir, { recursive: true, force: true });
     rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  /** Where the certificate table is: in memory, outside of the ServerRoot. */
+  #runtimeDir(): string | undefined {
+    const file = join(this.dir, 'logs/httpd.pid.control');
+    return existsSync(file) ? dirname(readFileSync(file, 'utf8').trim()) : undefined;
   }
 }
 
@@ -189,11 +224,32 @@ export function selfSigned(
   return { cert, key };
 }
 
-function childPids(parent: number): number[] {
+/** Sends a signal; to a process that is gone, none. */
+export function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
+
+function allPids(): number[] {
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
-    .map(Number)
-    .filter((pid) => parentOf(pid) === parent);
+    .map(Number);
+}
+
+function childPids(parent: number): number[] {
+  return allPids().filter((pid) => parentOf(pid) === parent);
+}
+
+/** A zombie has none. */
+function environment(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
 }
 
 function parentOf(pid: number): number | undefined {
