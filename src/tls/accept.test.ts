@@ -349,23 +349,27 @@ suite('An acceptor', async () => {
       });
     }
 
-    test('forgets a client that goes while the choice is made', async () => {
-      const { promise, resolve } = Promise.withResolvers<Selection<string>>();
-      const asked = Promise.withResolvers<void>();
-      await using server = await startServer({
-        select: () => {
-          asked.resolve();
-          return promise;
-        },
+    for (const late of [serve, { kind: 'refuse', alert: 'unrecognized_name' }] as const) {
+      test(`forgets a client that goes while the choice is made: to ${late.kind}`, async () => {
+        const { promise, resolve } = Promise.withResolvers<Selection<string>>();
+        const asked = Promise.withResolvers<void>();
+        await using server = await startServer({
+          select: () => {
+            asked.resolve();
+            return promise;
+          },
+        });
+        const { socket } = await connectRaw(server);
+        socket.write(hello);
+        await asked.promise;
+        socket.resetAndDestroy();
+        await server.idle();
+        resolve(late);
+        await promise;
+        await new Promise((resolve) => setImmediate(resolve));
+        await assertGone(server);
       });
-      const { socket } = await connectRaw(server);
-      socket.write(hello);
-      await asked.promise;
-      socket.resetAndDestroy();
-      await server.idle();
-      resolve(serve);
-      await assertGone(server);
-    });
+    }
 
     const stalled: Record<string, Buffer> = {
       'sends nothing': Buffer.alloc(0),

@@ -130,6 +130,8 @@ class Handshake<Tag> {
     const socket = this.#socket;
     const limit = this.#options.handshakeTimeout?.(this.#endpoints) ?? 60_000;
     this.#startTimer(limit, () => this.#fail(`not done within ${limit} ms`));
+    // With one side closed there is nothing more to say in TLS, and http2 would keep the other open for ever.
+    socket.allowHalfOpen = false;
     socket.on('error', ignore);
     socket.once('close', this.#finish);
     socket.on('readable', this.#read);

@@ -46,24 +46,20 @@ export function startTls(socket: Duplex, options: ServerSocketOptions): TLSSocke
   if (staple) secure._handle?.setOCSPResponse(Buffer.from(staple));
   const fail = (reason: string) => {
     secure.off('_tlsError', failed);
-    secure.off('end', ended);
     secure.off('secure', done);
     options.onFailure(reason);
     secure.destroy();
   };
   const failed = (error: Error) => fail(explain(error));
-  const ended = () => fail('the client closed the connection during the handshake');
   const done = () => {
     const problem = clientAuth === 'none' ? undefined : clientProblem(secure, clientAuth);
     if (problem !== undefined) return fail(`client certificate: ${problem}`);
     if (secure.destroyed || !secure._releaseControl()) return;
     secure.off('_tlsError', failed);
-    secure.off('end', ended);
     secure.secureConnecting = false;
     options.onSecure(secure);
   };
   secure.once('_tlsError', failed);
-  secure.once('end', ended);
   secure.once('secure', done);
   return secure;
 }
