@@ -37,10 +37,15 @@ export function removePidFile(file: string): void {
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return systemCode(error) === 'EPERM';
+    if (systemCode(error) !== 'EPERM') return false;
   }
+  return !isZombie(pid);
+}
+
+/** Ended, but its parent has not asked after it: in a container without an init, nobody ever will. */
+function isZombie(pid: number): boolean {
+  return /^State:\s+Z/m.test(readText(`/proc/${pid}/status`) ?? '');
 }
 
 /** Pids are used again: where /proc tells, the process has to look like a Latchkey. */
