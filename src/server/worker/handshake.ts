@@ -46,7 +46,6 @@ interface HostTlsState {
 export class HandshakePlan {
   readonly hosts: HostIndex;
   readonly settings: Settings;
-  readonly #secureListens = new Map<Listen, boolean>();
   readonly #clientCas: Plan['clientCas'];
   readonly #setIds: ReadonlyMap<HostSettings, string | undefined>;
   readonly #states = new Map<HostSettings, HostTlsState>();
@@ -78,25 +77,11 @@ export class HandshakePlan {
     return state;
   }
 
-  /** Whether connections that come in by a Listen begin with TLS: if any host of its address has it, or it says so. */
-  isTls(listen: Listen): boolean {
-    let secure = this.#secureListens.get(listen);
-    if (secure === undefined) {
-      secure =
-        listen.protocol === 'https' ||
-        this.settings.hosts.some((host) => isAt(host, listen) && host.tls.engine);
-      this.#secureListens.set(listen, secure);
-    }
-    return secure;
-  }
-
   /** An address and a name by which a client reaches the host that serves `setId`. */
   addressOf(setId: string): (LocalAddress & { readonly name: string | undefined }) | undefined {
     for (const host of this.settings.hosts) {
       if (this.#setIds.get(host) !== setId) continue;
-      const listen = this.settings.listens.find(
-        (candidate) => isAt(host, candidate) && this.isTls(candidate),
-      );
+      const listen = this.settings.listens.find((candidate) => candidate.tls && isAt(host, candidate));
       if (!listen) continue;
       const specific = host.addresses.find(
         (at) => at.address !== '*' && (at.port === '*' || at.port === listen.port),

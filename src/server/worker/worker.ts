@@ -141,7 +141,7 @@ export class Worker {
   }
 
   #connection(socket: Socket, listen: Listen): void {
-    if (this.#handshakes.plan.isTls(listen)) {
+    if (listen.tls) {
       this.#acceptor.accept(socket);
       return;
     }
