@@ -22,8 +22,6 @@ export interface Outcome {
   /** The client went away before the end. */
   readonly aborted: boolean;
   readonly keepAlive: boolean;
-  /** Requests on this connection before this one. */
-  readonly earlier: number;
 }
 
 export type LineWriter = (outcome: Outcome) => string;
@@ -75,7 +73,7 @@ const items: Readonly<Record<string, Item>> = {
   H: ({ exchange }) => protocolOf(exchange),
   i: ({ exchange }, name) => shown(requestHeader(exchange, name)),
   I: ({ exchange }) => receivedBytes(exchange),
-  k: ({ earlier }) => earlier,
+  k: ({ exchange }) => exchange.earlier,
   l: () => undefined,
   L: () => undefined,
   m: ({ exchange }) => shown(exchange.request.method ?? ''),

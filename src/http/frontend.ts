@@ -36,7 +36,9 @@ const streamsPerConnection = 100;
 export class Frontend {
   readonly #deps: Dependencies;
   readonly #watch: Watch;
-  readonly #connections = new Map<object, Connection>();
+  readonly #connections = new Set<Connection>();
+  /** By what Node's servers know them by: the socket, or the HTTP/2 session. */
+  readonly #owners = new WeakMap<object, Connection>();
   #site: Site;
   #engines: Engines;
   #drained: PromiseWithResolvers<void> | undefined;
@@ -60,17 +62,18 @@ export class Frontend {
 
   /** Takes over a connection; a secure one after its handshake. */
   connection(socket: Socket, info: ConnectionInfo): void {
+    if (socket.destroyed) return;
     const connection = new Connection(socket, info);
-    this.#connections.set(socket, connection);
+    this.#connections.add(connection);
+    this.#owners.set(socket, connection);
     this.#watch.add(connection);
-    socket.once('close', () => this.#remove(socket, connection));
+    socket.once('close', () => this.#remove(connection));
     socket.on('error', (error) => this.#deps.loggers('core').debug(`connection: ${error.message}`));
     if (info.secure && info.alpn === 'h2') {
       // Emitting is synchronous, so the next session is this connection's.
       this.#engines.http2.once('session', (session: http2.ServerHttp2Session) => {
         connection.session = session;
-        this.#connections.set(session, connection);
-        session.once('close', () => this.#connections.delete(session));
+        this.#owners.set(session, connection);
       });
       this.#engines.http2.emit('secureConnection', socket);
     } else this.#engines.http1.emit('connection', socket);
@@ -88,19 +91,19 @@ export class Frontend {
   /** Answers what is under way, takes no more requests, and is fulfilled when the last connection is gone. */
   async drain(): Promise<void> {
     this.#drained ??= Promise.withResolvers<void>();
-    for (const connection of this.#connections.values()) connection.drain();
+    for (const connection of this.#connections) connection.drain();
     if (this.#connections.size === 0) this.#drained.resolve();
     await this.#drained.promise;
   }
 
   /** Ends everything at once. */
   close(): void {
-    for (const connection of this.#connections.values()) connection.destroy();
+    for (const connection of this.#connections) connection.destroy();
     this.#engines.http1.close();
   }
 
-  #remove(socket: Socket, connection: Connection): void {
-    this.#connections.delete(socket);
+  #remove(connection: Connection): void {
+    this.#connections.delete(connection);
     this.#watch.remove(connection);
     if (this.#connections.size === 0) this.#drained?.resolve();
   }
@@ -124,7 +127,7 @@ export class Frontend {
     http1.on('request', (request, response) => this.#arrive(request, response, false));
     http1.on('checkContinue', (request, response) => this.#arrive(request, response, true));
     http1.on('upgrade', (request: Received, socket, head) => this.#upgrade(request, socket, head));
-    http1.on('connect', (_, socket) => this.#connections.get(socket)?.refuse(405));
+    http1.on('connect', (_, socket) => this.#owners.get(socket)?.refuse(405));
     http1.on('clientError', (error, socket) => this.#malformed(error, socket));
     const http2Server = http2.createSecureServer({
       Http2ServerRequest: StreamReceived,
@@ -148,13 +151,13 @@ export class Frontend {
     expectsContinue: boolean,
   ): void {
     const key = request instanceof StreamReceived ? request.stream.session : request.socket;
-    const connection = key && this.#connections.get(key);
+    const connection = key && this.#owners.get(key);
     if (!connection) return void response.destroy();
     this.#serve(connection, request, response, undefined, expectsContinue);
   }
 
   #upgrade(request: Received, socket: Duplex, head: Buffer): void {
-    const connection = this.#connections.get(socket);
+    const connection = this.#owners.get(socket);
     if (!connection) return void socket.destroy();
     const response = new Answer(request);
     response.assignSocket(socket as Socket);
@@ -180,27 +183,22 @@ export class Frontend {
       clock,
       upgrade,
     });
-    const earlier = connection.served;
+    exchange.earlier = connection.served;
     connection.begin(exchange);
     exchange.expectsContinue = expectsContinue;
-    exchange.closes = upgrade !== undefined || this.#isLast(info.host, connection.served);
+    exchange.closes = upgrade !== undefined || this.#drained !== undefined;
     limitBody(exchange);
     response.once('close', () => {
       connection.end(exchange);
-      this.#log(site, exchange, earlier);
+      this.#log(site, exchange);
       if (this.#drained) connection.drain();
     });
     void answer(exchange, site, this.#deps);
   }
 
-  #isLast({ limits }: HostSettings, served: number): boolean {
-    if (this.#drained || !limits.keepAlive) return true;
-    return limits.maxKeepAliveRequests > 0 && served > limits.maxKeepAliveRequests;
-  }
-
   /** What Node's parser refuses. */
   #malformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-    const connection = this.#connections.get(socket);
+    const connection = this.#owners.get(socket);
     if (!connection) return void socket.destroy();
     if (error.code === 'ECONNRESET' || error.code === 'EPIPE') return connection.destroy();
     this.#deps
@@ -209,11 +207,10 @@ export class Frontend {
     connection.refuse(error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400);
   }
 
-  #log(site: Site, exchange: LiveExchange, earlier: number): void {
+  #log(site: Site, exchange: LiveExchange): void {
     const { response, host } = exchange;
     const outcome = {
       exchange,
-      earlier,
       ended: this.#deps.clock.now(),
       aborted: !response.writableFinished,
       keepAlive: response instanceof StreamAnswer || response.shouldKeepAlive,

@@ -48,6 +48,8 @@ export class LiveExchange implements Exchange {
   handler: string | undefined;
   /** The client waits for `100 Continue` before it sends the body. */
   expectsContinue = false;
+  /** Requests on this connection before this one. */
+  earlier = 0;
   /** This answer is the connection's last. */
   closes = false;
   /** How many internal redirects led here. */

@@ -60,11 +60,17 @@ export async function answer(exchange: LiveExchange, site: Site, deps: Dependenc
 function completeHead(exchange: LiveExchange): void {
   const { response, errorStatus } = exchange;
   if (errorStatus !== undefined && response.statusCode === 200) response.statusCode = errorStatus;
-  if (closing.has(response.statusCode)) exchange.closes = true;
+  if (closing.has(response.statusCode) || isLast(exchange)) exchange.closes = true;
   if (exchange.closes && exchange.request.httpVersionMajor === 1) response.setHeader('Connection', 'close');
   if (exchange.untyped) response.removeHeader('Content-Type');
   applyHeaderRules(exchange);
   if (!response.hasHeader('Server')) response.setHeader('Server', serverSoftware);
+}
+
+/** KeepAlive, MaxKeepAliveRequests. */
+function isLast({ earlier, host }: LiveExchange): boolean {
+  const { keepAlive, maxKeepAliveRequests } = host.limits;
+  return !keepAlive || (maxKeepAliveRequests > 0 && earlier >= maxKeepAliveRequests);
 }
 
 /** Before redirects, proxies and access rules: a CA has to get through whatever the configuration says. */
