@@ -1,0 +1,254 @@
+/** The way of a request through the pipeline, seen from outside. */
+import assert from 'node:assert/strict';
+import { spawnSync, execFile } from 'node:child_process';
+import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { parseExpression } from '../config/expression.ts';
+import type { ConfiguredDomain, VirtualHostSettings } from '../config/settings.ts';
+import { createFallbackCertificate } from '../pki/selfsigned.ts';
+import type { Handler, ProxyHandler } from './exchange.ts';
+import type { Credential, Served } from './frontend.testing.ts';
+import { serve } from './frontend.testing.ts';
+import { hostSettings, section, settingsOf, virtualHost } from './settings.testing.ts';
+
+const run = promisify(execFile);
+const withoutCurl = spawnSync('curl', ['--version']).error ? 'curl is not installed' : false;
+
+let root = '';
+let credential: Credential;
+
+before(async () => {
+  root = await mkdtemp(join(tmpdir(), 'latchkey-requests-'));
+  await mkdir(join(root, 'sub'));
+  await mkdir(join(root, '.well-known/acme-challenge'), { recursive: true });
+  await writeFile(join(root, 'index.html'), 'index');
+  await writeFile(join(root, 'sub/default.txt'), 'default');
+  await writeFile(join(root, 'missing.html'), 'custom page');
+  await writeFile(join(root, '.well-known/acme-challenge/own'), 'from a file');
+  const { certPem: cert, keyPem: key } = await createFallbackCertificate({
+    names: ['a.test', 'b.test'],
+    now: Date.now(),
+  });
+  credential = { cert, key };
+});
+
+after(() => rm(root, { recursive: true }));
+
+const host = (changes: Partial<VirtualHostSettings> = {}) =>
+  virtualHost('a.test', { documentRoot: root, ...changes });
+const settings = (changes: Partial<VirtualHostSettings> = {}) => settingsOf({ hosts: [host(changes)] });
+
+async function get(served: Served, path: string, headers = '', method = 'GET'): Promise<string> {
+  const name = headers.includes('Host:') ? '' : 'Host: a.test\r\n';
+  return served.raw(`${method} ${path} HTTP/1.1\r\n${name}Connection: close\r\n${headers}\r\n`);
+}
+
+const status = (answer: string) => Number(/^HTTP\/1\.1 (\d{3}) /.exec(answer)?.[1]);
+const field = (answer: string, name: string) => new RegExp(`^${name}: (.*)\r$`, 'mi').exec(answer)?.[1];
+const body = (answer: string) => answer.slice(answer.indexOf('\r\n\r\n') + 4);
+
+test('challenges come before redirects, proxies and access rules', async () => {
+  const denied = { require: { rule: { kind: 'all', granted: false } } } as const;
+  const mappings = [
+    { kind: 'redirect', from: '/', status: 301, to: 'https://a.test/' },
+    { kind: 'proxy', from: '/', to: 'http://b.test/', parameters: {} },
+  ] as const;
+  const challenges = { http01: async (name: string) => (name === 'a.test' ? 'token.thumbprint' : undefined) };
+  const all = settings({ mappings, directory: denied, requireHttps: 'permanent' });
+  await using served = await serve(all, { challenges });
+  const answer = await get(served, '/.well-known/acme-challenge/any');
+  assert.equal(status(answer), 200);
+  assert.equal(body(answer), 'token.thumbprint');
+  assert.equal(status(await get(served, '/.well-known/acme-challenge/')), 403);
+  assert.equal(status(await get(served, '/.well-known/acme-challenge/x', '', 'POST')), 403);
+});
+
+test('without a challenge a known host answers from its files, an unknown name gets 404', async () => {
+  const domains = [{} as ConfiguredDomain];
+  await using served = await serve(settingsOf({ hosts: [host()], domains }));
+  assert.equal(body(await get(served, '/.well-known/acme-challenge/own')), 'from a file');
+  assert.equal(status(await get(served, '/.well-known/acme-challenge/own', 'Host: x.test\r\n')), 404);
+  assert.equal(status(await get(served, '/.well-known/acme-challenge/other')), 404);
+});
+
+test('MDRequireHttps redirects by method, without port, and leaves /.well-known/ alone', async () => {
+  await using temporary = await serve(settings({ requireHttps: 'temporary' }));
+  const first = await get(temporary, '/a%20b?c=d', 'Host: A.test:8080\r\n');
+  assert.equal(status(first), 302);
+  assert.equal(field(first, 'Location'), 'https://a.test/a%20b?c=d');
+  assert.equal(status(await get(temporary, '/', '', 'POST')), 307);
+  assert.equal(status(await get(temporary, '/.well-known/x')), 404);
+  temporary.frontend.reconfigure(settings({ requireHttps: 'permanent' }));
+  const second = await get(temporary, '/');
+  assert.equal(status(second), 301);
+  assert.equal(field(second, 'Strict-Transport-Security'), undefined);
+  assert.equal(status(await get(temporary, '/', '', 'HEAD')), 301);
+  assert.equal(status(await get(temporary, '/', '', 'PUT')), 308);
+});
+
+test('over HTTPS permanent adds HSTS; an own Header set wins', { skip: withoutCurl }, async () => {
+  await using served = await serve(settings({ requireHttps: 'permanent' }), {}, credential);
+  assert.equal(field(await curl(served, '/'), 'strict-transport-security'), 'max-age=15768000');
+  const headers = [rule('set', 'Strict-Transport-Security', 'max-age=1')];
+  served.frontend.reconfigure(settings({ requireHttps: 'permanent', directory: { headers } }));
+  assert.equal(field(await curl(served, '/'), 'strict-transport-security'), 'max-age=1');
+});
+
+test('curl gets pages over HTTP/1.1 and HTTP/2', { skip: withoutCurl }, async () => {
+  await using served = await serve(settings(), {}, credential);
+  assert.match(await curl(served, '/', '--http1.1'), /^HTTP\/1\.1 200 OK[^]*index$/);
+  assert.match(await curl(served, '/', '--http2'), /^HTTP\/2 200[^]*index$/);
+  assert.match(await curl(served, '/', '--http2', '-I'), /content-length: 5/);
+  assert.match(await curl(served, '/', '--http2', '-r', '1-2'), /^HTTP\/2 206[^]*nd$/);
+});
+
+test(
+  'a host of another TLS policy is misdirected; one that differs in certificates is not',
+  { skip: withoutCurl },
+  async () => {
+    const other = (tls: object) =>
+      settingsOf({
+        hosts: [
+          host(),
+          virtualHost('b.test', { documentRoot: root, tls: { ...hostSettings().tls, ...tls } }),
+        ],
+      });
+    await using served = await serve(other({ clientAuth: 'require', clientCa: 'PEM' }), {}, credential);
+    assert.match(await curl(served, '/', '-H', 'Host: b.test'), /^HTTP\/2 421/);
+    const certificates = [
+      { certificateFile: '/c', keyFile: '/k', chainFile: undefined, at: { file: '', line: 1 } },
+    ];
+    served.frontend.reconfigure(other({ certificates }));
+    assert.match(await curl(served, '/', '-H', 'Host: b.test'), /^HTTP\/2 200/);
+  },
+);
+
+test(
+  'a managed host with only a stopgap certificate answers 503 on every path but challenges',
+  { skip: withoutCurl },
+  async () => {
+    let fallback = true;
+    const challenges = { http01: async () => 'proof' };
+    const managed = settings({ managedDomain: 'a.test' });
+    await using served = await serve(managed, { challenges, isFallback: () => fallback }, credential);
+    assert.match(await curl(served, '/'), /^HTTP\/2 503/);
+    assert.match(await curl(served, '/.well-known/acme-challenge/t'), /proof$/);
+    fallback = false;
+    assert.match(await curl(served, '/'), /^HTTP\/2 200/);
+  },
+);
+
+test('DirectoryIndex tries names in order; without any, 403 or a listing', async () => {
+  await using served = await serve(settings());
+  assert.equal(status(await get(served, '/sub/')), 403);
+  assert.equal(field(await get(served, '/sub?x'), 'Location'), 'http://a.test/sub/?x');
+  served.frontend.reconfigure(settings({ directory: { directoryIndex: ['index.php', 'default.txt'] } }));
+  assert.equal(body(await get(served, '/sub/')), 'default');
+  const options = { kind: 'set', options: ['Indexes', 'FollowSymLinks'] } as const;
+  served.frontend.reconfigure(settings({ directory: { options } }));
+  assert.match(await get(served, '/sub/'), /<a href="default\.txt"> default\.txt<\/a>/);
+});
+
+test('error documents: a text, a page of the same host, a URL; each keeps to itself', async () => {
+  const document = (kind: object) => settings({ directory: { errorDocuments: { 404: kind as never } } });
+  await using served = await serve(document({ kind: 'path', path: '/missing.html' }));
+  const page = await get(served, '/nope', 'Range: bytes=0-1\r\nIf-None-Match: *\r\n');
+  assert.equal(status(page), 404);
+  assert.equal(body(page), 'custom page');
+  assert.equal(body(await get(served, '/nope', '', 'HEAD')), '');
+  served.frontend.reconfigure(document({ kind: 'path', path: '/also-missing.html' }));
+  assert.match(await get(served, '/nope'), /^HTTP\/1\.1 404 [^]*<h1>Not Found/);
+  served.frontend.reconfigure(document({ kind: 'text', text: 'nothing <b>here' }));
+  assert.equal(body(await get(served, '/nope')), 'nothing <b>here');
+  served.frontend.reconfigure(document({ kind: 'url', url: 'http://e.test/' }));
+  assert.equal(field(await get(served, '/nope'), 'Location'), 'http://e.test/');
+});
+
+test('SetHandler finds handlers by name; an unknown one is an error, a failing one 500', async () => {
+  const sections = ['one', 'two', '__proto__', 'bad'].map((name) =>
+    section({ kind: 'location', path: `/${name}` }, { handler: name }),
+  );
+  const handlers: Record<string, Handler> = {
+    one: async ({ response }) => void response.end('one'),
+    bad: async () => Promise.reject(new Error('broken')),
+  };
+  await using served = await serve(settings({ sections }), { handlers });
+  assert.equal(body(await get(served, '/one')), 'one');
+  for (const path of ['/two', '/__proto__', '/bad']) assert.equal(status(await get(served, path)), 500, path);
+});
+
+test('proxied requests: target, RequestHeader, <Location> before the server, upgrades', async () => {
+  const seen: (string | string[] | undefined)[] = [];
+  const proxy: ProxyHandler = {
+    handle: async ({ request, response }, target) => {
+      seen.push(request.headers['x-user'], request.headers['x-evil']);
+      response.end(`to ${target}`);
+    },
+    upgrade: async ({ upgrade }, target) => void upgrade?.socket.end(`upgraded to ${target}`),
+  };
+  const mapping = { kind: 'proxy', from: '/in', to: 'http://in.test/', parameters: {} } as const;
+  const sections = [section({ kind: 'location', path: '/in' }, { proxyPass: mapping })];
+  const mappings = [{ kind: 'proxy', from: '/', to: 'http://b.test/', parameters: {} }] as const;
+  const directory = { requestHeaders: [rule('set', 'X-User', 'u'), rule('unset', 'X-Evil', '')] };
+  await using served = await serve(settings({ sections, mappings, directory }), { proxy });
+  assert.equal(body(await get(served, '/a?b', 'X-Evil: 1\r\n')), 'to http://b.test/a?b');
+  assert.deepEqual(seen, ['u', undefined]);
+  assert.equal(body(await get(served, '/in')), 'to http://in.test/');
+  const upgrade = 'GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+  assert.equal(await served.raw(upgrade), 'upgraded to http://b.test/ws');
+  served.frontend.reconfigure(settings());
+  assert.equal(status(await served.raw(upgrade.replace('/ws', '/'))), 200);
+});
+
+test('<If> sees the request; Require expr lets in', async () => {
+  const sections = [
+    section(
+      { kind: 'if', condition: parseExpression("%{QUERY_STRING} == 'x' && req('X-A') == 'b'") },
+      { headers: [rule('set', 'X-If', '%{REQUEST_METHOD}s')] },
+    ),
+    section(
+      { kind: 'location', path: '/sub' },
+      { require: { rule: { kind: 'expr', condition: parseExpression("%{REMOTE_ADDR} == '192.0.2.1'") } } },
+    ),
+  ];
+  await using served = await serve(settings({ sections }));
+  assert.equal(field(await get(served, '/?x', 'X-A: b\r\n'), 'X-If'), 'GET');
+  assert.equal(field(await get(served, '/?x'), 'X-If'), undefined);
+  assert.equal(status(await get(served, '/sub/')), 403);
+});
+
+test('one line per request goes to each log whose condition holds', async () => {
+  const format =
+    '%h %l %u "%r" %>s %b %v %U%q %m %H %X "%{Referer}i" %{X-None}o %{sec}t %400{Referer}i %!200{Referer}i %%';
+  const customLogs = [
+    { file: 'a', format, condition: undefined },
+    { file: 'b', format: 'never', condition: 'dontlog' },
+  ];
+  await using served = await serve(settings({ customLogs }));
+  await get(served, '/index.html?a=b', 'Referer: r\r\n');
+  assert.match(
+    await served.line(),
+    /^127\.0\.0\.1 - - "GET \/index\.html\?a=b HTTP\/1\.1" 200 5 a\.test \/index\.html\?a=b GET HTTP\/1\.1 - "r" - \d{10} - - %$/,
+  );
+});
+
+function rule(action: 'set' | 'unset', name: string, value: string) {
+  return {
+    condition: 'onsuccess' as const,
+    action,
+    name,
+    value,
+    replacement: undefined,
+    env: undefined,
+    expr: undefined,
+  };
+}
+
+async function curl(served: Served, path: string, ...more: string[]): Promise<string> {
+  const where = ['--resolve', `a.test:${served.port}:127.0.0.1`, `https://a.test:${served.port}${path}`];
+  const { stdout } = await run('curl', ['-sk', '-i', '--max-time', '5', ...more, ...where]);
+  return stdout;
+}
