@@ -181,13 +181,13 @@ export async function eventually<T>(
   what: string,
   probe: () => T | Promise<T>,
   seconds = 30,
-): Promise<NonNullable<T>> {
+): Promise<Exclude<NonNullable<T>, false>> {
   const end = performance.now() + seconds * 1000;
   let last: unknown;
   while (performance.now() < end) {
     try {
       const value = await probe();
-      if (value) return value;
+      if (value) return value as Exclude<NonNullable<T>, false>;
     } catch (error) {
       last = error;
     }
