@@ -24,12 +24,12 @@ export class Answer extends ServerResponse<Received> {
   }
 
   override write(chunk: unknown, ...rest: unknown[]): boolean {
-    this.bodyBytes += sizeOf(chunk);
+    if (hasBody(this)) this.bodyBytes += sizeOf(chunk);
     return super.write(chunk, ...(rest as []));
   }
 
   override end(chunk?: unknown, ...rest: unknown[]): this {
-    this.bodyBytes += sizeOf(chunk);
+    if (hasBody(this)) this.bodyBytes += sizeOf(chunk);
     return super.end(chunk, ...(rest as []));
   }
 }
@@ -45,7 +45,7 @@ export class StreamAnswer extends Http2ServerResponse<StreamReceived> {
   }
 
   override write(chunk: unknown, ...rest: unknown[]): boolean {
-    this.bodyBytes += sizeOf(chunk);
+    if (hasBody(this)) this.bodyBytes += sizeOf(chunk);
     return super.write(chunk as string, ...(rest as []));
   }
 }
@@ -82,6 +82,11 @@ function setHeaders(
 
 function isList(headers: HeadersArgument): headers is readonly (string | readonly string[])[] {
   return Array.isArray(headers);
+}
+
+/** What is written for HEAD, 204 and 304 isn't sent. */
+function hasBody({ req, statusCode }: Answer | StreamAnswer): boolean {
+  return req.method !== 'HEAD' && statusCode !== 204 && statusCode !== 304;
 }
 
 function sizeOf(chunk: unknown): number {

@@ -23,7 +23,7 @@ export type FileResult =
     };
 
 const answered: FileResult = { kind: 'answered' };
-export const allowedMethods = 'POST,OPTIONS,HEAD,GET';
+export const allowedMethods = 'GET,POST,OPTIONS,HEAD';
 
 export async function serveFile(exchange: LiveExchange, filename: string): Promise<FileResult> {
   const { method, response } = exchange;

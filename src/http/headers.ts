@@ -132,7 +132,7 @@ function isWanted(rule: HeaderRule, exchange: LiveExchange): boolean {
 function edit(rule: HeaderRule, line: string): string {
   const pattern = patternOf(rule, rule.value ?? '', rule.action === 'edit*' ? 'g' : '');
   // httpd's `$0` is JavaScript's `$&`.
-  return pattern ? line.replace(pattern, bytes(rule.replacement ?? '').replaceAll('$0', '$&')) : line;
+  return pattern ? line.replace(pattern, bytes(rule.replacement ?? '').replaceAll('$0', '$$&')) : line;
 }
 
 /** What a rule compiles to lives as long as the rule. An `undefined` is a pattern that doesn't compile. */

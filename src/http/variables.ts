@@ -92,12 +92,15 @@ function onOff(value: boolean): string {
   return value ? 'on' : 'off';
 }
 
+/** What mod_tls sets without StdEnvVars. */
+const alwaysThere = new Set(['SSL_TLS_SNI', 'SSL_PROTOCOL', 'SSL_CIPHER']);
+
 /** The environment that requests have (mod_ssl's and CGI's): what `%{…}e` sees. */
 export function environmentOf(exchange: LiveExchange, name: string): string | undefined {
   const own = exchange.env.get(name);
   if (own !== undefined) return own;
   if (name === 'HTTPS') return exchange.connection.secure ? 'on' : undefined;
-  return name === 'SSL_TLS_SNI' ? exchange.connection.sni : undefined;
+  return alwaysThere.has(name) ? tlsVariable(exchange, name) || undefined : undefined;
 }
 
 export function requestHeader({ request }: LiveExchange, name: string): string {
