@@ -108,6 +108,8 @@ export type ReloadCalls = {
 export type EngineCalls = ReloadCalls & {
   /** Gives the table's generation: another one than before means that readers have to open it anew. */
   begin: (birth: Birth) => string;
+  /** The workers listen: from now on CAs may be asked, and the table be filled. */
+  serve: (argument: undefined) => void;
   want: (setId: string) => Wanted;
   workerDied: (argument: undefined) => void;
 };

@@ -40,7 +40,7 @@ export class Engine implements AsyncDisposable {
   #control: ControlServer | undefined;
   #localCa: LocalCa | undefined;
 
-  /** Drops its rights, opens the table, starts all it runs. The table is filled in the background. */
+  /** Drops its rights, opens the table, starts the embedded CA and the control socket. */
   static async begin(birth: Birth, supervisor: Peer<SupervisorCalls>): Promise<Engine> {
     dropPrivileges(birth.identity);
     const table = openTableForWriting({ dir: tableDir(birth.runtimeDir), fresh: birth.freshTable });
@@ -93,6 +93,10 @@ export class Engine implements AsyncDisposable {
       status: () => this.#status(),
       renew: (name, report, signal) => this.#renew(name, report, signal),
     });
+  }
+
+  /** Begins what can wait until connections are served: the table is filled, CAs are asked. */
+  serve(): void {
     this.#fillTable();
     this.#renewals.start();
   }

@@ -15,6 +15,7 @@ const calls: Handlers<EngineCalls> = {
     engine = await Engine.begin(birth, supervisor);
     return engine.tableGeneration;
   },
+  serve: () => running().serve(),
   prepare: (plan) => running().prepare(plan),
   commit: (generation) => running().commit(generation),
   rollback: () => running().rollback(),

@@ -48,6 +48,8 @@ export class Children {
   readonly #failures: Record<ChildKind, number> = { engine: 0, worker: 0 };
   #engine: Child<EngineCalls> | undefined;
   #tableGeneration: string | undefined;
+  /** Workers listen. */
+  #serving = false;
 
   constructor(options: ChildrenOptions) {
     this.#options = options;
@@ -65,6 +67,8 @@ export class Children {
   async start(workers: number): Promise<void> {
     const engine = this.#startEngine();
     await Promise.all([engine, ...Array.from({ length: workers }, () => this.#startWorker(engine))]);
+    this.#serving = true;
+    await this.#engine?.peer.call('serve', undefined);
   }
 
   /** Whether there has been an engine that made the certificate table. */
@@ -141,6 +145,7 @@ export class Children {
     const generation = await begin(forked, engine.peer.call('begin', this.#options.birth('engine')));
     const remade = this.#tableGeneration !== undefined && this.#tableGeneration !== generation;
     this.#tableGeneration = generation;
+    if (this.#serving) await engine.peer.call('serve', undefined);
     if (!remade) return;
     for (const { peer } of this.#workers.values()) void peer.call('reopenTable', undefined).catch(() => {});
   }
