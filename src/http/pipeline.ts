@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import { explain } from '../base/errors.ts';
-import type { Loggers } from '../base/log.ts';
+import type { Logger, Loggers } from '../base/log.ts';
 import type { HostSettings } from '../config/settings.ts';
 import { isAuthorized } from './access.ts';
 import { admit } from './admission.ts';
@@ -24,6 +24,8 @@ export interface Dependencies {
   /** http-01 challenges: the key authorization that a name answers with, if there is one. */
   readonly challenges: { http01(host: string): Promise<string | undefined> };
   readonly loggers: Loggers;
+  /** Loggers to a host's own ErrorLog and LogLevel; `loggers` where it is left out. */
+  readonly hostLoggers?: (host: HostSettings) => Loggers;
   /** Appends one line (without newline) to an access log. */
   readonly accessLog: (file: string, line: string) => void;
   readonly clock: Clock;
@@ -52,7 +54,7 @@ export async function answer(exchange: LiveExchange, site: Site, deps: Dependenc
   } catch (error) {
     // Failed from outside meanwhile (too slow, too long): whoever was answering only finds that out.
     if (exchange.response.writableEnded) return;
-    deps.loggers('core').error(`${prefix(exchange)}${explain(error)}`);
+    logOf(exchange, deps).error(`${prefix(exchange)}${explain(error)}`);
     await exchange.fail(500).catch(() => exchange.response.destroy());
   }
 }
@@ -214,9 +216,9 @@ async function serveInstead(
   const clean = cleanPath(encodePath(path));
   exchange.redirects += 1;
   if (typeof clean === 'number' || exchange.redirects > mostRedirects) {
-    deps
-      .loggers('core')
-      .error(`${prefix(exchange)}Request exceeded the limit of ${mostRedirects} internal redirects`);
+    logOf(exchange, deps).error(
+      `${prefix(exchange)}Request exceeded the limit of ${mostRedirects} internal redirects`,
+    );
     return sendPage(exchange, 500, statusPage(500));
   }
   exchange.moveTo(clean);
@@ -253,7 +255,11 @@ async function fail(
 
 function logFailure(exchange: LiveExchange, deps: Dependencies, status: number, reason: string): void {
   const level = status >= 500 || status === 403 ? 'error' : 'info';
-  deps.loggers('core').log(level, `${prefix(exchange)}${reason}`);
+  logOf(exchange, deps).log(level, `${prefix(exchange)}${reason}`);
+}
+
+function logOf({ host }: LiveExchange, deps: Dependencies): Logger {
+  return (deps.hostLoggers?.(host) ?? deps.loggers)('core');
 }
 
 function prefix({ connection }: LiveExchange): string {
