@@ -30,3 +30,17 @@ test('a module has its own level where LogLevel gives it one, and levels are ask
     ['[md:debug] this', '[core:info] now this'],
   );
 });
+
+test('a notice is written whatever the level is', () => {
+  const lines: string[] = [];
+  const loggers = createLoggers(
+    (line) => lines.push(line),
+    () => ({ all: 'emerg', modules: {} }),
+  );
+  loggers('md').notice('set up');
+  loggers('md').error('gone');
+  assert.deepEqual(
+    lines.map((line) => line.split('] ').at(-1)),
+    ['set up'],
+  );
+});

@@ -25,7 +25,7 @@ export type Level = (typeof levels)[number];
 
 /** A logger of one module (`md`, `ssl`, `tls`, `core`, `proxy`, …). */
 export interface Logger {
-  /** Writes one line if the module's LogLevel lets it through. Control characters in `text` are escaped. */
+  /** Writes one line if the module's LogLevel lets it through, as it always does a notice. Control characters in `text` are escaped. */
   log(level: Level, text: string): void;
   error(text: string): void;
   warn(text: string): void;
@@ -56,6 +56,8 @@ export function createLoggers(write: (line: string) => void, levelsNow: () => Lo
 
 function moduleLogger(module: string, write: (line: string) => void, levelsNow: () => LogLevels): Logger {
   const enabled = (level: Level) => {
+    // As httpd: starts, stops and new certificates are notices, and no LogLevel hides them.
+    if (level === 'notice') return true;
     const { all, modules } = levelsNow();
     return levels.indexOf(level) <= levels.indexOf(modules[module] ?? all);
   };
