@@ -82,11 +82,9 @@ suite('An acceptor', async () => {
     const [hello, endpoints] = asked[0] ?? assert.fail();
     assert.equal(hello.sni, 'a.example.org');
     assert.deepEqual(hello.alpn, ['http/1.1']);
-    assert.deepEqual(endpoints, {
-      localAddress: '127.0.0.1',
-      localPort: server.port,
-      remoteAddress: '127.0.0.1',
-    });
+    assert.equal(endpoints.localAddress, '127.0.0.1');
+    assert.equal(endpoints.localPort, server.port);
+    assert.equal(endpoints.remoteAddress, '127.0.0.1');
   });
 
   test('waits for a choice that takes time', async () => {
@@ -215,7 +213,7 @@ suite('An acceptor', async () => {
           } else {
             assert.equal(received, '');
             await assertGone(server);
-            assert.match(server.log.join('\n'), /handshake with 127\.0\.0\.1 .* failed: /);
+            assert.match(server.log.join('\n'), /handshake with 127\.0\.0\.1 failed: /);
           }
           if (welcome || session === undefined) return;
           // Nor does the ticket help that TLS 1.3 gave before the certificate was looked at.
@@ -283,10 +281,7 @@ suite('An acceptor', async () => {
         else assert.deepEqual(got, answer);
         socket.end();
         await assertGone(server);
-        assert.match(
-          server.log.join('\n'),
-          /tls:info.* handshake with 127\.0\.0\.1 at 127\.0\.0\.1:\d+ failed: /,
-        );
+        assert.match(server.log.join('\n'), /tls:info.* handshake with 127\.0\.0\.1 failed: /);
       });
     }
 

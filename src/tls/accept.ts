@@ -3,7 +3,7 @@
  * what was chosen. tls.Server cannot do that: its callbacks come too late for the protocols offered, for clients
  * without SNI, and for certificates of several key types.
  */
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import { explain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -44,6 +44,7 @@ export interface Secured<Tag> {
   readonly alpn: string | undefined;
   readonly sni: string | undefined;
   readonly hello: ClientHello;
+  readonly endpoints: Endpoints;
   readonly tag: Tag;
 }
 
@@ -220,7 +221,7 @@ class Handshake<Tag> {
     }
     this.#finish();
     try {
-      onSecure(secure, { alpn, sni: hello.sni, hello, tag });
+      onSecure(secure, { alpn, sni: hello.sni, hello, endpoints: this.#endpoints, tag });
     } catch (error) {
       logger.error(`taking over the connection of ${this.#peer()} failed: ${explain(error)}`);
       secure.destroy();
@@ -253,15 +254,17 @@ class Handshake<Tag> {
   }
 
   #peer(): string {
-    const { remoteAddress, localAddress, localPort } = this.#endpoints;
-    return `${remoteAddress} at ${localAddress}:${localPort}`;
+    return this.#endpoints.remoteAddress || 'a client already gone';
   }
 }
 
+/** Asked once, at the beginning: every question is a system call, and has no answer when the connection is gone. */
 function endpointsOf(socket: Socket): Endpoints {
-  // Empty where the peer was gone before we looked; closing is under way then.
-  const { address = '', port = 0 } = socket.address() as Partial<AddressInfo>;
-  return { localAddress: address, localPort: port, remoteAddress: socket.remoteAddress ?? '' };
+  return {
+    localAddress: socket.localAddress ?? '',
+    localPort: socket.localPort ?? 0,
+    remoteAddress: socket.remoteAddress ?? '',
+  };
 }
 
 function systemTimer(callback: () => void, ms: number): Disposable {

@@ -138,7 +138,7 @@ const SIGNATURE_ALGORITHMS_CERT = 50;
 
 function readHello(fields: Fields): ClientHello {
   const legacyVersion = fields.number(2);
-  fields.take(32);
+  fields.skip(32);
   fields.vector(1);
   const cipherSuites = fields.vector(2).codes();
   fields.vector(1);
@@ -190,35 +190,46 @@ function isHostName(name: string): boolean {
   return name.length <= 253 && name.split('.').every((label) => LABEL.test(label));
 }
 
-/** Reads length-prefixed fields in their order. Throws RangeError where they don't fit. */
+/**
+ * Reads length-prefixed fields in their order. Throws RangeError where they don't fit. It works by offsets: making a
+ * Buffer for every field would take most of the time.
+ */
 class Fields {
   readonly #bytes: Buffer;
-  #offset = 0;
+  readonly #end: number;
+  #offset: number;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, start = 0, end: number = bytes.length) {
     this.#bytes = bytes;
+    this.#offset = start;
+    this.#end = end;
   }
 
   get left(): number {
-    return this.#bytes.length - this.#offset;
+    return this.#end - this.#offset;
   }
 
-  take(length: number): Buffer {
+  /** Goes on by `length`; gives where it was. */
+  skip(length: number): number {
     if (length > this.left) throw new RangeError('a field is cut off');
     this.#offset += length;
-    return this.#bytes.subarray(this.#offset - length, this.#offset);
+    return this.#offset - length;
   }
 
   number(octets: 1 | 2): number {
-    return this.take(octets).readUIntBE(0, octets);
+    const at = this.skip(octets);
+    return octets === 1 ? this.#bytes.readUInt8(at) : this.#bytes.readUInt16BE(at);
   }
 
   vector(lengthOctets: 1 | 2): Fields {
-    return new Fields(this.take(this.number(lengthOctets)));
+    const length = this.number(lengthOctets);
+    const start = this.skip(length);
+    return new Fields(this.#bytes, start, start + length);
   }
 
   text(): string {
-    return this.take(this.left).toString('latin1');
+    const start = this.skip(this.left);
+    return this.#bytes.toString('latin1', start, this.#end);
   }
 
   /** A list of 16-bit code points. */
