@@ -6,6 +6,7 @@ import { ConfigError } from '../config/errors.ts';
 import { describeHosts } from '../config/describe.ts';
 import { loadConfiguration } from '../config/load.ts';
 import type { CertificateFiles, Settings } from '../config/settings.ts';
+import { HandshakePlan } from '../server/worker/handshake.ts';
 import { version } from '../server/version.ts';
 import type { Where } from './where.ts';
 
@@ -19,11 +20,19 @@ export function showVersion(): void {
 export function check(where: Where, show: { readonly hosts: boolean }): void {
   const { settings } = loadConfiguration(where);
   for (const files of certificateFiles(settings).values()) checkPair(files);
+  checkTls(settings);
   for (const warning of settings.warnings) {
     process.stderr.write(`[${warning.module}:warn] ${warning.message} (${warning.file}:${warning.line})\n`);
   }
   if (show.hosts) process.stdout.write(describeHosts(settings));
   process.stderr.write('Syntax OK\n');
+}
+
+/** Whether OpenSSL can do what the hosts ask for: protocols, ciphers, CAs of clients. */
+function checkTls(settings: Settings): void {
+  const cas = [settings.base, ...settings.hosts].flatMap(({ tls }) => tls.clientCa ?? []);
+  const clientCas = Object.fromEntries(cas.map((file) => [file, readFileSync(file, 'latin1')] as const));
+  void new HandshakePlan({ settings, setIds: [], clientCas });
 }
 
 function certificateFiles(settings: Settings): Map<string, CertificateFiles> {

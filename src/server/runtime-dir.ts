@@ -3,7 +3,7 @@
  * engine and workers; what an earlier server left in it is thrown away by the first engine (as User: root
  * removes nothing in a folder that another user can write).
  */
-import { writeFileSync } from 'node:fs';
+import { rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../base/log.ts';
 import { chooseTableDir } from '../certificates/table-dir.ts';
@@ -28,6 +28,15 @@ export function prepareRuntimeDir(
   if (warning !== undefined) logger.warn(warning);
   writeFileSync(controlFile(settings.pidFile), `${controlSocket(dir)}\n`, { mode: 0o644 });
   return dir;
+}
+
+/** Removes the folder if the engine has left it empty: root deletes nothing in another user's folder. */
+export function removeRuntimeDir(dir: string): void {
+  try {
+    rmdirSync(dir);
+  } catch {
+    // An engine that was killed left something; the next start goes on with the folder.
+  }
 }
 
 export function tableDir(runtimeDir: string): string {

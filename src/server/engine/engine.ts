@@ -2,7 +2,7 @@
  * The engine process: the renewal engine and what it needs around it (the CA clients, the embedded CA, the
  * certificate table, the control socket).
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { AcmeClient } from '../../acme/client.ts';
 import { systemClock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
@@ -35,6 +35,7 @@ export class Engine implements AsyncDisposable {
   readonly #renewals: RenewalEngine;
   readonly #started = systemClock.now();
   readonly #stop = new AbortController();
+  readonly #runtimeDir: string;
   #plan: Plan;
   #prepared: Plan | undefined;
   #control: ControlServer | undefined;
@@ -60,6 +61,7 @@ export class Engine implements AsyncDisposable {
     store: SupervisedStore,
   ) {
     this.#plan = birth.plan;
+    this.#runtimeDir = birth.runtimeDir;
     this.#supervisor = supervisor;
     this.#table = table;
     this.#loggers = this.#makeLoggers();
@@ -144,6 +146,8 @@ export class Engine implements AsyncDisposable {
     await this.#issuer[Symbol.asyncDispose]();
     await this.#localCa?.close();
     this.#table[Symbol.dispose]();
+    // Workers that are still there have it mapped; nobody opens it again.
+    rmSync(tableDir(this.#runtimeDir), { recursive: true, force: true });
   }
 
   #makeLoggers(): Loggers {

@@ -43,18 +43,19 @@ export class Credentials {
 
   /** What `id` names, as PEM. Never rejects: what is wrong is told in `problem`. */
   async load(id: string): Promise<LoadedCredential> {
+    const files = this.#files.get(id);
+    const source = files?.map((pair) => pair.certificateFile).join(', ') ?? id.replace(/^md:/, '');
     try {
-      const files = this.#files.get(id);
-      if (files) return { id, fallback: false, pems: files.map(readPair), problem: undefined };
-      const domain = id.startsWith('md:') ? id.slice(3) : undefined;
-      if (domain === undefined || !this.#domains.has(domain)) return nothing(id, 'not in the configuration');
-      return await this.#loadDomain(id, domain);
+      const found = files ? { fallback: false, pems: files.map(readPair) } : await this.#loadDomain(id);
+      return { id, source, ...found, problem: undefined };
     } catch (error) {
-      return nothing(id, explain(error));
+      return { id, source, fallback: false, pems: [], problem: explain(error) };
     }
   }
 
-  async #loadDomain(id: string, domain: string): Promise<LoadedCredential> {
+  async #loadDomain(id: string): Promise<Pick<LoadedCredential, 'fallback' | 'pems'>> {
+    const domain = id.startsWith('md:') ? id.slice(3) : undefined;
+    if (domain === undefined || !this.#domains.has(domain)) throw new Error('it is not in the configuration');
     const aspects = await this.#store.aspects('domains', domain);
     const matches = aspects.map((aspect) => PUBCERT.exec(aspect)).filter((match) => match !== null);
     const real = matches.filter((match) => match[1] === undefined);
@@ -65,8 +66,8 @@ export class Credentials {
       const key = await this.#store.load('domains', domain, `${prefix}privkey${spec}.pem`);
       if (chain && key) pems.push({ chainPem: chain.toString('latin1'), keyPem: key.toString('latin1') });
     }
-    if (pems.length === 0) return nothing(id, 'the store has no certificate and key for it yet');
-    return { id, fallback: real.length === 0, pems, problem: undefined };
+    if (pems.length === 0) throw new Error('the store has no certificate and key for it yet');
+    return { fallback: real.length === 0, pems };
   }
 }
 
@@ -88,8 +89,4 @@ function readPair({ certificateFile, keyFile, chainFile }: CertificateFiles): Cr
   const chain = chainFile === undefined ? '' : `\n${readFileSync(chainFile, 'latin1')}`;
   const keyPem = keyFile === certificateFile ? certificate : readFileSync(keyFile, 'latin1');
   return { chainPem: certificate + chain, keyPem };
-}
-
-function nothing(id: string, problem: string): LoadedCredential {
-  return { id, fallback: false, pems: [], problem };
 }

@@ -21,7 +21,7 @@ import { awaitPredecessor } from '../launch.ts';
 import { LogFiles } from '../logpipe.ts';
 import { markStopping, removePidFile, writePidFile } from '../pidfile.ts';
 import { resolveIdentity } from '../privileges.ts';
-import { prepareRuntimeDir } from '../runtime-dir.ts';
+import { prepareRuntimeDir, removeRuntimeDir } from '../runtime-dir.ts';
 import { version } from '../version.ts';
 import { Children } from './children.ts';
 import { Credentials } from './credentials.ts';
@@ -151,6 +151,7 @@ export class Supervisor implements AsyncDisposable {
   }
 
   #forget(): void {
+    removeRuntimeDir(this.#runtimeDir);
     rmSync(controlFile(this.#settings.pidFile), { force: true });
     removePidFile(this.#settings.pidFile);
   }

@@ -6,7 +6,8 @@
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CertificateTableReader } from '../../certificates/table.ts';
-import type { HostSettings, HostTls, Listen, Settings, VirtualHostSettings } from '../../config/settings.ts';
+import { ConfigError } from '../../config/errors.ts';
+import type { HostSettings, Listen, Settings, VirtualHostSettings } from '../../config/settings.ts';
 import { HostIndex } from '../../http/hosts.ts';
 import type { Selection } from '../../tls/accept.ts';
 import type { ClientHello } from '../../tls/clienthello.ts';
@@ -47,40 +48,32 @@ export class HandshakePlan {
   readonly hosts: HostIndex;
   readonly settings: Settings;
   readonly #clientCas: Plan['clientCas'];
-  readonly #setIds: ReadonlyMap<HostSettings, string | undefined>;
   readonly #states = new Map<HostSettings, HostTlsState>();
   /** Hosts of one policy share it: trying one costs as much as a handshake. */
   readonly #policies = new Map<string, TlsPolicy>();
 
-  constructor({ settings, setIds, clientCas }: Plan) {
+  /** Throws ConfigError where OpenSSL can't do what a host asks for. */
+  constructor({ settings, setIds, clientCas }: Pick<Plan, 'settings' | 'setIds' | 'clientCas'>) {
     this.settings = settings;
     this.hosts = new HostIndex(settings);
     this.#clientCas = clientCas;
-    this.#setIds = new Map(
-      [settings.base, ...settings.hosts].map((host, index) => [host, setIds[index]] as const),
-    );
+    for (const [index, host] of [settings.base, ...settings.hosts].entries()) {
+      const alpn = host.protocols.filter((protocol) => protocol !== ACME_TLS);
+      this.#states.set(host, { setId: setIds[index], policy: this.#policy(host), alpn });
+    }
   }
 
-  /**
-   * Made when a host is first asked for: ten thousand hosts cost a start nothing. Throws LatchkeyError
-   * `tls-bad-policy`.
-   */
   state(host: HostSettings): HostTlsState {
-    const known = this.#states.get(host);
-    if (known) return known;
-    const state = {
-      setId: this.#setIds.get(host),
-      policy: this.#policy(host.tls),
-      alpn: host.protocols.filter((protocol) => protocol !== ACME_TLS),
-    };
-    this.#states.set(host, state);
+    const state = this.#states.get(host);
+    // Hosts come from the index of the same plan.
+    if (!state) throw new Error('a virtual host of another configuration');
     return state;
   }
 
   /** An address and a name by which a client reaches the host that serves `setId`. */
   addressOf(setId: string): (LocalAddress & { readonly name: string | undefined }) | undefined {
     for (const host of this.settings.hosts) {
-      if (this.#setIds.get(host) !== setId) continue;
+      if (this.#states.get(host)?.setId !== setId) continue;
       const listen = this.settings.listens.find((candidate) => candidate.tls && isAt(host, candidate));
       if (!listen) continue;
       const specific = host.addresses.find(
@@ -98,15 +91,10 @@ export class HandshakePlan {
     return undefined;
   }
 
-  #policy({
-    minVersion,
-    maxVersion,
-    ciphers,
-    ciphersuites,
-    honorCipherOrder,
-    clientAuth,
-    clientCa,
-  }: HostTls): TlsPolicy {
+  #policy(host: HostSettings | VirtualHostSettings): TlsPolicy {
+    const { engine, clientCa, minVersion, maxVersion, ciphers, ciphersuites, honorCipherOrder, clientAuth } =
+      host.tls;
+    if (!engine) return modernPolicy;
     const settings = {
       minVersion,
       maxVersion,
@@ -116,12 +104,16 @@ export class HandshakePlan {
       clientAuth,
       clientCa,
     };
-    const key = JSON.stringify(settings);
+    const key = Object.values(settings).join('\n');
     const known = this.#policies.get(key);
     if (known) return known;
-    const policy = createPolicy({ ...settings, clientCa: clientCa && this.#clientCas[clientCa] });
-    this.#policies.set(key, policy);
-    return policy;
+    try {
+      const policy = createPolicy({ ...settings, clientCa: clientCa && this.#clientCas[clientCa] });
+      this.#policies.set(key, policy);
+      return policy;
+    } catch (error) {
+      throw new ConfigError(explain(error), 'at' in host ? host.at : undefined);
+    }
   }
 }
 

@@ -8,7 +8,7 @@ import { systemClock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
 import { openTableForReading, type LmdbTableReader } from '../../certificates/lmdb-table.ts';
-import type { Listen } from '../../config/settings.ts';
+import type { HostSettings, Listen, Settings } from '../../config/settings.ts';
 import type { ConnectionInfo } from '../../http/exchange.ts';
 import { Frontend } from '../../http/frontend.ts';
 import { createProxy } from '../../http/proxy/proxy.ts';
@@ -35,6 +35,8 @@ export class Worker {
   readonly #frontend: Frontend;
   readonly #acceptor: Acceptor<HandshakeTag>;
   readonly #listeners: Listeners;
+  /** By host; those of a configuration that is gone go with it. */
+  readonly #hostLoggers = new WeakMap<HostSettings, Loggers>();
   #table: LmdbTableReader;
   #prepared: { readonly generation: number; readonly plan: HandshakePlan } | undefined;
 
@@ -64,7 +66,8 @@ export class Worker {
     this.#birth = birth;
     this.#table = table;
     const sender = new LogSender();
-    const loggers = this.#makeLoggers(sender);
+    const loggers = this.#makeLoggers(sender, () => this.#settings.base);
+    const hostLoggers = (host: HostSettings) => this.#loggersOf(host, sender);
     process.on('exit', () => sender.finish());
     this.#handshakes = new Handshakes(
       {
@@ -81,7 +84,8 @@ export class Worker {
       loggers,
       accessLog: (file, line) => sender.write(file, line),
       clock: systemClock,
-      proxy: createProxy({ log: () => loggers('proxy') }),
+      hostLoggers,
+      proxy: createProxy({ log: (host) => hostLoggers(host)('proxy') }),
       handlers: {},
       isFallback: (host) => this.#handshakes.isFallback(host),
     });
@@ -132,12 +136,22 @@ export class Worker {
     await this.#frontend.drain();
   }
 
-  #makeLoggers(sender: LogSender): Loggers {
-    const base = () => this.#handshakes?.plan.settings.base ?? this.#birth.plan.settings.base;
+  get #settings(): Settings {
+    return this.#handshakes?.plan.settings ?? this.#birth.plan.settings;
+  }
+
+  /** A host without an ErrorLog of its own writes to the server's. */
+  #makeLoggers(sender: LogSender, host: () => HostSettings): Loggers {
     return createLoggers(
-      (line) => sender.write(base().errorLog ?? '', line),
-      () => base().logLevels,
+      (line) => sender.write(host().errorLog ?? this.#settings.base.errorLog ?? '', line),
+      () => host().logLevels,
     );
+  }
+
+  #loggersOf(host: HostSettings, sender: LogSender): Loggers {
+    let loggers = this.#hostLoggers.get(host);
+    if (!loggers) this.#hostLoggers.set(host, (loggers = this.#makeLoggers(sender, () => host)));
+    return loggers;
   }
 
   #connection(socket: Socket, listen: Listen): void {
