@@ -45,6 +45,8 @@ export interface CredentialPem {
 
 export interface LoadedCredential {
   readonly id: string;
+  /** Whose it is, for people: a file or a managed domain. */
+  readonly source: string;
   readonly fallback: boolean;
   readonly pems: readonly CredentialPem[];
   /** Why there is nothing to serve. */

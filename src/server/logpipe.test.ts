@@ -22,8 +22,8 @@ import { LOG_FD, LogFiles, logFileNames } from './logpipe.ts';
 interface Place {
   readonly dir: string;
   /** Settings of a server with these log directives. */
-  settings(...lines: string[]): Settings;
-  read(name: string): string;
+  readonly settings: (...lines: string[]) => Settings;
+  readonly read: (name: string) => string;
 }
 
 function place(t: TestContext): Place {
@@ -133,6 +133,7 @@ async function sending(
   const module = new URL('logpipe.ts', import.meta.url).href;
   writeFileSync(program, `import { LogSender } from '${module}';\nconst sender = new LogSender();\n${body}`);
   const child = spawn(process.execPath, [program], { stdio: ['ignore', 'pipe', 'inherit', 'pipe'] });
+  assert.ok(child.stdout);
   t.after(() => child.kill('SIGKILL'));
   const exited = once(child, 'exit');
   const pipe = child.stdio[LOG_FD] as Readable;

@@ -44,7 +44,7 @@ function pair(): { here: Peer<TestCalls>; there: EventEmitter; cut: () => void }
     });
   const [a, b] = [end(ends[0], ends[1]), end(ends[1], ends[0])];
   const here = new Peer<TestCalls>(a as never, {});
-  void new Peer<Calls>(b as never, handlers as Calls);
+  void new Peer<Calls>(b as never, handlers);
   const cut = () => {
     connected = false;
     for (const one of ends) one.emit('disconnect');

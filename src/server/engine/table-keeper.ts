@@ -51,7 +51,10 @@ export class TableKeeper {
   async refresh(ids: readonly string[], signal?: AbortSignal): Promise<void> {
     for (let start = 0; start < ids.length; start += BATCH) {
       if (signal?.aborted) return;
-      const loaded = await this.#supervisor.call('loadCredentials', ids.slice(start, start + BATCH));
+      const batch = ids.slice(start, start + BATCH);
+      // What was read before this call must not be stored after what is read now.
+      await Promise.allSettled(batch.flatMap((id) => this.#underWay.get(id) ?? []));
+      const loaded = await this.#supervisor.call('loadCredentials', batch);
       for (const credential of loaded) {
         this.#store(credential);
         await turn();
@@ -81,36 +84,30 @@ export class TableKeeper {
   }
 
   #store(credential: LoadedCredential): Wanted {
-    const made = this.#make(credential);
-    if ('problem' in made) {
-      this.#complain(credential.id, made.problem);
-      return made;
+    const { id, source, fallback, pems } = credential;
+    try {
+      if (credential.problem !== undefined) throw new Error(credential.problem);
+      const certificates = pems.map(({ chainPem, keyPem }) =>
+        createCredential({ chain: chainPem, key: keyPem }),
+      );
+      const set = { fallback, certificates };
+      this.#noteRoom(this.#table.put(id, set));
+      this.#problems.delete(id);
+      return { set };
+    } catch (error) {
+      const problem = `${source}: ${explain(error)}`;
+      this.#complain(id, problem);
+      return { problem };
     }
-    this.#problems.delete(credential.id);
-    const outcome = this.#table.put(credential.id, made.set);
+  }
+
+  #noteRoom(outcome: ReturnType<CertificateTable['put']>): void {
     if (outcome === 'full' && !this.#full) {
       this.#logger.error(
         'the certificate table is full: some certificates are fetched anew by each worker that needs them; give its folder more room',
       );
     }
     this.#full = outcome === 'full';
-    return made;
-  }
-
-  #make({ id, fallback, pems, problem }: LoadedCredential): Wanted {
-    if (problem !== undefined) return { problem };
-    try {
-      return {
-        set: {
-          fallback,
-          certificates: pems.map(({ chainPem, keyPem }) =>
-            createCredential({ chain: chainPem, key: keyPem }),
-          ),
-        },
-      };
-    } catch (error) {
-      return { problem: `${id}: ${explain(error)}` };
-    }
   }
 
   #complain(id: string, problem: string): void {
