@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import { LatchkeyError, explain } from '../base/errors.ts';
 import { runningServer } from './pidfile.ts';
 
@@ -35,9 +36,9 @@ export class ControlClient {
   /** The status document as the server made it. */
   async status(): Promise<unknown> {
     const response = await this.#send('GET', '/status');
-    const chunks: Buffer[] = [];
-    for await (const chunk of response) chunks.push(chunk as Buffer);
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    const body = await text(response);
+    if (response.statusCode !== 200) throw new ControlError('control', `the engine has no status: ${body}`);
+    return JSON.parse(body);
   }
 
   /** Renews `name` now; yields what happens, the last line has `outcome`. */

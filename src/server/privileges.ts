@@ -73,8 +73,9 @@ function groupId(written: string): number {
 }
 
 function numericId(written: string): number {
-  const id = Number(written.slice(1));
-  if (!Number.isInteger(id) || id < 0) throw new PrivilegeError(`${written} is not a numeric id`);
+  const id = Number(/^#(\d+)$/.exec(written)?.[1]);
+  // The largest of 32 bits means "leave it as it is" to the system.
+  if (Number.isNaN(id) || id >= 0xffff_ffff) throw new PrivilegeError(`${written} is not a numeric id`);
   return id;
 }
 

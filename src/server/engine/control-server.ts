@@ -61,8 +61,8 @@ async function answer(
   const [, what, name, ...more] = (request.url ?? '').split('/').map(decodeURIComponent);
   if (more.length > 0) return fail(response, 404, 'no such resource');
   if (request.method === 'GET' && what === 'status' && name === undefined) {
-    response.writeHead(200, { 'content-type': 'application/json' });
-    response.end(JSON.stringify(await handlers.status()));
+    const document = JSON.stringify(await handlers.status());
+    response.writeHead(200, { 'content-type': 'application/json' }).end(document);
     return;
   }
   if (request.method === 'POST' && what === 'renew' && name) return renew(response, name, handlers);

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { suite, test, type TestContext } from 'node:test';
+import { ControlServer, type ControlHandlers } from './control-server.ts';
+
+const honest: ControlHandlers = {
+  status: async () => ({ version: 'x' }),
+  renew: async (name, report) => {
+    report({ step: 'order', detail: `ordering ${name}` });
+    return { outcome: 'served', detail: 'serial 1' };
+  },
+};
+
+async function listening(t: TestContext, handlers: Partial<ControlHandlers> = {}): Promise<string> {
+  const dir = mkdtempSync(join(tmpdir(), 'latchkey-control-'));
+  const path = join(dir, 'control.sock');
+  const server = await ControlServer.listen(path, { ...honest, ...handlers });
+  t.after(async () => {
+    await server[Symbol.asyncDispose]();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  return path;
+}
+
+async function ask(socketPath: string, method: string, path: string) {
+  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>();
+  request({ socketPath, method, path }, async (response) => {
+    resolve({ status: response.statusCode ?? 0, body: await text(response) });
+  })
+    .on('error', reject)
+    .end();
+  return promise;
+}
+
+suite('the control socket', () => {
+  test('is for its user alone, and takes the place of one that a crash left', async (t) => {
+    const path = await listening(t);
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    const dir = mkdtempSync(join(tmpdir(), 'latchkey-control-'));
+    t.after(() => rmSync(dir, { recursive: true, force: true }));
+    const stale = join(dir, 'control.sock');
+    writeFileSync(stale, '');
+    await (await ControlServer.listen(stale, honest))[Symbol.asyncDispose]();
+    assert.throws(() => statSync(stale), { code: 'ENOENT' });
+  });
+
+  test('gives the status, and streams a renewal', async (t) => {
+    const path = await listening(t);
+    assert.deepEqual(await ask(path, 'GET', '/status'), { status: 200, body: '{"version":"x"}' });
+    const { body } = await ask(path, 'POST', `/renew/${encodeURIComponent('a.example.org')}`);
+    assert.deepEqual(
+      body
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown),
+      [
+        { step: 'order', detail: 'ordering a.example.org' },
+        { outcome: 'served', detail: 'serial 1' },
+      ],
+    );
+  });
+
+  test('answers what it does not know, garbage and faults, and goes on', async (t) => {
+    const path = await listening(t, {
+      status: () => Promise.reject(new Error('no status today')),
+      renew: () => Promise.reject(new Error('the engine is closed')),
+    });
+    for (const [method, target] of [
+      ['GET', '/'],
+      ['GET', '/nothing'],
+      ['GET', '/status/more'],
+      ['GET', '/renew/a.example.org'],
+      ['POST', '/renew/a/b'],
+      ['POST', '/renew/'],
+      ['DELETE', '/status'],
+    ] as const) {
+      assert.equal((await ask(path, method, target)).status, 404, `${method} ${target}`);
+    }
+    assert.equal((await ask(path, 'GET', '/%E0%A4%A')).status >= 400, true);
+    const status = await ask(path, 'GET', '/status');
+    assert.ok(status.status === 500 && status.body.includes('no status today'));
+    assert.match((await ask(path, 'POST', '/renew/a')).body, /"outcome":"failed".*the engine is closed/);
+    const garbage = connect(path, () => garbage.write('\0\x16\x03 garbage\r\n\r\n'));
+    await text(garbage);
+    assert.equal((await ask(path, 'GET', '/nothing')).status, 404);
+  });
+
+  test('tells a renewal when nobody waits for it any more', async (t) => {
+    const { promise: told, resolve } = Promise.withResolvers<void>();
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const path = await listening(t, {
+      renew: async (_name, report, signal) => {
+        report({ step: 'order', detail: 'waiting' });
+        signal.addEventListener('abort', () => resolve());
+        begin();
+        await told;
+        return { outcome: 'failed', detail: 'nobody waits' };
+      },
+    });
+    const asking = request({ socketPath: path, method: 'POST', path: '/renew/a' });
+    asking.on('error', () => {}).end();
+    await begun;
+    asking.destroy();
+    await told;
+  });
+});
