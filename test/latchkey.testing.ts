@@ -135,6 +135,8 @@ export interface StatusDocument {
   readonly domains: readonly {
     readonly name: string;
     readonly state: string;
+    /** ms since the epoch. */
+    readonly nextRun?: number;
     readonly certificates: readonly { readonly serial: string; readonly keyType: string }[];
   }[];
 }
