@@ -160,7 +160,7 @@ export interface HostTls {
   readonly ciphersuites: string | undefined;
   /** The server's order counts, not the client's. */
   readonly honorCipherOrder: boolean;
-  /** A client that sends no SNI, or an unknown one, is refused at this host's address. */
+  /** A client that sends an unknown SNI is refused at this host's address; of family `ssl`, one without SNI, too. */
   readonly strictSni: boolean;
   readonly clientAuth: 'none' | 'optional' | 'require';
   /** SSLCACertificateFile: PEM. Given where clientAuth isn't `none`. */

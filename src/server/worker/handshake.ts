@@ -7,7 +7,7 @@ import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CertificateTableReader } from '../../certificates/table.ts';
 import { ConfigError } from '../../config/errors.ts';
-import type { HostSettings, Listen, Settings, VirtualHostSettings } from '../../config/settings.ts';
+import type { HostSettings, HostTls, Listen, Settings, VirtualHostSettings } from '../../config/settings.ts';
 import { HostIndex } from '../../http/hosts.ts';
 import type { Selection } from '../../tls/accept.ts';
 import type { ClientHello } from '../../tls/clienthello.ts';
@@ -129,7 +129,7 @@ export class Handshakes {
   select(hello: ClientHello, at: LocalAddress): Selection<HandshakeTag> | Promise<Selection<HandshakeTag>> {
     const { host, known } = this.plan.hosts.forHandshake(at.localAddress, at.localPort, hello.sni);
     if (hello.alpn.includes(ACME_TLS)) return this.#challenge(hello, host);
-    if (!known && host.tls.strictSni) return UNKNOWN_NAME;
+    if (!known && isStrict(host.tls, hello)) return UNKNOWN_NAME;
     try {
       const state = this.plan.state(host);
       if (state.setId === undefined) return UNKNOWN_NAME;
@@ -185,6 +185,11 @@ export class Handshakes {
     const tag = { host, fallback: false, challenge: true };
     return { kind: 'serve', context, alpn: [ACME_TLS], policy: modernPolicy, tag };
   }
+}
+
+/** TLSStrictSNI minds wrong names only; SSLStrictSNIVHostCheck also refuses those who name none. */
+function isStrict({ strictSni, family }: HostTls, { sni }: ClientHello): boolean {
+  return strictSni && (sni !== undefined || family === 'ssl');
 }
 
 /** Whether connections that come in by `listen` can be for `host`. */
