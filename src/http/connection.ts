@@ -9,6 +9,7 @@ import type { ConnectionLimits } from '../config/settings.ts';
 import { ReadDeadline } from './deadline.ts';
 import type { Watched } from './deadline.ts';
 import type { ConnectionInfo } from './exchange.ts';
+import { normalizeAddress } from './hosts.ts';
 import type { LiveExchange } from './live.ts';
 import { reasonPhrase, statusPage } from './pages.ts';
 import { serverSoftware } from './variables.ts';
@@ -33,7 +34,12 @@ export class Connection implements Watched {
 
   constructor(socket: Socket, info: ConnectionInfo) {
     this.#socket = socket;
-    this.info = info;
+    // A listener for both families sees ::ffff:192.0.2.1; logs and proxied servers are to see 192.0.2.1.
+    this.info = {
+      ...info,
+      localAddress: normalizeAddress(info.localAddress),
+      remoteAddress: normalizeAddress(info.remoteAddress),
+    };
     this.#limits = info.host.limits;
     this.#head = new ReadDeadline(this.#limits.headerTimeout);
   }

@@ -50,7 +50,8 @@ export async function serve(
   });
   const hosts = new HostIndex(settings);
   const take = (socket: Socket, secure?: tls.TLSSocket) => {
-    const { localAddress = '', localPort = 0, remoteAddress = '', remotePort = 0 } = socket;
+    const { localPort = 0, remotePort = 0 } = socket;
+    const [localAddress, remoteAddress] = [mapped(socket.localAddress), mapped(socket.remoteAddress)];
     const sni = secure ? serverName(secure) : undefined;
     const { host } = hosts.forHandshake(localAddress, localPort, sni);
     const alpn = secure?.alpnProtocol || undefined;
@@ -81,6 +82,11 @@ export async function serve(
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** An IPv4 address as a listener for both families, the usual one, sees it. */
+function mapped(address: string = ''): string {
+  return net.isIPv4(address) ? `::ffff:${address}` : address;
 }
 
 function serverName(socket: tls.TLSSocket): string | undefined {
