@@ -2,7 +2,8 @@
 # Brings the foreign software that the interoperability tests talk to: what is missing is installed where that is
 # allowed (Debian packages as root, Pebble by Go into .cache/bin), and named where it is not. Never fails: tests
 # whose peer is missing skip, and say so.
-PEBBLE=github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1
+PEBBLE=github.com/letsencrypt/pebble/v2/cmd
+PEBBLE_VERSION=v2.10.1
 PACKAGES='openssl curl gnutls-bin apache2-bin nginx-light lego procps'
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -38,15 +39,19 @@ if command -v apt-get >/dev/null 2>&1; then
   fi
 fi
 
-if ! command -v pebble >/dev/null 2>&1; then
+# Pebble, and the DNS server that the tests have it ask.
+if ! command -v pebble >/dev/null 2>&1 || ! command -v pebble-challtestsrv >/dev/null 2>&1; then
   if command -v go >/dev/null 2>&1; then
-    GOBIN=$bin go install "$PEBBLE" >/dev/null 2>&1 || echo "set-up: 'go install $PEBBLE' failed"
+    for command in pebble pebble-challtestsrv; do
+      GOBIN=$bin go install "$PEBBLE/$command@$PEBBLE_VERSION" >/dev/null 2>&1 ||
+        echo "set-up: 'go install $PEBBLE/$command@$PEBBLE_VERSION' failed"
+    done
   elif [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     install_packages pebble >/dev/null 2>&1
   fi
 fi
 
-for peer in openssl curl gnutls-cli apache2 nginx lego pebble; do
+for peer in openssl curl gnutls-cli apache2 nginx lego pebble pebble-challtestsrv; do
   command -v "$peer" >/dev/null 2>&1 || echo "set-up: $peer is missing; the tests that need it are skipped"
 done
 exit 0
