@@ -1,13 +1,15 @@
 /** The handler of files and folders: `send` does conditions and ranges, the rest is httpd's manners. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { lstat, readdir, stat } from 'node:fs/promises';
+import { stat as statWithCallback } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
+import { lstat, readdir } from 'node:fs/promises';
 import { extname } from 'node:path/posix';
 import send from 'send';
 import { systemCode } from '../base/errors.ts';
 import type { DirectorySettings } from '../config/settings.ts';
 import type { LiveExchange } from './live.ts';
 import { listingPage } from './pages.ts';
+import type { SmallFiles } from './small-files.ts';
 import { encodePath } from './target.ts';
 
 /** What became of a path: answered, or what the pipeline has to do about it. */
@@ -25,7 +27,11 @@ export type FileResult =
 const answered: FileResult = { kind: 'answered' };
 export const allowedMethods = 'GET,POST,OPTIONS,HEAD';
 
-export async function serveFile(exchange: LiveExchange, filename: string): Promise<FileResult> {
+export async function serveFile(
+  exchange: LiveExchange,
+  filename: string,
+  smallFiles: SmallFiles,
+): Promise<FileResult> {
   const { method, response } = exchange;
   if (method === 'OPTIONS') {
     response.setHeader('Allow', allowedMethods);
@@ -42,7 +48,7 @@ export async function serveFile(exchange: LiveExchange, filename: string): Promi
   if (!found.isFile()) return refused(403, `Not a regular file: ${filename}`);
   // A slash after a file's name leads into the file, where nothing is.
   if (filename.endsWith('/')) return refused(404, `File does not exist: ${filename}`);
-  return sendFile(exchange, filename, found);
+  return sendFile(exchange, filename, found, smallFiles);
 }
 
 async function look(exchange: LiveExchange, filename: string): Promise<BigIntStats | FileResult> {
@@ -54,12 +60,19 @@ async function look(exchange: LiveExchange, filename: string): Promise<BigIntSta
     if (!followsLinks(exchange.directory) && (await passesLink(filename, exchange.host.documentRoot))) {
       return refused(403, `Symbolic link not allowed: ${filename}`);
     }
-    return await stat(filename, { bigint: true });
+    return await stat(filename);
   } catch (error) {
     const code = systemCode(error) ?? '';
     if (code === 'ENOENT' || code === 'ENOTDIR') return refused(404, `File does not exist: ${filename}`);
     return refused(403, `${code}: access to ${filename} denied`);
   }
+}
+
+/** Half as dear as that of node:fs/promises, and every request comes by here. */
+function stat(filename: string): Promise<BigIntStats> {
+  return new Promise((resolve, reject) => {
+    statWithCallback(filename, { bigint: true }, (error, stats) => (error ? reject(error) : resolve(stats)));
+  });
 }
 
 function refused(status: number, reason: string): FileResult {
@@ -91,7 +104,12 @@ async function passesLink(filename: string, root: string | undefined): Promise<b
   }
 }
 
-async function sendFile(exchange: LiveExchange, filename: string, stats: BigIntStats): Promise<FileResult> {
+async function sendFile(
+  exchange: LiveExchange,
+  filename: string,
+  stats: BigIntStats,
+  smallFiles: SmallFiles,
+): Promise<FileResult> {
   const { response, request, errorStatus } = exchange;
   exchange.handler ??= 'default-handler';
   const type = typeOf(exchange, filename);
@@ -99,6 +117,14 @@ async function sendFile(exchange: LiveExchange, filename: string, stats: BigIntS
   else response.setHeader('Content-Type', type);
   response.setHeader('ETag', entityTag(stats, exchange.started));
   if (errorStatus !== undefined) response.statusCode = errorStatus;
+  const content = isPlain(exchange) ? await smallFiles.read(filename, stats) : undefined;
+  if (content) {
+    response.setHeader('Accept-Ranges', 'bytes');
+    response.setHeader('Last-Modified', new Date(Number(stats.mtimeMs)).toUTCString());
+    response.setHeader('Content-Length', content.length);
+    response.end(content);
+    return answered;
+  }
   const { promise, resolve } = Promise.withResolvers<FileResult>();
   // An error page is sent whole, whatever the conditions on what was asked for.
   const asked = errorStatus === undefined ? request : { method: request.method, headers: {} };
@@ -117,6 +143,13 @@ async function sendFile(exchange: LiveExchange, filename: string, stats: BigIntS
   stream.pipe(response as ServerResponse);
   return promise;
 }
+
+/** Whether the whole file is wanted, whatever its state; conditions and ranges are what `send` is for. */
+function isPlain({ request: { headers }, method, errorStatus }: LiveExchange): boolean {
+  return method === 'GET' && errorStatus === undefined && !CONDITIONS.some((name) => name in headers);
+}
+
+const CONDITIONS = ['range', 'if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since'];
 
 /** Of the last extension; AddType of the place comes first. */
 function typeOf({ directory, settings }: LiveExchange, filename: string): string | undefined {

@@ -183,7 +183,7 @@ async function handle(exchange: LiveExchange, site: Site, deps: Dependencies): P
   }
   if (exchange.path === '*') return sendOptions(exchange);
   if (filename === undefined) return exchange.fail(404, `Nothing is at ${exchange.path}`);
-  const result = await serveFile(exchange, filename);
+  const result = await serveFile(exchange, filename, site.smallFiles);
   switch (result.kind) {
     case 'answered':
       return;

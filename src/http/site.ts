@@ -3,11 +3,13 @@ import type { HostSettings, Settings } from '../config/settings.ts';
 import { compileFormat } from './formats.ts';
 import type { LineWriter } from './formats.ts';
 import { HostIndex } from './hosts.ts';
+import { SmallFiles } from './small-files.ts';
 import { SectionTable } from './sections.ts';
 
 export class Site {
   readonly settings: Settings;
   readonly hosts: HostIndex;
+  readonly smallFiles = new SmallFiles();
   readonly #sections = new WeakMap<HostSettings, SectionTable>();
   readonly #formats = new Map<string, LineWriter>();
 

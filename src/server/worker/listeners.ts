@@ -74,7 +74,7 @@ export class Listeners {
 
   async #bind(listen: Listen, settings: Settings): Promise<Listener> {
     const key = keyOf(listen);
-    const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
+    const server = createServer({ noDelay: true }, (socket) => {
       if (this.#open.has(key)) this.#take(socket, key);
       else this.#early.push({ socket: socket.on('error', () => {}), key });
     });

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { SmallFiles } from './small-files.ts';
+
+function place(t: TestContext) {
+  const dir = mkdtempSync(join(tmpdir(), 'latchkey-small-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const file = join(dir, 'page.html');
+  const write = (content: string) => writeFileSync(file, content);
+  return { file, write, stats: () => statSync(file, { bigint: true }) };
+}
+
+test('a file is read once for each state it is in', async (t) => {
+  const { file, write, stats } = place(t);
+  const files = new SmallFiles();
+  write('first');
+  const first = await files.read(file, stats());
+  assert.equal(first?.toString(), 'first');
+  assert.equal(await files.read(file, stats()), first);
+  write('other');
+  assert.equal((await files.read(file, stats()))?.toString(), 'other');
+});
+
+test('what is not as it was looked at is not given', async (t) => {
+  const { file, write, stats } = place(t);
+  write('short');
+  const before = stats();
+  write('longer by far');
+  assert.equal(await new SmallFiles().read(file, before), undefined);
+});
+
+test('a large file is for somebody else to send', async (t) => {
+  const { file, write, stats } = place(t);
+  write('x'.repeat(64 * 1024 + 1));
+  assert.equal(await new SmallFiles().read(file, stats()), undefined);
+});
