@@ -14,16 +14,17 @@ function temporary(parent = tmpdir()): Disposable & { dir: string } {
 suite('The place of the certificate table', () => {
   const shared = statSync('/dev/shm', { throwIfNoEntry: false }) ? false : 'there is no /dev/shm';
 
-  test('is memory, a folder of its own for each user and ServerRoot', { skip: shared }, () => {
+  test('is memory, a folder of its own for each user, ServerRoot and server', { skip: shared }, () => {
     using memory = temporary('/dev/shm');
     using root = temporary();
-    const options = { serverRoot: root.dir, need: 2 ** 20, memory: memory.dir };
+    const options = { serverRoot: root.dir, server: 'logs/httpd.pid', need: 2 ** 20, memory: memory.dir };
     const { dir, warning } = chooseTableDir(options);
     assert.equal(warning, undefined);
     assert.match(dir, new RegExp(`^${memory.dir}/latchkey-${process.geteuid?.()}-[0-9a-f]{16}$`));
     assert.equal(statSync(dir).mode & 0o777, 0o700);
     assert.equal(chooseTableDir(options).dir, dir);
     assert.notEqual(chooseTableDir({ ...options, serverRoot: '/elsewhere' }).dir, dir);
+    assert.notEqual(chooseTableDir({ ...options, server: 'logs/second.pid' }).dir, dir);
     using table = openTableForWriting({ dir });
     assert.deepEqual([...table.ids()], []);
   });
@@ -31,8 +32,10 @@ suite('The place of the certificate table', () => {
   const rootOnly = shared || (process.geteuid?.() !== 0 && 'only root may give files away');
 
   const onDisk = (options: { memory: string; need?: number }, root: string) => {
-    const place = chooseTableDir({ need: 1, serverRoot: root, ...options });
-    assert.equal(place.dir, join(root, 'latchkey-table'));
+    const place = chooseTableDir({ need: 1, serverRoot: root, server: 'one', ...options });
+    const another = chooseTableDir({ need: 1, serverRoot: root, server: 'two', ...options });
+    assert.match(place.dir, new RegExp(`^${root}/latchkey-table-[0-9a-f]{16}$`));
+    assert.notEqual(another.dir, place.dir);
     assert.equal(statSync(place.dir).mode & 0o777, 0o700);
     return place.warning ?? '';
   };
@@ -59,7 +62,12 @@ suite('The place of the certificate table', () => {
     test(`is the disk where ${what} is in the way`, { skip: rootOnly }, () => {
       using memory = temporary('/dev/shm');
       using root = temporary();
-      const { dir } = chooseTableDir({ serverRoot: root.dir, need: 1, memory: memory.dir });
+      const { dir } = chooseTableDir({
+        serverRoot: root.dir,
+        server: 'one',
+        need: 1,
+        memory: memory.dir,
+      });
       rmSync(dir, { recursive: true });
       take(dir);
       assert.match(onDisk({ memory: memory.dir }, root.dir), /is not a folder|belongs to another user/);
@@ -68,14 +76,14 @@ suite('The place of the certificate table', () => {
 
   test('that lets others in is closed to them', { skip: shared }, () => {
     using memory = temporary('/dev/shm');
-    const options = { serverRoot: '/root', need: 1, memory: memory.dir };
+    const options = { serverRoot: '/root', server: 'one', need: 1, memory: memory.dir };
     chmodSync(chooseTableDir(options).dir, 0o777);
     assert.equal(statSync(chooseTableDir(options).dir).mode & 0o777, 0o700);
   });
 
   test('is made over to who serves, and found again, where root chooses', { skip: rootOnly }, () => {
     using memory = temporary('/dev/shm');
-    const options = { serverRoot: '/srv', need: 1, memory: memory.dir, owner: 65_534 };
+    const options = { serverRoot: '/srv', server: 'one', need: 1, memory: memory.dir, owner: 65_534 };
     const { dir } = chooseTableDir(options);
     assert.equal(statSync(dir).uid, 65_534);
     assert.equal(statSync(dir).mode & 0o777, 0o700);

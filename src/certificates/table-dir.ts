@@ -5,8 +5,10 @@ import { explain } from '../base/errors.ts';
 import { claimFolder } from './table-record.ts';
 
 export interface TableDirOptions {
-  /** Absolute; tables of different ServerRoots are apart. */
+  /** Absolute; where the table goes if there is no room in memory. */
   readonly serverRoot: string;
+  /** What tells servers apart, those of one ServerRoot too: the PidFile. */
+  readonly server: string;
   /** Bytes that the table will take: about 3.2 KB for each set with one P-256 key, 4.5 KB with RSA. */
   readonly need: number;
   /** Who will write and read the table, where root chooses for somebody else. Default: this process's user. */
@@ -27,12 +29,12 @@ export interface TableDir {
  * To be called by the user who will write the table, or by root. Throws LatchkeyError `table-unusable` where neither works.
  */
 export function chooseTableDir(options: TableDirOptions): TableDir {
-  const { serverRoot, need, owner = process.geteuid?.() ?? 0, memory = '/dev/shm' } = options;
-  const root = createHash('sha256').update(serverRoot).digest('hex').slice(0, 16);
-  const dir = join(memory, `latchkey-${owner}-${root}`);
+  const { serverRoot, server, need, owner = process.geteuid?.() ?? 0, memory = '/dev/shm' } = options;
+  const id = createHash('sha256').update(`${serverRoot}\n${server}`).digest('hex').slice(0, 16);
+  const dir = join(memory, `latchkey-${owner}-${id}`);
   const reason = tryMemory(memory, dir, need, owner);
   if (reason === undefined) return { dir, warning: undefined };
-  const disk = join(serverRoot, 'latchkey-table');
+  const disk = join(serverRoot, `latchkey-table-${id}`);
   claimFolder(disk, owner);
   return { dir: disk, warning: `The certificate table is kept on disk in ${disk}, not in memory: ${reason}` };
 }

@@ -22,6 +22,7 @@ export function prepareRuntimeDir(
 ): string {
   const { dir, warning } = chooseTableDir({
     serverRoot: settings.serverRoot,
+    server: settings.pidFile,
     need: (settings.hosts.length + settings.domains.length + 100) * BYTES_PER_SET,
     ...(identity ? { owner: identity.uid } : {}),
   });
