@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ConfigurationSource } from '../config/load.ts';
-import { isAlive, runningServer } from './pidfile.ts';
+import { claimPidFile, isAlive, runningServer } from './pidfile.ts';
 
 export type LaunchReport =
   | { readonly kind: 'ready' }
@@ -40,12 +40,17 @@ export async function launch(input: ConfigurationSource): Promise<LaunchReport> 
   return outcome;
 }
 
-/** Waits for a server that is stopping. Gives the pid of one that runs and isn't stopping. */
-export async function awaitPredecessor(pidFile: string): Promise<number | undefined> {
-  const running = runningServer(pidFile);
-  if (!running) return undefined;
-  if (!running.stopping) return running.pid;
-  await awaitEnd(running.pid);
+/**
+ * Claims a PidFile for this process. One who is starting or stopping is waited for. Gives the pid of the server
+ * that has the file, undefined when it is ours.
+ */
+export async function claim(pidFile: string): Promise<number | undefined> {
+  const end = performance.now() + PATIENCE;
+  while (!claimPidFile(pidFile)) {
+    const other = runningServer(pidFile);
+    if (other && (other.state === 'running' || performance.now() > end)) return other.pid;
+    await delay(20);
+  }
   return undefined;
 }
 

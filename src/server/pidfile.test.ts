@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { isAlive, markStopping, removePidFile, runningServer, writePidFile } from './pidfile.ts';
+import { claimPidFile, isAlive, markRunning, markStopping, removePidFile, runningServer } from './pidfile.ts';
 
 /** What makes a process look like a Latchkey: this in its command line. */
 const LIKENESS = fileURLToPath(new URL('supervisor/main.ts', import.meta.url));
@@ -33,9 +33,9 @@ suite('a PidFile', () => {
     const file = pidFile(t);
     const pid = await waiting(t, LIKENESS);
     writeFileSync(file, `${pid}\n`);
-    assert.deepEqual(runningServer(file), { pid, stopping: false });
+    assert.deepEqual(runningServer(file), { pid, state: 'running' });
     writeFileSync(file, `${pid}\nstopping\n`);
-    assert.deepEqual(runningServer(file), { pid, stopping: true });
+    assert.deepEqual(runningServer(file), { pid, state: 'stopping' });
   });
 
   test('whose pid is another program’s by now speaks of no server', async (t) => {
@@ -58,9 +58,44 @@ suite('a PidFile', () => {
     assert.equal(runningServer(join(file, '..')), undefined);
   });
 
+  test('is claimed where it is stale, and not from a server that lives', async (t) => {
+    const file = pidFile(t);
+    const pid = await waiting(t, LIKENESS);
+    writeFileSync(file, `${pid}\nstarting\n`);
+    assert.equal(claimPidFile(file), false);
+    assert.deepEqual(runningServer(file), { pid, state: 'starting' });
+    process.kill(pid, 'SIGKILL');
+    while (isAlive(pid)) await new Promise(setImmediate);
+    assert.equal(claimPidFile(file), true);
+    assert.deepEqual(readdirSync(join(file, '..')), ['httpd.pid']);
+  });
+
+  test('is claimed by one of many at once', async (t) => {
+    const file = pidFile(t);
+    writeFileSync(file, '99999999\n');
+    const program = `
+      import { claimPidFile } from '${new URL('pidfile.ts', import.meta.url).href}';
+      process.stdin.once('data', () => console.log(claimPidFile(process.argv[1])));
+      console.log('ready');
+      setInterval(() => {}, 1000);`;
+    const all = Array.from({ length: 6 }, () =>
+      spawn(process.execPath, ['--input-type=module', '-e', program, file, LIKENESS]),
+    );
+    t.after(() => all.forEach((child) => child.kill('SIGKILL')));
+    await Promise.all(all.map((child) => once(child.stdout, 'data')));
+    const said = all.map((child) => once(child.stdout, 'data'));
+    for (const child of all) child.stdin.write('go');
+    const claimed = (await Promise.all(said)).map(([answer]) => String(answer).trim() === 'true');
+    assert.equal(claimed.filter(Boolean).length, 1);
+    assert.equal(readFileSync(file, 'utf8'), `${all[claimed.indexOf(true)]?.pid}\nstarting\n`);
+  });
+
   test('is marked and removed by the process that it speaks of, and by no other', (t) => {
     const file = pidFile(t);
-    writePidFile(file);
+    assert.equal(claimPidFile(file), true);
+    assert.equal(readFileSync(file, 'utf8'), `${process.pid}\nstarting\n`);
+    markRunning(file);
+    assert.equal(readFileSync(file, 'utf8'), `${process.pid}\n`);
     markStopping(file);
     assert.equal(readFileSync(file, 'utf8'), `${process.pid}\nstopping\n`);
     removePidFile(file);

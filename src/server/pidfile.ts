@@ -1,37 +1,88 @@
 /**
- * The PidFile: the supervisor's pid in its first line. A stopping server adds a second line, so that a start
- * that follows at once knows to wait for it. A stale file (its process is gone, or is somebody else's by now)
- * counts as none.
+ * The PidFile: the supervisor's pid in its first line. While the server is starting or stopping, a second line
+ * says so: a start that comes then knows to wait. Whoever starts claims the file before touching anything else
+ * that servers of this PidFile share. A stale file (its process is gone, or is somebody else's by now) counts
+ * as none.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { systemCode } from '../base/errors.ts';
 
 export interface RunningServer {
   readonly pid: number;
-  readonly stopping: boolean;
+  readonly state: 'starting' | 'running' | 'stopping';
 }
 
 /** The server that `file` speaks of, if it lives. */
 export function runningServer(file: string): RunningServer | undefined {
-  const text = readText(file);
-  if (text === undefined) return undefined;
-  const [first = '', second = ''] = text.split('\n');
+  const [first = '', second = ''] = (readText(file) ?? '').split('\n');
   const pid = Number(first.trim());
   if (!Number.isInteger(pid) || pid <= 1 || !isAlive(pid) || !isOurs(pid)) return undefined;
-  return { pid, stopping: second.trim() === 'stopping' };
+  const state = second.trim();
+  return { pid, state: state === 'starting' || state === 'stopping' ? state : 'running' };
 }
 
-export function writePidFile(file: string): void {
-  writeFileSync(file, `${process.pid}\n`, { mode: 0o644 });
+/** Makes `file` speak of this process, as starting. False where it speaks of a server that lives. */
+export function claimPidFile(file: string): boolean {
+  const own = `${file}.${process.pid}`;
+  writeFileSync(own, `${process.pid}\nstarting\n`, { mode: 0o644 });
+  try {
+    if (tryLink(own, file)) return true;
+    if (runningServer(file)) return false;
+    putAside(file, `${own}.stale`);
+    return tryLink(own, file);
+  } finally {
+    rmSync(own, { force: true });
+  }
+}
+
+/** Removes a stale file, unless another start was faster and it is not stale any more. */
+function putAside(file: string, aside: string): void {
+  try {
+    renameSync(file, aside);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return;
+    throw error;
+  }
+  if (runningServer(aside)) tryLink(aside, file);
+  rmSync(aside, { force: true });
+}
+
+/** False if `to` is there. */
+function tryLink(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Says that this process, which has claimed the file, serves now. */
+export function markRunning(file: string): void {
+  rewrite(file, `${process.pid}\n`);
 }
 
 export function markStopping(file: string): void {
-  if (readText(file)?.startsWith(`${process.pid}\n`)) writeFileSync(file, `${process.pid}\nstopping\n`);
+  rewrite(file, `${process.pid}\nstopping\n`);
+}
+
+/** Whether `file` speaks of this process. */
+export function ownsPidFile(file: string): boolean {
+  return readText(file)?.startsWith(`${process.pid}\n`) === true;
 }
 
 /** Removes the file if it still speaks of this process. */
 export function removePidFile(file: string): void {
-  if (readText(file)?.startsWith(`${process.pid}\n`)) rmSync(file, { force: true });
+  if (ownsPidFile(file)) rmSync(file, { force: true });
+}
+
+/** As a whole: a reader in between must not find an empty file, which is stale. */
+function rewrite(file: string, text: string): void {
+  if (!ownsPidFile(file)) return;
+  const own = `${file}.${process.pid}`;
+  writeFileSync(own, text, { mode: 0o644 });
+  renameSync(own, file);
 }
 
 export function isAlive(pid: number): boolean {

@@ -10,6 +10,7 @@ import { dirname } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import { explain, LatchkeyError } from '../../base/errors.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
+import { ConfigError } from '../../config/errors.ts';
 import { loadConfiguration, type ConfigurationSource } from '../../config/load.ts';
 import type { Settings } from '../../config/settings.ts';
 import { activateStaged } from '../../domains/activate.ts';
@@ -17,9 +18,9 @@ import { syncDomains } from '../../domains/registry.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
 import type { Birth, Identity, Plan, Wanted } from '../calls.ts';
 import { controlFile } from '../control.ts';
-import { awaitPredecessor } from '../launch.ts';
+import { claim } from '../launch.ts';
 import { LogFiles } from '../logpipe.ts';
-import { markStopping, removePidFile, writePidFile } from '../pidfile.ts';
+import { markRunning, markStopping, ownsPidFile, removePidFile } from '../pidfile.ts';
 import { resolveIdentity } from '../privileges.ts';
 import { prepareRuntimeDir, removeRuntimeDir } from '../runtime-dir.ts';
 import { version } from '../version.ts';
@@ -56,9 +57,22 @@ export class Supervisor implements AsyncDisposable {
   static async start(input: ConfigurationSource): Promise<Supervisor> {
     const { settings } = loadConfiguration(input);
     const identity = resolveIdentity(settings.user, settings.group);
-    const predecessor = await awaitPredecessor(settings.pidFile);
-    if (predecessor !== undefined) throw new AlreadyRunning(predecessor);
     mkdirSync(dirname(settings.pidFile), { recursive: true });
+    const running = await claim(settings.pidFile);
+    if (running !== undefined) throw new AlreadyRunning(running);
+    try {
+      return await Supervisor.#startClaimed(input, settings, identity);
+    } catch (error) {
+      removePidFile(settings.pidFile);
+      throw error;
+    }
+  }
+
+  static async #startClaimed(
+    input: ConfigurationSource,
+    settings: Settings,
+    identity: Identity | undefined,
+  ): Promise<Supervisor> {
     const logs = new LogFiles(settings);
     const store = await FsStore.open({
       dir: settings.md.storeDir,
@@ -71,6 +85,7 @@ export class Supervisor implements AsyncDisposable {
       await supervisor.#begin();
     } catch (error) {
       await supervisor.#children.stop();
+      supervisor.#forget();
       throw error;
     }
     return supervisor;
@@ -124,7 +139,7 @@ export class Supervisor implements AsyncDisposable {
       try {
         await this.#reload();
       } catch (error) {
-        this.#loggers('core').error(`reload failed, the running configuration stays: ${explain(error)}`);
+        this.#loggers('core').error(`reload failed, the running configuration stays: ${reason(error)}`);
       }
     });
     return this.#reloading;
@@ -150,10 +165,13 @@ export class Supervisor implements AsyncDisposable {
     await this.stop();
   }
 
+  /** From here on another server may start, if this one has not ended yet. */
   #forget(): void {
+    const { pidFile } = this.#settings;
+    if (!ownsPidFile(pidFile)) return;
     removeRuntimeDir(this.#runtimeDir);
-    rmSync(controlFile(this.#settings.pidFile), { force: true });
-    removePidFile(this.#settings.pidFile);
+    rmSync(controlFile(pidFile), { force: true });
+    removePidFile(pidFile);
   }
 
   async #begin(): Promise<void> {
@@ -161,7 +179,7 @@ export class Supervisor implements AsyncDisposable {
     this.#announce(settings);
     await this.#bringStoreInLine(settings);
     await this.#children.start(settings.workers ?? availableParallelism());
-    writePidFile(settings.pidFile);
+    markRunning(settings.pidFile);
     const name = `Latchkey/${version} (Node.js ${process.version}, OpenSSL ${process.versions.openssl})`;
     this.#loggers('mpm_latchkey').notice(`AH00489: ${name} configured -- resuming normal operations`);
   }
@@ -256,6 +274,10 @@ function whatCannotChange(before: Settings, after: Settings): string | undefined
   if (before.pidFile !== after.pidFile) return 'PidFile';
   if (before.serverRoot !== after.serverRoot) return 'ServerRoot';
   return undefined;
+}
+
+function reason(error: unknown): string {
+  return error instanceof ConfigError ? error.format().replace(':\n', ': ') : explain(error);
 }
 
 async function ownedFolder(dir: string, identity: Identity | undefined): Promise<void> {
