@@ -44,6 +44,7 @@ function describe(): Command {
   const program = new Command('latchkey');
   program
     .description('TLS certificates that get, renew, staple and serve themselves, with nothing restarted.')
+    .usage('[options] [command]')
     .exitOverride()
     .showSuggestionAfterError()
     .addOption(rootOption())
@@ -64,7 +65,11 @@ function describe(): Command {
     .addOption(collected('-D <name>', 'define a name for <IfDefine>'))
     .addOption(collected('-C <directive>', 'process a directive before the configuration files'))
     .addOption(collected('-c <directive>', 'process a directive after the configuration files'))
-    .action(async (options: ServerOptions) => serve(options));
+    .argument('[command]')
+    .action(async (command: string | undefined, options: ServerOptions) => {
+      if (command !== undefined) throw unknownCommand(program, command);
+      await serve(options);
+    });
 
   program
     .command('status')
@@ -97,6 +102,11 @@ function describe(): Command {
     .option('--install', "put the root among the system's trusted ones")
     .action(async (options: CaOptions) => (await import('./ca.ts')).trust(options));
   return program;
+}
+
+function unknownCommand({ commands }: Command, command: string): LatchkeyError {
+  const names = commands.map((known) => known.name()).join(', ');
+  return new LatchkeyError('usage', `there is no command '${command}'; there are: ${names}`);
 }
 
 function withCaOptions(command: Command): Command {
