@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePorts, selfSigned } from '../test/latchkey.testing.ts';
+import { freePorts } from '../test/latchkey.testing.ts';
 import { apache, latchkey, median, nginx, RunningPeer, type Peer } from './peers.ts';
 
 const SERVER_CORE = 0;
@@ -55,8 +55,23 @@ function handshakeOf(port: number): string {
   return `${/New, (.*), Cipher is (.*)/.exec(output)?.slice(1).join(' ')}, ${tickets} tickets`;
 }
 
+/** A P-256 leaf with an intermediate, as CAs give them: without one, OpenSSL builds a chain at each handshake. */
+function issuedPair(folder: string): { cert: string; key: string } {
+  const sh = (script: string) => execFileSync('sh', ['-ec', script], { cwd: folder, stdio: 'ignore' });
+  const request = 'openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes';
+  sh(`${request} -x509 -keyout ca.key -out ca.crt -days 30 -subj /CN=root
+      ${request} -keyout int.key -out int.csr -subj /CN=intermediate
+      printf basicConstraints=critical,CA:TRUE >int.ext
+      openssl x509 -req -in int.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile int.ext -out int.crt
+      ${request} -keyout leaf.key -out leaf.csr -subj /CN=localhost
+      printf subjectAltName=DNS:localhost >leaf.ext
+      openssl x509 -req -in leaf.csr -CA int.crt -CAkey int.key -CAcreateserial -days 30 -extfile leaf.ext -out leaf.crt
+      cat leaf.crt int.crt >chain.crt`);
+  return { cert: join(folder, 'chain.crt'), key: join(folder, 'leaf.key') };
+}
+
 const dir = mkdtempSync(join(tmpdir(), 'latchkey-bench-'));
-const pair = selfSigned(dir, 'localhost');
+const pair = issuedPair(dir);
 const peers: readonly Peer[] = [nginx, apache, latchkey].filter((peer) => !peer.missing);
 const ports = await freePorts(peers.length);
 const running: RunningPeer[] = [];
