@@ -50,3 +50,14 @@ test('without virtual hosts, SSLEngine of the server counts', (t) => {
   const text = 'Listen 8443\nSSLEngine on\nSSLCertificateFile c.pem\n';
   assert.deepEqual(secured(load(t, text, { files })), [8443]);
 });
+
+test('TLS at port 80 is taken for what it rarely is: intended', (t) => {
+  const told = (text: string) =>
+    load(t, `Listen 80\nListen 443\n${managed}${text}`).warnings.map((one) => one.message);
+  assert.match(
+    told(host('*:80 *:443', 'SSLEngine on')).join(),
+    /^Init: \(a\.example:80\) You configured HTTPS\(443\) on the standard HTTP\(80\) port!/,
+  );
+  assert.deepEqual(told(host('*:80 *:443')), []);
+  assert.deepEqual(told(host('*:443', 'SSLEngine on')), []);
+});

@@ -46,6 +46,7 @@ export function hostsTls(context: TlsContext): { readonly hosts: HostTls[]; read
     const tls = tlsOf(host.tls, server.base.tls, family, engine);
     if (engine) checkCertificates(host, tls, context, implied);
     if (engine) checkClientAuth(host, server.base, tls);
+    if (engine) checkPort(host, secureAddresses(host, { engine, family, implied }, server), context);
     return tls;
   });
   return { hosts, listens };
@@ -229,6 +230,17 @@ function checkCertificates(host: HostDraft, tls: HostTls, context: TlsContext, i
       message: `Init: (${title(host)}) You configured certificate/key files on this host, but it is covered by a Managed Domain. You need to remove these directives for the Managed Domain to take over.`,
     });
   }
+}
+
+/** httpd's warning; the common way to come by it is one host for both ports. */
+function checkPort(host: HostDraft, secure: readonly HostAddress[], { server, warn }: TlsContext): void {
+  const plain = server.listens.filter(({ port, protocol }) => port === 80 && protocol !== 'https');
+  if (!plain.some((listen) => secure.some((address) => covers(address, listen)))) return;
+  warn({
+    ...(host.at ?? { file: '', line: 0 }),
+    module: 'ssl',
+    message: `Init: (${title(host)}) You configured HTTPS(443) on the standard HTTP(80) port! SSLEngine on counts for all addresses of a host: leave it out, what arrives at Listen 443 is https anyway`,
+  });
 }
 
 function checkClientAuth(host: HostDraft, base: HostDraft, tls: HostTls): void {
