@@ -209,3 +209,13 @@ test('AddType outside of everything is for all, inside a section for what is the
   assert.deepEqual(base.sections[0]?.settings.types, { c: 'a/b' });
   assert.match(refusal(t, 'TypesConfig none').message, /TypesConfig: could not open/);
 });
+
+test('a folder that is not there stops the server, but no virtual host', (t) => {
+  const { warnings, hosts } = load(t, '<VirtualHost *:80>\nDocumentRoot later\n</VirtualHost>');
+  assert.match(hosts[0]?.documentRoot ?? '', /\/later$/);
+  assert.match(
+    warnings.map((one) => one.message).join(),
+    /^AH00112: Warning: DocumentRoot \[\/.*\/later\] does not exist$/,
+  );
+  assert.match(refusal(t, 'DocumentRoot later').message, /later' is not a directory, or is not readable$/);
+});

@@ -101,7 +101,10 @@ export const core: Family<Scope> = {
       apply(scope, folder) {
         const path = pathOf(scope, folder);
         if (!isFolder(path)) {
-          throw new Refusal(`DocumentRoot '${path}' is not a directory, or is not readable`);
+          if (scope.inside.virtualHost === undefined) {
+            throw new Refusal(`DocumentRoot '${path}' is not a directory, or is not readable`);
+          }
+          scope.warn('core', `AH00112: Warning: DocumentRoot [${path}] does not exist`);
         }
         scope.host.documentRoot = path;
       },
