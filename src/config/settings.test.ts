@@ -219,3 +219,11 @@ test('a folder that is not there stops the server, but no virtual host', (t) => 
   );
   assert.match(refusal(t, 'DocumentRoot later').message, /later' is not a directory, or is not readable$/);
 });
+
+test('the request log of httpd-ssl.conf is known', (t) => {
+  const format = '%t %h %{SSL_PROTOCOL}x %{SSL_CIPHER}x \\"%r\\" %b';
+  assert.equal(
+    load(t, `CustomLog ssl_log "${format}"`).base.customLogs[0]?.format,
+    format.replaceAll('\\"', '"'),
+  );
+});
