@@ -7,6 +7,7 @@ import { eventually, freePorts, missing, TestServer } from '../latchkey.testing.
 import { Apache, loadModules, withoutApache } from './apache.testing.ts';
 import {
   directives,
+  installed,
   startAuthority,
   withoutAuthority,
   type Authority,
@@ -24,7 +25,8 @@ test('Apache serves what Latchkey obtained, and orders nothing', { skip }, async
   await using stage = await setUp();
   const { server, authority, ports } = stage;
   await server.start();
-  const serial = await eventually('a certificate', () => obtained(server));
+  await installed(server, name);
+  const serial = await serialOf(server);
   await server.stop();
   assert.equal(authority.orders(), 1);
   rmSync(join(server.dir, 'logs/error_log'));
@@ -38,7 +40,7 @@ test('Apache serves what Latchkey obtained, and orders nothing', { skip }, async
 
   await server.start();
   assert.equal(await serialShown(ports.https), serial, 'back at Latchkey');
-  assert.equal(await obtained(server), serial);
+  assert.equal(await serialOf(server), serial);
   assert.equal(authority.orders(), 1);
 });
 
@@ -73,7 +75,7 @@ test('what belongs to User is User’s, and the rest is root’s', { skip }, asy
 </MDomain>`);
   const { server } = stage;
   await server.start();
-  await eventually('a certificate', () => obtained(server));
+  await installed(server, name);
   await eventually('a failed order', () => existsSync(join(server.dir, 'md/staging/down.test/job.json')));
 
   const { engine, workers } = server.children();
@@ -159,7 +161,7 @@ async function ours(server: TestServer) {
   return (await server.status()).domains.find((domain) => domain.name === name);
 }
 
-async function obtained(server: TestServer): Promise<string | undefined> {
+async function serialOf(server: TestServer): Promise<string | undefined> {
   return (await ours(server))?.certificates[0]?.serial;
 }
 

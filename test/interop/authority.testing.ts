@@ -1,6 +1,7 @@
 /** Pebble as the authority of a server under test, with a DNS in which every name is 127.0.0.1. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { eventually, type TestServer } from '../latchkey.testing.ts';
 import {
   startChallengeDns,
   startPebble,
@@ -44,6 +45,14 @@ export async function startAuthority({ dir, ports }: { dir: string; ports: Ports
       await dns[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Waits for the first certificates of managed domains. Asks the log: the command line would cost more. */
+export async function installed(server: TestServer, ...domains: readonly string[]): Promise<void> {
+  for (const domain of domains) {
+    const line = `AH10059: The Managed Domain ${domain} has been setup`;
+    await eventually(`a certificate for ${domain}`, () => server.log().includes(line));
+  }
 }
 
 /** The directives that make it the authority of Latchkey and Apache alike. */

@@ -5,12 +5,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { eventually, freePorts, signal, TestServer } from '../latchkey.testing.ts';
-import { directives, startAuthority, withoutAuthority } from './authority.testing.ts';
+import { directives, installed, startAuthority, withoutAuthority } from './authority.testing.ts';
 import { Download, Traffic, type FreshConnection, type Target } from './traffic.testing.ts';
 
 const name = 'live.test';
 const WORKERS = 2;
-/** Large enough to be under way all the time, at the pace of Download. */
+/** At Download's pace it takes longer than any of these tests. */
 const LARGE = 48 * 1024 * 1024;
 
 test('a server under load', { skip: withoutAuthority }, async (t) => {
@@ -39,7 +39,7 @@ MDomain ${name}
   </Location>
 </VirtualHost>`);
   await server.start();
-  await eventually('the first certificate', async () => serialOf(server));
+  await installed(server, name);
   const target = { port: https, name, ca: readFileSync(authority.rootFile, 'utf8'), path: '/' };
   const sha256 = createHash('sha256').update(large).digest('hex');
 

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { eventually, freePorts, missing, TestServer } from '../latchkey.testing.ts';
-import { directives, startAuthority, withoutAuthority } from './authority.testing.ts';
+import { freePorts, missing, TestServer } from '../latchkey.testing.ts';
+import { directives, installed, startAuthority, withoutAuthority } from './authority.testing.ts';
 import { curl, gnutls, handshake, namesOf } from './clients.testing.ts';
 
 const names = (domain: string) => [domain, `www.${domain}`, `static.${domain}`];
@@ -45,10 +45,9 @@ ${directives(authority, ports)}
 ${site('one.test')}${site('two.test')}`);
   await server.start();
 
-  const domains = await eventually('both certificates', async () => {
-    const { domains } = await server.status();
-    return domains.every(({ state }) => state === 'complete') && domains;
-  });
+  await installed(server, 'one.test', 'two.test');
+  const { domains } = await server.status();
+  for (const { name, state } of domains) assert.equal(state, 'complete', name);
   const serials = new Map(domains.map(({ name, certificates }) => [name, certificates[0]?.serial]));
 
   await t.test('each challenge was met as MDCAChallenges says', () => {

@@ -5,6 +5,9 @@ import { Agent, request } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 
+/** ms between two chunks of a download that has time: of 64 KiB at most, hundreds of them take minutes. */
+const PACE = 200;
+
 /** Where and as whom a host is asked for; its certificate is verified. */
 export interface Target {
   readonly port: number;
@@ -137,7 +140,7 @@ export class Download {
       this.received += chunk.length;
       hash.update(chunk);
       if (!this.#hurry.signal.aborted)
-        await delay(20, undefined, { signal: this.#hurry.signal }).catch(() => {});
+        await delay(PACE, undefined, { signal: this.#hurry.signal }).catch(() => {});
     }
     return hash.digest('hex');
   }
