@@ -41,6 +41,11 @@ export class Credentials {
     return id;
   }
 
+  /** Whether the configuration names this set. */
+  knows(id: string): boolean {
+    return this.#files.has(id) || this.#domains.has(domainOf(id) ?? '');
+  }
+
   /** What `id` names, as PEM. Never rejects: what is wrong is told in `problem`. */
   async load(id: string): Promise<LoadedCredential> {
     const files = this.#files.get(id);
@@ -54,7 +59,7 @@ export class Credentials {
   }
 
   async #loadDomain(id: string): Promise<Pick<LoadedCredential, 'fallback' | 'pems'>> {
-    const domain = id.startsWith('md:') ? id.slice(3) : undefined;
+    const domain = domainOf(id);
     if (domain === undefined || !this.#domains.has(domain)) throw new Error('it is not in the configuration');
     const aspects = await this.#store.aspects('domains', domain);
     const matches = aspects.map((aspect) => PUBCERT.exec(aspect)).filter((match) => match !== null);
@@ -69,6 +74,10 @@ export class Credentials {
     if (pems.length === 0) throw new Error('the store has no certificate and key for it yet');
     return { fallback: real.length === 0, pems };
   }
+}
+
+function domainOf(id: string): string | undefined {
+  return id.startsWith('md:') ? id.slice(3) : undefined;
 }
 
 function fileSetId(files: readonly CertificateFiles[]): string {

@@ -15,7 +15,8 @@ const VERIFY_PATIENCE = 10_000;
 
 export interface Rights {
   readonly store: Store;
-  readonly credentials: () => Credentials;
+  /** Those that know a set. */
+  readonly credentials: (id: string) => Credentials;
   readonly children: () => Children;
   /** Names of the managed domains now configured. */
   readonly domains: () => ReadonlySet<string>;
@@ -24,7 +25,7 @@ export interface Rights {
 export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
   const { store } = rights;
   return {
-    loadCredentials: (ids) => Promise.all(ids.map((id) => rights.credentials().load(id))),
+    loadCredentials: (ids) => Promise.all(ids.map((id) => rights.credentials(id).load(id))),
     storeLoad: (at) => store.load(checkedGroup(at), at.name, at.aspect),
     storeList: (group) => store.list(checkedGroup({ group })),
     storeAspects: (at) => store.aspects(checkedGroup(at), at.name),

@@ -44,9 +44,11 @@ export class Supervisor implements AsyncDisposable {
   readonly #runtimeDir: string;
   readonly #ticketKey = randomBytes(48);
   readonly #children: Children;
-  #settings: Settings;
+  /** What is in force; replaced as a whole when a reload is committed. */
+  #plan: Plan;
   #credentials: Credentials;
-  #generation = 1;
+  /** Of a reload under way: the engine reads new files before it is committed. */
+  #coming: Credentials | undefined;
   #reloading: Promise<void> = Promise.resolve();
 
   /**
@@ -99,16 +101,16 @@ export class Supervisor implements AsyncDisposable {
     store: FsStore;
   }) {
     this.#input = from.input;
-    this.#settings = from.settings;
     this.#identity = from.identity;
     this.#logs = from.logs;
     this.#store = from.store;
     this.#loggers = createLoggers(
       (line) => this.#logs.append(this.#logs.main, line),
-      () => this.#settings.base.logLevels,
+      () => this.settings.base.logLevels,
     );
     this.#runtimeDir = prepareRuntimeDir(from.settings, from.identity, this.#loggers('core'));
     this.#credentials = new Credentials(from.settings, from.store);
+    this.#plan = planOf(1, from.settings, this.#credentials);
     this.#children = new Children({
       logs: from.logs,
       logger: this.#loggers('core'),
@@ -116,9 +118,9 @@ export class Supervisor implements AsyncDisposable {
       birth: (kind) => this.#birth(kind),
       forEngine: supervisorCalls({
         store: from.store,
-        credentials: () => this.#credentials,
+        credentials: (id) => (this.#coming?.knows(id) ? this.#coming : this.#credentials),
         children: () => this.#children,
-        domains: () => new Set(this.#settings.domains.map((domain) => domain.name)),
+        domains: () => new Set(this.settings.domains.map((domain) => domain.name)),
       }),
       forWorkers: { want: (setId) => this.#want(setId) },
       onWorkerDeath: () => void this.#children.engine?.call('workerDied', undefined).catch(() => {}),
@@ -127,7 +129,7 @@ export class Supervisor implements AsyncDisposable {
 
   /** For `latchkey status` and the terminal. */
   get settings(): Settings {
-    return this.#settings;
+    return this.#plan.settings;
   }
 
   /**
@@ -147,7 +149,7 @@ export class Supervisor implements AsyncDisposable {
 
   /** Ends everything now: connections are cut, a renewal under way goes on at the next start. */
   async stop(): Promise<void> {
-    markStopping(this.#settings.pidFile);
+    markStopping(this.settings.pidFile);
     await this.#children.stop();
     this.#loggers('mpm_latchkey').notice('AH00491: caught SIGTERM, shutting down');
     this.#forget();
@@ -155,7 +157,7 @@ export class Supervisor implements AsyncDisposable {
 
   /** Stops listening, lets every connection finish, then ends. */
   async drain(): Promise<void> {
-    markStopping(this.#settings.pidFile);
+    markStopping(this.settings.pidFile);
     this.#loggers('mpm_latchkey').notice('AH00492: caught SIGWINCH, shutting down gracefully');
     await this.#children.drain();
     this.#forget();
@@ -167,7 +169,7 @@ export class Supervisor implements AsyncDisposable {
 
   /** From here on another server may start, if this one has not ended yet. */
   #forget(): void {
-    const { pidFile } = this.#settings;
+    const { pidFile } = this.settings;
     if (!ownsPidFile(pidFile)) return;
     removeRuntimeDir(this.#runtimeDir);
     rmSync(controlFile(pidFile), { force: true });
@@ -203,23 +205,22 @@ export class Supervisor implements AsyncDisposable {
 
   async #reload(): Promise<void> {
     const { settings } = loadConfiguration(this.#input);
-    const fixed = whatCannotChange(this.#settings, settings);
+    const fixed = whatCannotChange(this.settings, settings);
     if (fixed) throw new Error(`${fixed} has changed, which needs a stop and a start`);
     await this.#bringStoreInLine(settings);
-    const credentials = new Credentials(settings, this.#store);
-    const before = this.#credentials;
-    const plan = planOf(this.#generation + 1, settings, credentials);
-    this.#credentials = credentials;
+    const credentials = (this.#coming = new Credentials(settings, this.#store));
+    const plan = planOf(this.#plan.generation + 1, settings, credentials);
     try {
       await this.#everywhere((peer) => peer.call('prepare', plan));
       this.#logs.reopen(settings);
+      this.#plan = plan;
+      this.#credentials = credentials;
     } catch (error) {
-      this.#credentials = before;
       await this.#everywhere((peer) => peer.call('rollback', plan.generation)).catch(() => {});
       throw error;
+    } finally {
+      this.#coming = undefined;
     }
-    this.#generation = plan.generation;
-    this.#settings = settings;
     await this.#children.commit(plan.generation);
     this.#announce(settings);
     this.#loggers('mpm_latchkey').notice(
@@ -250,7 +251,7 @@ export class Supervisor implements AsyncDisposable {
     return {
       identity: this.#identity,
       runtimeDir: this.#runtimeDir,
-      plan: planOf(this.#generation, this.#settings, this.#credentials),
+      plan: this.#plan,
       ticketKey: this.#ticketKey,
       storeKey: kind === 'engine' ? this.#store.key.passphrase() : undefined,
       freshTable: kind === 'engine' && !this.#children.hadEngine,
