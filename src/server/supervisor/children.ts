@@ -89,12 +89,15 @@ export class Children {
    * begins with the new plan.
    */
   async commit(generation: number): Promise<void> {
-    const all = [...this.#workers.values(), ...(this.#engine ? [this.#engine] : [])];
-    await Promise.all(
-      all.map(async ({ peer, process: child }) => {
-        await commitTo(peer, generation).catch(() => child.kill('SIGKILL'));
-      }),
-    );
+    const commitAll = (children: readonly (Child<WorkerCalls> | Child<EngineCalls>)[]) =>
+      Promise.all(
+        children.map(async ({ peer, process: child }) => {
+          await commitTo(peer, generation).catch(() => child.kill('SIGKILL'));
+        }),
+      );
+    await commitAll([...this.#workers.values()]);
+    // Last: it forgets certificates that the old plan names, which a worker before its commit would miss.
+    await commitAll(this.#engine ? [this.#engine] : []);
   }
 
   /** Ends all children: at once (workers) or as soon as what they do can be left (the engine, 5 s at most). */
