@@ -3,14 +3,15 @@
  * certificate table, the control socket).
  */
 import { readFileSync, rmSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { AcmeClient } from '../../acme/client.ts';
 import { systemClock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import { publish } from '../../base/events.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
 import { startLocalCa, type LocalCa } from '../../ca/server.ts';
+import type { LocalCaSettings } from '../../ca/settings.ts';
 import { openTableForWriting, type LmdbTable } from '../../certificates/lmdb-table.ts';
-import type { Settings } from '../../config/settings.ts';
 import { RenewalEngine } from '../../domains/engine.ts';
 import { AcmeIssuer } from '../../domains/issuers/acme.ts';
 import type { Outcome } from '../../domains/renewal.ts';
@@ -90,7 +91,7 @@ export class Engine implements AsyncDisposable {
   }
 
   async #start(birth: Birth): Promise<void> {
-    await this.#runLocalCa(this.#plan.settings);
+    await this.#runLocalCa(undefined);
     this.#control = await ControlServer.listen(controlSocket(birth.runtimeDir), {
       status: () => this.#status(),
       renew: (name, report, signal) => this.#renew(name, report, signal),
@@ -116,9 +117,10 @@ export class Engine implements AsyncDisposable {
   async commit(generation: number): Promise<void> {
     if (this.#prepared?.generation !== generation)
       throw new Error(`generation ${generation} was not prepared`);
+    const before = this.#plan.settings.localCa;
     this.#plan = this.#prepared;
     this.#prepared = undefined;
-    await this.#runLocalCa(this.#plan.settings).catch((error: unknown) => {
+    await this.#runLocalCa(before).catch((error: unknown) => {
       this.#loggers('ca').error(explain(error));
     });
     this.#keeper.keepOnly(new Set(setIdsOf(this.#plan)));
@@ -167,12 +169,14 @@ export class Engine implements AsyncDisposable {
     });
   }
 
-  /** Starts the embedded CA where the configuration has one now, anew where it has changed. */
-  async #runLocalCa(settings: Settings): Promise<void> {
+  /** Starts the embedded CA where the configuration has one now, anew where it is not as `before`. */
+  async #runLocalCa(before: LocalCaSettings | undefined): Promise<void> {
+    const { localCa } = this.#plan.settings;
+    if (this.#localCa && isDeepStrictEqual(localCa, before)) return;
     await this.#localCa?.close();
     this.#localCa = undefined;
-    if (!settings.localCa) return;
-    this.#localCa = await startLocalCa(settings.localCa, { clock: systemClock, loggers: this.#loggers });
+    if (!localCa) return;
+    this.#localCa = await startLocalCa(localCa, { clock: systemClock, loggers: this.#loggers });
   }
 
   #directoryUrl(authority: string): string {
