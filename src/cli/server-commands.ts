@@ -1,5 +1,5 @@
 /** `-k start|stop|restart|graceful|graceful-stop` and `-X`, with httpd's messages and exit codes. */
-import { awaitEnd, launch } from '../server/launch.ts';
+import { awaitEnd, awaitStopping, launch } from '../server/launch.ts';
 import { runningServer } from '../server/pidfile.ts';
 import type { Where } from './where.ts';
 
@@ -40,6 +40,7 @@ export async function signal(where: Where, action: string): Promise<void> {
   if (action === 'stop' && !(await awaitEnd(running.pid))) {
     throw new Error(`the server (pid ${running.pid}) did not end; 'kill -9 ${running.pid}' ends it`);
   }
+  if (action === 'graceful-stop') await awaitStopping(pidFile, running.pid);
 }
 
 async function start(where: Where): Promise<void> {

@@ -120,6 +120,7 @@ export type WorkerCalls = ReloadCalls & {
   begin: (birth: Birth) => void;
   verify: (request: VerifyRequest) => readonly string[];
   reopenTable: (argument: undefined) => void;
-  /** Stops listening and ends when the last connection has. */
+  stopListening: (argument: undefined) => void;
+  /** Fulfilled when the last connection has ended. */
   drain: (argument: undefined) => void;
 };

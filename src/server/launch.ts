@@ -28,15 +28,22 @@ export async function launch(input: ConfigurationSource): Promise<LaunchReport> 
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
   const { promise, resolve } = Promise.withResolvers<LaunchReport>();
+  const { promise: exited, resolve: exit } = Promise.withResolvers<void>();
   const failed = (message: string) => resolve({ kind: 'failed', message });
-  child.once('error', (error) => failed(error.message));
-  child.once('exit', (code, signal) =>
-    failed(`the server ended while starting (${signal ?? `exit ${code}`})`),
-  );
+  child.once('error', (error) => {
+    failed(error.message);
+    exit();
+  });
+  child.once('exit', (code, signal) => {
+    failed(`the server ended while starting (${signal ?? `exit ${code}`})`);
+    exit();
+  });
   child.once('message', (report: LaunchReport) => resolve(report));
   const outcome = await promise;
   if (child.connected) child.disconnect();
-  child.unref();
+  // Of a start that failed nothing is left by the time this is known.
+  if (outcome.kind === 'ready') child.unref();
+  else await exited;
   return outcome;
 }
 
@@ -55,10 +62,22 @@ export async function claim(pidFile: string): Promise<number | undefined> {
 }
 
 /** Fulfilled when `pid` is gone: true, or false after half a minute. */
-export async function awaitEnd(pid: number): Promise<boolean> {
+export function awaitEnd(pid: number): Promise<boolean> {
+  return comesTrue(() => !isAlive(pid));
+}
+
+/** Fulfilled when a start would not take the server `pid` for one that runs: true, or false after half a minute. */
+export function awaitStopping(pidFile: string, pid: number): Promise<boolean> {
+  return comesTrue(() => {
+    const running = runningServer(pidFile);
+    return running?.pid !== pid || running.state === 'stopping';
+  });
+}
+
+async function comesTrue(condition: () => boolean): Promise<boolean> {
   const end = performance.now() + PATIENCE;
   while (performance.now() < end) {
-    if (!isAlive(pid)) return true;
+    if (condition()) return true;
     await delay(20);
   }
   return false;

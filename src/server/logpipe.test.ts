@@ -80,6 +80,19 @@ suite('log files', () => {
     assert.equal(existsSync(join(dir, 'stranger')), false);
   });
 
+  test('get a line without an end in pieces, as nobody may fill the memory of the supervisor', async (t) => {
+    const { settings, read } = place(t);
+    const logs = new LogFiles(settings());
+    const pipe = new PassThrough();
+    logs.collect(pipe);
+    const chunk = 'x'.repeat(64 * 1024);
+    pipe.write(`${logs.main}\t`);
+    for (let n = 0; n < 32; n++) pipe.write(chunk);
+    await new Promise(setImmediate);
+    assert.match(read('logs/error_log'), /^x{1000000,}\n$/);
+    pipe.destroy();
+  });
+
   test('are new ones after reopen: those that were moved away are let go', (t) => {
     const { dir, settings, read } = place(t);
     const same = settings();

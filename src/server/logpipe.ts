@@ -15,6 +15,9 @@ export const LOG_FD = 3;
 /** Lines waiting in a child for a supervisor that doesn't read are dropped beyond this many bytes. */
 const WAITING_LIMIT = 4 * 1024 * 1024;
 
+/** A longer line of a child is cut here, in characters: whatever a child sends, the supervisor keeps no more. */
+const LONGEST_LINE = 1024 * 1024;
+
 /** The child's side. */
 export class LogSender {
   readonly #pipe = new Socket({ fd: LOG_FD, readable: false, writable: true });
@@ -101,9 +104,13 @@ function forEachLine(pipe: Readable, take: (line: string) => void): void {
   pipe.setEncoding('utf8');
   pipe.on('error', () => {});
   pipe.on('data', (chunk: string) => {
-    const lines = (rest + chunk).split('\n');
+    const lines = chunk.split('\n');
+    lines[0] = rest + (lines[0] ?? '');
     rest = lines.pop() ?? '';
     for (const line of lines) take(line);
+    if (rest.length <= LONGEST_LINE) return;
+    take(rest);
+    rest = '';
   });
 }
 

@@ -24,6 +24,11 @@ export class PeerError extends LatchkeyError<'peer-gone' | 'peer-failed' | 'peer
   }
 }
 
+/** Whether a call failed because the other process has ended. */
+export function isGone(error: unknown): boolean {
+  return error instanceof PeerError && error.code === 'peer-gone';
+}
+
 /** Either end of an IPC channel: a child for its parent, `process` for a child. */
 type Channel = Pick<ChildProcess, 'on' | 'send' | 'connected'> | NodeJS.Process;
 

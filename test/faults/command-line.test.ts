@@ -84,6 +84,11 @@ suite('the command line', { concurrency: 2 }, () => {
     await one.start();
     const { pid } = one;
     process.kill(pid, 'SIGTERM');
+    const file = join(one.dir, 'logs/httpd.pid');
+    await eventually(
+      'it to stop',
+      () => !existsSync(file) || one.read('logs/httpd.pid').includes('stopping'),
+    );
     assertSuccess(await one.run('-k', 'start'));
     assert.notEqual(one.pid, pid);
     const second = one.pid;

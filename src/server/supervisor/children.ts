@@ -11,7 +11,7 @@ import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Birth, EngineCalls, RelayCalls, SupervisorCalls, WorkerCalls } from '../calls.ts';
 import { LOG_FD, type LogFiles } from '../logpipe.ts';
-import { Peer, type Calls, type Handlers } from '../peer.ts';
+import { Peer, isGone, type Calls, type Handlers } from '../peer.ts';
 
 const EXEC_ARGUMENTS = ['--disable-sigusr1'];
 /** A life shorter than this (ms) counts as a failed start. */
@@ -39,6 +39,8 @@ interface Child<C extends Calls> {
   readonly process: ChildProcess;
   readonly peer: Peer<C>;
   readonly exited: Promise<void>;
+  /** Has been told to begin and has done so: only then other calls make sense. */
+  begun: boolean;
 }
 
 export class Children {
@@ -46,6 +48,7 @@ export class Children {
   readonly #workers = new Map<number, Child<WorkerCalls>>();
   readonly #stop = new AbortController();
   readonly #failures: Record<ChildKind, number> = { engine: 0, worker: 0 };
+  readonly #beginning = new Set<Promise<void>>();
   #engine: Child<EngineCalls> | undefined;
   #tableGeneration: string | undefined;
   /** Workers listen. */
@@ -68,7 +71,7 @@ export class Children {
     const engine = this.#startEngine();
     await Promise.all([engine, ...Array.from({ length: workers }, () => this.#startWorker(engine))]);
     this.#serving = true;
-    await this.#engine?.peer.call('serve', undefined);
+    await this.engine?.call('serve', undefined);
   }
 
   /** Whether there has been an engine that made the certificate table. */
@@ -76,12 +79,21 @@ export class Children {
     return this.#tableGeneration !== undefined;
   }
 
-  get engine(): Peer<EngineCalls> | undefined {
-    return this.#engine?.peer;
+  /** Fulfilled when every child that there is now has begun, or has ended. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#beginning);
   }
 
+  /** Once it has begun. */
+  get engine(): Peer<EngineCalls> | undefined {
+    return this.#engine?.begun ? this.#engine.peer : undefined;
+  }
+
+  /** Those that have begun. */
   get workers(): readonly { readonly id: number; readonly pid: number; readonly peer: Peer<WorkerCalls> }[] {
-    return [...this.#workers].map(([id, { process: child, peer }]) => ({ id, pid: child.pid ?? 0, peer }));
+    return [...this.#workers]
+      .filter(([, { begun }]) => begun)
+      .map(([id, { process: child, peer }]) => ({ id, pid: child.pid ?? 0, peer }));
   }
 
   /**
@@ -108,14 +120,19 @@ export class Children {
     await Promise.all([...this.#workers.values()].map((child) => child.exited));
   }
 
-  /** Ends the workers when their last connection has ended, then the engine. */
-  async drain(): Promise<void> {
+  /**
+   * Closes all listeners and ends the engine. Fulfilled, with a function that waits for the workers' last
+   * connections to end, when another server could take over.
+   */
+  async drain(): Promise<() => Promise<void>> {
     this.#stop.abort();
-    await Promise.all(
-      [...this.#workers.values()].map((worker) => worker.peer.call('drain', undefined).catch(() => {})),
-    );
-    for (const { process: child } of this.#workers.values()) child.kill('SIGKILL');
+    const workers = [...this.#workers.values()];
+    await Promise.all(workers.map(({ peer }) => peer.call('stopListening', undefined).catch(() => {})));
     await this.#stopEngine();
+    return async () => {
+      await Promise.all(workers.map(({ peer }) => peer.call('drain', undefined).catch(() => {})));
+      for (const { process: child } of workers) child.kill('SIGKILL');
+    };
   }
 
   async #stopEngine(): Promise<void> {
@@ -145,12 +162,14 @@ export class Children {
     void engine.exited.then(() => {
       if (this.#engine === engine) this.#engine = undefined;
     });
-    const generation = await begin(forked, engine.peer.call('begin', this.#options.birth('engine')));
+    const generation = await this.#begin(engine, () =>
+      engine.peer.call('begin', this.#options.birth('engine')),
+    );
     const remade = this.#tableGeneration !== undefined && this.#tableGeneration !== generation;
     this.#tableGeneration = generation;
     if (this.#serving) await engine.peer.call('serve', undefined);
     if (!remade) return;
-    for (const { peer } of this.#workers.values()) void peer.call('reopenTable', undefined).catch(() => {});
+    for (const { peer } of this.workers) void peer.call('reopenTable', undefined).catch(() => {});
   }
 
   /** `table`: fulfilled when there is a certificate table to read. The program loads meanwhile. */
@@ -164,8 +183,28 @@ export class Children {
       this.#workers.delete(forked.id);
       this.#options.onWorkerDeath();
     });
-    await table;
-    await begin(forked.process, worker.peer.call('begin', this.#options.birth('worker')));
+    await this.#begin(worker, async () => {
+      await table;
+      await worker.peer.call('begin', this.#options.birth('worker'));
+    });
+  }
+
+  /** A child that can't begin is of no use: it ends, and the reason is the caller's. */
+  async #begin<Answer, C extends Calls>(child: Child<C>, task: () => Promise<Answer>): Promise<Answer> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#beginning.add(promise);
+    try {
+      const answer = await task();
+      child.begun = true;
+      return answer;
+    } catch (error) {
+      child.process.kill('SIGKILL');
+      if (!isGone(error)) throw error;
+      throw new Error('a process ended while it was starting; the error log tells more', { cause: error });
+    } finally {
+      this.#beginning.delete(promise);
+      resolve();
+    }
   }
 
   /** A child that ended is replaced: at once after a good life, with growing pauses when lives are short. */
@@ -201,17 +240,7 @@ export class Children {
     if (stderr) this.#options.logs.collectStderr(stderr, `${kind} ${pid}`);
     if (records) this.#options.logs.collect(records as Readable);
     void exited.then(() => this.#replace(kind, pid, performance.now() - born, again));
-    return { process, peer: new Peer<C>(process, handlers), exited };
-  }
-}
-
-/** A child that can't begin is of no use: it ends, and the reason is the caller's. */
-async function begin<Answer>(process: ChildProcess, begun: Promise<Answer>): Promise<Answer> {
-  try {
-    return await begun;
-  } catch (error) {
-    process.kill('SIGKILL');
-    throw error;
+    return { process, peer: new Peer<C>(process, handlers), exited, begun: false };
   }
 }
 

@@ -20,6 +20,7 @@ import type { Birth, Identity, Plan, Wanted } from '../calls.ts';
 import { controlFile } from '../control.ts';
 import { claim } from '../launch.ts';
 import { LogFiles } from '../logpipe.ts';
+import { isGone } from '../peer.ts';
 import { markRunning, markStopping, ownsPidFile, removePidFile } from '../pidfile.ts';
 import { resolveIdentity } from '../privileges.ts';
 import { prepareRuntimeDir, removeRuntimeDir } from '../runtime-dir.ts';
@@ -155,12 +156,13 @@ export class Supervisor implements AsyncDisposable {
     this.#forget();
   }
 
-  /** Stops listening, lets every connection finish, then ends. */
+  /** Stops listening, so that another server may start, lets every connection finish, then ends. */
   async drain(): Promise<void> {
     markStopping(this.settings.pidFile);
     this.#loggers('mpm_latchkey').notice('AH00492: caught SIGWINCH, shutting down gracefully');
-    await this.#children.drain();
+    const drained = await this.#children.drain();
     this.#forget();
+    await drained();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -205,6 +207,7 @@ export class Supervisor implements AsyncDisposable {
 
   async #reload(): Promise<void> {
     const { settings } = loadConfiguration(this.#input);
+    await this.#children.settled();
     const fixed = whatCannotChange(this.settings, settings);
     if (fixed) throw new Error(`${fixed} has changed, which needs a stop and a start`);
     await this.#bringStoreInLine(settings);
@@ -228,10 +231,14 @@ export class Supervisor implements AsyncDisposable {
     );
   }
 
+  /** A child that ends meanwhile keeps nothing from happening: its successor begins with what holds by then. */
   async #everywhere(act: (peer: ReloadPeer) => Promise<void>): Promise<void> {
     const engine = this.#children.engine;
     const peers: ReloadPeer[] = this.#children.workers.map((worker) => worker.peer);
-    await Promise.all([...peers, ...(engine ? [engine] : [])].map(act));
+    const outcomes = await Promise.allSettled([...peers, ...(engine ? [engine] : [])].map(act));
+    for (const outcome of outcomes) {
+      if (outcome.status === 'rejected' && !isGone(outcome.reason)) throw outcome.reason;
+    }
   }
 
   /** A worker found nothing in the table. While the engine is away, its next life is waited for a little. */

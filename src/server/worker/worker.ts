@@ -130,9 +130,12 @@ export class Worker {
     before[Symbol.dispose]();
   }
 
-  /** Stops listening; fulfilled when the last connection has ended. */
-  async drain(): Promise<void> {
+  stopListening(): void {
     this.#listeners.close();
+  }
+
+  /** Fulfilled when the last connection has ended. */
+  async drain(): Promise<void> {
     await this.#frontend.drain();
   }
 
