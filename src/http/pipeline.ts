@@ -14,6 +14,7 @@ import { applyHeaderRules, applyRequestHeaderRules } from './headers.ts';
 import type { LiveExchange } from './live.ts';
 import { mapPath, withQuery } from './mapping.ts';
 import { statusPage } from './pages.ts';
+import { dropNamed } from './proxy/hop-by-hop.ts';
 import { isRedirect, redirect, sendPage } from './replies.ts';
 import type { Site } from './site.ts';
 import { cleanPath, encodePath } from './target.ts';
@@ -121,6 +122,7 @@ async function serve(exchange: LiveExchange, site: Site, deps: Dependencies): Pr
     return redirectOrFail(exchange, inPlace.status, to);
   }
   if (redirectedToHttps(exchange)) return;
+  if (destination.kind === 'proxy') dropNamed(exchange.request.headers);
   applyRequestHeaderRules(exchange);
   if (destination.kind === 'proxy') return proxy(exchange, deps, destination);
   return handle(exchange, site, deps);

@@ -12,6 +12,8 @@ import { createFallbackCertificate } from '../pki/selfsigned.ts';
 import type { Handler, ProxyHandler } from './exchange.ts';
 import type { Credential, Served } from './frontend.testing.ts';
 import { serve } from './frontend.testing.ts';
+import { requestHeaders } from './proxy/request-headers.ts';
+import { parseTarget } from './proxy/target.ts';
 import { hostSettings, section, settingsOf, virtualHost } from './settings.testing.ts';
 
 const run = promisify(execFile);
@@ -201,6 +203,25 @@ test('proxied requests: target, RequestHeader, <Location> before the server, upg
   assert.equal(await served.raw(upgrade), 'upgraded to http://b.test/ws');
   served.frontend.reconfigure(settings());
   assert.equal(status(await served.raw(upgrade.replace('/ws', '/'))), 200);
+});
+
+test('what RequestHeader adds for a backend, no client can take away by Connection', async () => {
+  let sent: string[] = [];
+  const proxy: ProxyHandler = {
+    handle: async (exchange, target) => {
+      sent = requestHeaders(exchange, parseTarget(target), undefined);
+      exchange.response.end('ok');
+    },
+    upgrade: async ({ upgrade }) => void upgrade?.socket.end(),
+  };
+  const mappings = [{ kind: 'proxy', from: '/', to: 'http://b.test/', parameters: {} }] as const;
+  const directory = { requestHeaders: [rule('set', 'X-User', 'nobody')] };
+  await using served = await serve(settings({ mappings, directory }), { proxy });
+  const fields = 'Connection: close, X-User, X-Own, Host\r\nX-User: root\r\nX-Own: 1\r\n';
+  assert.equal(body(await served.raw(`GET / HTTP/1.1\r\nHost: a.test\r\n${fields}\r\n`)), 'ok');
+  const named = sent.filter((_, i) => i % 2 === 0 && /^x-(?:user|own)$/.test(sent[i] ?? ''));
+  assert.deepEqual(named, ['x-user']);
+  assert.equal(sent[sent.indexOf('x-user') + 1], 'nobody');
 });
 
 test('<If> sees the request; Require expr lets in', async () => {
