@@ -21,6 +21,7 @@ export interface Endpoints {
   readonly localAddress: string;
   readonly localPort: number;
   readonly remoteAddress: string;
+  readonly remotePort: number;
 }
 
 export type Selection<Tag> =
@@ -259,11 +260,13 @@ class Handshake<Tag> {
 }
 
 /** Asked once, at the beginning: every question is a system call, and has no answer when the connection is gone. */
-function endpointsOf(socket: Socket): Endpoints {
+/** Empty where the peer is gone already. */
+export function endpointsOf(socket: Socket): Endpoints {
   return {
     localAddress: socket.localAddress ?? '',
     localPort: socket.localPort ?? 0,
     remoteAddress: socket.remoteAddress ?? '',
+    remotePort: socket.remotePort ?? 0,
   };
 }
 

@@ -9,11 +9,10 @@ import { explain } from '../../base/errors.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
 import { openTableForReading, type LmdbTableReader } from '../../certificates/lmdb-table.ts';
 import type { HostSettings, Listen, Settings } from '../../config/settings.ts';
-import type { ConnectionInfo } from '../../http/exchange.ts';
 import { Frontend } from '../../http/frontend.ts';
 import { createProxy } from '../../http/proxy/proxy.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
-import { Acceptor, checkPrivateSurface, type Secured } from '../../tls/accept.ts';
+import { Acceptor, checkPrivateSurface, endpointsOf, type Secured } from '../../tls/accept.ts';
 import { SecureContexts } from '../../tls/contexts.ts';
 import type { Birth, Plan, RelayCalls, VerifyRequest } from '../calls.ts';
 import { LogSender } from '../logpipe.ts';
@@ -162,16 +161,17 @@ export class Worker {
       this.#acceptor.accept(socket);
       return;
     }
-    const info = this.#info(socket);
-    const { host } = this.#handshakes.plan.hosts.forHandshake(info.localAddress, info.localPort, undefined);
-    this.#frontend.connection(socket, { ...info, host, secure: false, alpn: undefined, sni: undefined });
+    const endpoints = endpointsOf(socket);
+    const { localAddress, localPort } = endpoints;
+    const { host } = this.#handshakes.plan.hosts.forHandshake(localAddress, localPort, undefined);
+    this.#frontend.connection(socket, { ...endpoints, host, secure: false, alpn: undefined, sni: undefined });
   }
 
-  #secure(socket: TLSSocket, { alpn, sni, tag }: Secured<HandshakeTag>): void {
+  #secure(socket: TLSSocket, { alpn, sni, tag, endpoints }: Secured<HandshakeTag>): void {
     const { standardName, name } = socket.getCipher();
     const subject = socket.authorized ? socket.getPeerX509Certificate()?.subject : undefined;
     this.#frontend.connection(socket, {
-      ...this.#info(socket),
+      ...endpoints,
       secure: true,
       alpn,
       sni,
@@ -184,15 +184,6 @@ export class Worker {
         ...(subject === undefined ? {} : { clientSubject: subject }),
       },
     });
-  }
-
-  #info(socket: Socket): Pick<ConnectionInfo, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'> {
-    return {
-      localAddress: socket.localAddress ?? '',
-      localPort: socket.localPort ?? 0,
-      remoteAddress: socket.remoteAddress ?? '',
-      remotePort: socket.remotePort ?? 0,
-    };
   }
 }
 
