@@ -19,7 +19,10 @@ const USER = 'www-data';
 const name = 'store.test';
 
 const skip =
-  withoutAuthority || withoutApache || missing('openssl') || (process.getuid?.() !== 0 && 'only root may');
+  withoutAuthority ||
+  withoutApache ||
+  missing('openssl') ||
+  (process.getuid?.() !== 0 && 'only root can start it for another User');
 
 test('Apache serves what Latchkey obtained, and orders nothing', { skip }, async () => {
   await using stage = await setUp();
@@ -89,6 +92,8 @@ test('what belongs to User is User’s, and the rest is root’s', { skip }, asy
     assert.deepEqual([path, found.uid, (found.mode & 0o777).toString(8)], [path, owner, mode.toString(8)]);
   };
   owned('md_store.json', 0, 0o600);
+  owned('httpd.json', 0, 0o600);
+  assert.deepEqual(JSON.parse(server.read('md/httpd.json')), { proto: { http: true, https: true } });
   for (const group of ['challenges', 'staging', 'ocsp']) owned(group, uid, 0o755);
   owned('staging/down.test', uid, 0o755);
   for (const file of readdirSync(join(store, 'staging/down.test')))

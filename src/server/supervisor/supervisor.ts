@@ -7,6 +7,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { chown } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../../base/clock.ts';
 import { explain, LatchkeyError } from '../../base/errors.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
@@ -203,6 +204,10 @@ export class Supervisor implements AsyncDisposable {
       await activateStaged(this.#store, name, { finishedOnly: true });
     }
     await syncDomains(this.#store, settings.domains, systemClock);
+    const served = servedProtocols(settings);
+    if (!isDeepStrictEqual(served, await this.#store.servedProtocols())) {
+      await this.#store.saveServedProtocols(served);
+    }
   }
 
   async #reload(): Promise<void> {
@@ -273,6 +278,12 @@ interface ReloadPeer {
 
 function planOf(generation: number, settings: Settings, { setIds, clientCas }: Credentials): Plan {
   return { generation, settings, setIds, clientCas };
+}
+
+/** Whether anybody listens where the internet's ports 80 and 443 arrive. */
+function servedProtocols({ listens, md }: Settings): { http: boolean; https: boolean } {
+  const ports = new Set<number | undefined>(listens.map(({ port }) => port));
+  return { http: ports.has(md.httpPort), https: ports.has(md.httpsPort) };
 }
 
 /** What processes and folders hang on cannot change under them. */
