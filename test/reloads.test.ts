@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { connect } from 'node:tls';
 import { eventually, freePorts, missing, selfSigned, signal, TestServer } from './latchkey.testing.ts';
@@ -30,8 +31,9 @@ suite('a reload', { skip: missing('openssl') }, () => {
   test('that fails leaves a worker born meanwhile with the configuration that stays', async () => {
     const [port = 0, added = 0] = await freePorts(2);
     await using server = new TestServer();
-    const host = (name: string) => {
-      const { cert, key } = selfSigned(server.dir, name);
+    const host = (name: string, keyOf = name) => {
+      const { cert } = selfSigned(server.dir, name);
+      const key = join(server.dir, `${keyOf}.ec.key`);
       return `<VirtualHost *:${port}>
         ServerName ${name}
         SSLEngine on
@@ -49,12 +51,13 @@ suite('a reload', { skip: missing('openssl') }, () => {
 
     // The engine does not answer, so the reload waits; the worker is prepared when it has bound the new address.
     for (const pid of engine) signal(pid, 'SIGSTOP');
-    server.configure(`${listen}Listen 127.0.0.1:${added}\n${two}${one}`);
+    server.configure(`${listen}Listen 127.0.0.1:${added}\n${two}${one}${host('broken.test', 'one.test')}`);
     signal(server.pid, 'SIGUSR1');
     await eventually('a prepared worker', () => isOpen(added));
     for (const pid of workers) signal(pid, 'SIGKILL');
     await eventually('another worker', async () => (await shownFor(port, 'one.test')) !== undefined);
-    for (const pid of engine) signal(pid, 'SIGKILL');
+    // Now it answers: that a certificate and its key don't belong together.
+    for (const pid of engine) signal(pid, 'SIGCONT');
     await eventually('the reload to fail', () => server.log().includes('reload failed'));
 
     assert.equal(await shownFor(port, 'one.test'), 'CN=one.test');
