@@ -12,6 +12,7 @@ import type { Logger } from '../../base/log.ts';
 import type { Birth, EngineCalls, RelayCalls, SupervisorCalls, WorkerCalls } from '../calls.ts';
 import { LOG_FD, type LogFiles } from '../logpipe.ts';
 import { Peer, isGone, type Calls, type Handlers } from '../peer.ts';
+import { guardBinding } from './binding.ts';
 
 const EXEC_ARGUMENTS = ['--disable-sigusr1'];
 /** A life shorter than this (ms) counts as a failed start. */
@@ -31,6 +32,8 @@ export interface ChildrenOptions {
   readonly birth: (kind: ChildKind) => Birth;
   readonly forEngine: Handlers<SupervisorCalls>;
   readonly forWorkers: Handlers<RelayCalls>;
+  /** Which workers may listen on. */
+  readonly ports: () => ReadonlySet<number>;
   /** After the death of a worker: the table has a reader less. */
   readonly onWorkerDeath: () => void;
 }
@@ -175,6 +178,7 @@ export class Children {
   /** `table`: fulfilled when there is a certificate table to read. The program loads meanwhile. */
   async #startWorker(table: Promise<void> = Promise.resolve()): Promise<void> {
     const forked = cluster.fork();
+    guardBinding(forked.process, this.#options.ports);
     const worker = this.#adopt<WorkerCalls>(forked.process, 'worker', this.#options.forWorkers, () =>
       this.#startWorker(),
     );

@@ -49,8 +49,8 @@ export class Supervisor implements AsyncDisposable {
   /** What is in force; replaced as a whole when a reload is committed. */
   #plan: Plan;
   #credentials: Credentials;
-  /** Of a reload under way: the engine reads new files before it is committed. */
-  #coming: Credentials | undefined;
+  /** Of a reload under way: new files are read and new ports bound before it is committed. */
+  #coming: { readonly settings: Settings; readonly credentials: Credentials } | undefined;
   #reloading: Promise<void> = Promise.resolve();
 
   /**
@@ -120,11 +120,12 @@ export class Supervisor implements AsyncDisposable {
       birth: (kind) => this.#birth(kind),
       forEngine: supervisorCalls({
         store: from.store,
-        credentials: (id) => (this.#coming?.knows(id) ? this.#coming : this.#credentials),
+        credentials: (id) => this.#credentialsFor(id),
         children: () => this.#children,
         domains: () => new Set(this.settings.domains.map((domain) => domain.name)),
       }),
       forWorkers: { want: (setId) => this.#want(setId) },
+      ports: () => this.#ports(),
       onWorkerDeath: () => void this.#children.engine?.call('workerDied', undefined).catch(() => {}),
     });
   }
@@ -216,7 +217,8 @@ export class Supervisor implements AsyncDisposable {
     const fixed = whatCannotChange(this.settings, settings);
     if (fixed) throw new Error(`${fixed} has changed, which needs a stop and a start`);
     await this.#bringStoreInLine(settings);
-    const credentials = (this.#coming = new Credentials(settings, this.#store));
+    const credentials = new Credentials(settings, this.#store);
+    this.#coming = { settings, credentials };
     const plan = planOf(this.#plan.generation + 1, settings, credentials);
     try {
       await this.#everywhere((peer) => peer.call('prepare', plan));
@@ -257,6 +259,16 @@ export class Supervisor implements AsyncDisposable {
       await systemClock.sleep(100);
     }
     return { problem: 'the engine is not running' };
+  }
+
+  #credentialsFor(setId: string): Credentials {
+    const coming = this.#coming?.credentials;
+    return coming?.knows(setId) ? coming : this.#credentials;
+  }
+
+  #ports(): ReadonlySet<number> {
+    const listens = [...this.settings.listens, ...(this.#coming?.settings.listens ?? [])];
+    return new Set(listens.map(({ port }) => port));
   }
 
   #birth(kind: 'engine' | 'worker'): Birth {
