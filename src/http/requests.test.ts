@@ -118,8 +118,21 @@ test(
           virtualHost('b.test', { documentRoot: root, tls: { ...hostSettings().tls, ...tls } }),
         ],
       });
-    await using served = await serve(other({ clientAuth: 'require', clientCa: 'PEM' }), {}, credential);
-    assert.match(await curl(served, '/', '-H', 'Host: b.test'), /^HTTP\/2 421/);
+    await using served = await serve(other({}), {}, credential);
+    const differences = [
+      { minVersion: 'TLSv1.3' },
+      { maxVersion: 'TLSv1.2' },
+      { ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' },
+      { ciphersuites: 'TLS_AES_128_GCM_SHA256' },
+      { honorCipherOrder: true },
+      { clientAuth: 'require' },
+      { clientCa: '/other/ca.pem' },
+    ];
+    for (const difference of differences) {
+      served.frontend.reconfigure(other(difference));
+      const answer = await curl(served, '/', '-H', 'Host: b.test');
+      assert.match(answer, /^HTTP\/2 421/, JSON.stringify(difference));
+    }
     const certificates = [
       { certificateFile: '/c', keyFile: '/k', chainFile: undefined, at: { file: '', line: 1 } },
     ];

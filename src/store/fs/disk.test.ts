@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { test } from 'node:test';
+import { type Disk, discard, systemDisk } from './disk.ts';
+import { temporaryFolder } from './temporary.testing.ts';
+
+/** A disk that notes each path it is given. */
+function noting(paths: string[]): Disk {
+  return new Proxy(systemDisk, {
+    get: (disk, name) => {
+      const operation = Reflect.get(disk, name) as (...args: unknown[]) => unknown;
+      return (...args: unknown[]) => {
+        paths.push(...args.filter((argument) => typeof argument === 'string'));
+        return operation(...args);
+      };
+    },
+  });
+}
+
+test('what is discarded is never gone through by a path of more than one of its folders', async (t) => {
+  const top = await temporaryFolder(t);
+  const outside = await temporaryFolder(t);
+  await writeFile(join(outside, 'kept'), '');
+  await mkdir(join(top, 'set/a/b/c'), { recursive: true });
+  await writeFile(join(top, 'set/a/b/file'), '');
+  await symlink(outside, join(top, 'set/a/link'));
+  const paths: string[] = [];
+  let number = 0;
+  await discard(noting(paths), join(top, 'set'), () => join(top, `aside${number++}`));
+  assert.deepEqual(await readdir(top), []);
+  assert.deepEqual(await readdir(outside), ['kept']);
+  const deep = paths.filter((path) => relative(top, path).split('/').length > 2);
+  assert.deepEqual(deep, []);
+});
