@@ -3,7 +3,7 @@
  * is valid, each CSR gets its certificate. It verifies no signature and no nonce: what real CAs do is Pebble's part.
  */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, ServerResponse, type IncomingMessage } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { issueFor } from './issue.testing.ts';
@@ -42,6 +42,8 @@ export interface HostileCa extends AsyncDisposable {
   next(endpoint: Endpoint, ...replies: Reply[]): void;
   /** Answers all requests of an endpoint, until undefined is given. */
   always(endpoint: Endpoint, reply: Reply | undefined): void;
+  /** Lets the next request of an endpoint wait until the function is called that this gives. */
+  hold(endpoint: Endpoint): () => void;
   /** Fulfilled when an endpoint has been asked `count` times in all. */
   asked(endpoint: Endpoint, count?: number): Promise<void>;
 }
@@ -90,6 +92,10 @@ export const reply = {
     },
   /** Takes the request and says nothing, ever. */
   silence: (() => {}) satisfies Reply,
+  /** For a request among others that get another reply. */
+  honest: (() => {}) satisfies Reply as Reply,
+  /** Does what it is asked for, and says nothing of it, ever. */
+  lost: (() => {}) satisfies Reply as Reply,
   /** Half an answer, and then nothing. */
   stall: ((response) => {
     response
@@ -138,6 +144,11 @@ export async function startHostileCa(options: HostileCaOptions = {}): Promise<Ho
       if (reply) ca.standing.set(endpoint, reply);
       else ca.standing.delete(endpoint);
     },
+    hold: (endpoint) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      ca.held.set(endpoint, [...(ca.held.get(endpoint) ?? []), promise]);
+      return resolve;
+    },
     asked: async (endpoint, count = 1) => {
       while (ca.seen.filter((seen) => seen.endpoint === endpoint).length < count)
         await ca.nextRequest.promise;
@@ -155,6 +166,7 @@ class Ca {
   readonly seen: Seen[] = [];
   readonly queued = new Map<Endpoint, Reply[]>();
   readonly standing = new Map<Endpoint, Reply>();
+  readonly held = new Map<Endpoint, Promise<void>[]>();
   nextRequest = Promise.withResolvers<void>();
   readonly #orders: OrderState[] = [];
   #nonces = 0;
@@ -177,7 +189,9 @@ class Ca {
     this.seen.push(seen);
     this.nextRequest.resolve();
     this.nextRequest = Promise.withResolvers();
-    if (told) told(response, seen);
+    if (seen.endpoint) await this.held.get(seen.endpoint)?.shift();
+    if (told === reply.lost) await this.#honest(new ServerResponse(request), seen);
+    else if (told && told !== reply.honest) told(response, seen);
     else await this.#honest(response, seen);
   }
 

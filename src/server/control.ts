@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
-import { LatchkeyError, explain } from '../base/errors.ts';
+import { LatchkeyError, explain, systemCode } from '../base/errors.ts';
 import { runningServer } from './pidfile.ts';
 
 export class ControlError extends LatchkeyError<'not-running' | 'not-permitted' | 'control'> {}
@@ -41,11 +41,15 @@ export class ControlClient {
     return JSON.parse(body);
   }
 
-  /** Renews `name` now; yields what happens, the last line has `outcome`. */
+  /** Renews `name` now; yields what happens, the last line has `outcome`. An engine that ends sends none. */
   async *renew(name: string): AsyncGenerator<Record<string, string>> {
     const response = await this.#send('POST', `/renew/${encodeURIComponent(name)}`);
-    for await (const line of createInterface({ input: response })) {
-      yield JSON.parse(line) as Record<string, string>;
+    try {
+      for await (const line of createInterface({ input: response })) {
+        yield JSON.parse(line) as Record<string, string>;
+      }
+    } catch (error) {
+      if (systemCode(error) !== 'ECONNRESET') throw error;
     }
   }
 
