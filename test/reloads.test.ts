@@ -7,6 +7,8 @@ import { suite, test } from 'node:test';
 import { connect } from 'node:tls';
 import { eventually, freePorts, missing, selfSigned, signal, TestServer } from './latchkey.testing.ts';
 
+const notRoot = process.getuid?.() !== 0 && 'only root can serve as another user';
+
 /** Whom a server shows for `name`. */
 async function shownFor(port: number, name: string): Promise<string | undefined> {
   const socket = connect({ host: '127.0.0.1', port, servername: name, rejectUnauthorized: false });
@@ -76,6 +78,18 @@ suite('a reload', { skip: missing('openssl') }, () => {
     await eventually('the reload', () => server.log().includes('AH00493'));
     assert.equal(await Promise.race([closed, Promise.resolve('open')]), 'open');
     connection.destroy();
+  });
+
+  test('starts an embedded CA that it adds, for User too', { skip: notRoot }, async () => {
+    const [http = 0, ca = 0] = await freePorts(2);
+    await using server = new TestServer();
+    const base = `Workers 1\nUser nobody\nListen 127.0.0.1:${http}\n`;
+    server.configure(base);
+    await server.start();
+    server.configure(`${base}LocalCA on 127.0.0.1:${ca}\n`);
+    await server.run('-k', 'graceful');
+    await eventually('the reload', () => server.log().includes('AH00493'));
+    assert.equal(await isOpen(ca), true, server.log());
   });
 });
 

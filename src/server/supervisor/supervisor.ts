@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
-import { chown } from 'node:fs/promises';
+import { lchown } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -83,7 +83,6 @@ export class Supervisor implements AsyncDisposable {
       purgeChallenges: true,
       ...(identity ? { owner: identity } : {}),
     });
-    if (settings.localCa) await ownedFolder(settings.localCa.dir, identity);
     const supervisor = new Supervisor({ input, settings, identity, logs, store });
     try {
       await supervisor.#begin();
@@ -198,13 +197,14 @@ export class Supervisor implements AsyncDisposable {
     }
   }
 
-  /** Activates what was obtained and brings md.json and the fallback certificates up to date. */
+  /** Activates what was obtained, brings md.json and the fallback certificates up to date, makes the CA's folder. */
   async #bringStoreInLine(settings: Settings): Promise<void> {
     const staged = new Set(await this.#store.list('staging'));
     for (const { name } of settings.domains.filter((domain) => staged.has(domain.name))) {
       await activateStaged(this.#store, name, { finishedOnly: true });
     }
     await syncDomains(this.#store, settings.domains, systemClock);
+    if (settings.localCa) await ownedFolder(settings.localCa.dir, this.#identity);
     const served = servedProtocols(settings);
     if (!isDeepStrictEqual(served, await this.#store.servedProtocols())) {
       await this.#store.saveServedProtocols(served);
@@ -311,7 +311,8 @@ function reason(error: unknown): string {
   return error instanceof ConfigError ? error.format().replace(':\n', ': ') : explain(error);
 }
 
+/** A link in its place is not followed: the folder around it may be User's. */
 async function ownedFolder(dir: string, identity: Identity | undefined): Promise<void> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  if (identity) await chown(dir, identity.uid, identity.gid);
+  if (identity) await lchown(dir, identity.uid, identity.gid);
 }
