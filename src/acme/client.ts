@@ -70,6 +70,9 @@ export interface UpdateAccountOptions extends Abortable {
   readonly termsOfServiceAgreed?: boolean | undefined;
 }
 
+/** A directory is fetched anew after this, ms: CAs move resources and change their terms. */
+const DIRECTORY_LIFE = 12 * 60 * 60 * 1000;
+
 /** Redirects of the directory: some CAs moved theirs. */
 const DIRECTORY_REDIRECTS = 3;
 
@@ -78,7 +81,7 @@ export class AcmeClient implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #transport: Transport;
   readonly #sender: Sender;
-  #directory: Promise<Directory> | undefined;
+  #directory: { readonly fetching: Promise<Directory>; readonly until: number } | undefined;
 
   /** @throws AcmeError `acme-bad-url` */
   constructor(options: AcmeClientOptions) {
@@ -93,10 +96,14 @@ export class AcmeClient implements AsyncDisposable {
     this.#sender = new Sender(this.#transport, clock);
   }
 
-  /** Fetched once for all callers, and kept; a failure is not kept. */
+  /** Fetched once for all callers, and kept for half a day; a failure is not kept. */
   async directory({ signal }: Abortable = {}): Promise<Directory> {
     signal?.throwIfAborted();
-    const fetching = (this.#directory ??= this.#fetchDirectory());
+    const now = this.#clock.now();
+    if (!this.#directory || this.#directory.until <= now) {
+      this.#directory = { fetching: this.#fetchDirectory(), until: now + DIRECTORY_LIFE };
+    }
+    const { fetching } = this.#directory;
     return signal ? await abortable(fetching, signal) : await fetching;
   }
 

@@ -58,6 +58,18 @@ async function closedPort(): Promise<number> {
   return address.port;
 }
 
+test('a directory is kept for half a day: a CA that moves is followed without a restart', async (t) => {
+  const { ca, client, clock } = await setup(t);
+  const fetched = () => ca.seen.filter(({ endpoint }) => endpoint === 'directory').length;
+  await Promise.all([client.directory(), client.directory()]);
+  await clock.advance(DAY / 2 - 1);
+  await client.directory();
+  assert.equal(fetched(), 1);
+  await clock.advance(1);
+  await Promise.all([client.directory(), client.directory()]);
+  assert.equal(fetched(), 2);
+});
+
 test('told nothing, it issues: the faults below are the faults', async (t) => {
   const { ca, client } = await setup(t);
   const account = await register(client);
