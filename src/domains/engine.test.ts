@@ -462,6 +462,7 @@ suite('the engine', () => {
     await using f = fixture([settings('a.example')], {}, store);
     f.engine.start();
     await until(() => f.log.some((line) => line.includes('the supervisor is gone')));
+    await assert.rejects(f.engine.renewNow('a.example'), /the supervisor is gone/);
     store.aspects = aspects;
     await f.clock.advance(MINUTE);
     await until(() => f.activations === 1);

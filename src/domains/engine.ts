@@ -135,7 +135,7 @@ export class RenewalEngine implements AsyncDisposable {
   /**
    * Renews a domain now, whatever its state and mode, or joins the renewal that is under way. Fulfilled when
    * its certificates are in use, staged for later, or not to be had now. An abort ends the waiting only.
-   * @throws EngineError
+   * @throws EngineError, or what keeps the store from being read
    */
   async renewNow(name: string, { signal, progress = () => {} }: RenewNowOptions = {}): Promise<Outcome> {
     signal?.throwIfAborted();
@@ -289,6 +289,12 @@ export class RenewalEngine implements AsyncDisposable {
     } catch (error) {
       if (signal?.aborted || this.#stop.signal.aborted) return undefined;
       this.#logger.error(`AH10056: processing ${name}: ${explain(error)}`);
+      const entry = this.#entries.get(name);
+      if (entry) {
+        // Who asked for a renewal now would otherwise wait for as long as the store is broken.
+        entry.forced = false;
+        reject(entry, error);
+      }
       const { clock, retryDelay } = this.#context;
       return clock.now() + retryDelay;
     }
@@ -340,7 +346,7 @@ function newEntry(domain: ManagedDomainSettings): Entry {
   return { domain, state: undefined, job: undefined, forced: false, waiters: new Set() };
 }
 
-function reject(entry: Entry, error: EngineError): void {
+function reject(entry: Entry, error: unknown): void {
   for (const waiter of entry.waiters) waiter.reject(error);
 }
 
