@@ -20,7 +20,7 @@ interface Step {
   /** Which request of the endpoint it is. */
   readonly request?: number;
   /** What is asked for first when the order goes on; default: the same. */
-  readonly then?: Endpoint;
+  readonly next?: Endpoint;
   /** What is in the store by then, and what is not yet. */
   readonly there: string;
   readonly missing?: string;
@@ -34,7 +34,7 @@ const STEPS: readonly Step[] = [
   { endpoint: 'authorization', there: staged('order.json'), missing: CHALLENGE },
   { endpoint: 'challenge', there: CHALLENGE, missing: staged('privkey.secp256r1.pem') },
   // By then the name is valid: it is the order that is looked at next.
-  { endpoint: 'authorization', request: 2, then: 'order', there: CHALLENGE },
+  { endpoint: 'authorization', request: 2, next: 'order', there: CHALLENGE },
   { endpoint: 'order', there: CHALLENGE, missing: staged('privkey.secp256r1.pem') },
   { endpoint: 'finalize', there: staged('privkey.secp256r1.pem'), missing: staged('pubcert.secp256r1.pem') },
   { endpoint: 'certificate', there: staged('order.json'), missing: staged('pubcert.secp256r1.pem') },
@@ -94,7 +94,7 @@ async function served(r: Rig, before?: string): Promise<string> {
   const serial = await eventually(`a certificate of ${NAME}`, async () => {
     const [domain] = (await one.status()).domains;
     const [certificate] = domain?.certificates ?? [];
-    return certificate?.serial !== before && inStore(r, staged('')) === false && certificate?.serial;
+    return certificate?.serial !== before && !inStore(r, staged('')) && certificate?.serial;
   });
   const answer = await getSecure(https, NAME);
   assert.deepEqual([answer.status, answer.body, answer.serial], [200, 'hello', serial]);
@@ -125,7 +125,7 @@ function assertNothingLost(r: Rig): void {
 
 suite('an order goes on after kill -9 of the engine, and of the supervisor,', { concurrency: 3 }, () => {
   for (const step of STEPS) {
-    const { endpoint, request = 1, then = endpoint, there, missing } = step;
+    const { endpoint, request = 1, next = endpoint, there, missing } = step;
     test(`when the CA is asked for ${endpoint}${request > 1 ? ' again' : ''}`, async () => {
       await using r = await rig();
       r.ca.next(endpoint, ...Array.from({ length: request - 1 }, () => reply.honest), reply.silence);
@@ -134,12 +134,12 @@ suite('an order goes on after kill -9 of the engine, and of the supervisor,', { 
       assert.ok(inStore(r, there), `${there} is there`);
       assert.ok(missing === undefined || !inStore(r, missing), `${missing} is not there yet`);
 
-      const before = requests(r, then);
+      const before = requests(r, next);
       // An order whose answer is lost can't be found again: no CA tells what orders it has.
-      r.ca.next(then, then === 'newOrder' ? reply.silence : reply.lost);
+      r.ca.next(next, next === 'newOrder' ? reply.silence : reply.lost);
       await killEngine(r);
       if (there === CHALLENGE) await assertChallenge(r);
-      await asked(r, then, before + 1);
+      await asked(r, next, before + 1);
       await killSupervisor(r);
 
       await r.one.start();
