@@ -7,6 +7,7 @@ import { startLocalCa } from '../ca/server.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
 import { installRoot, rootCertificate } from '../ca/trust.ts';
 import { duration } from '../config/values.ts';
+import type { Where } from './where.ts';
 
 export interface CaOptions {
   readonly dir: string;
@@ -16,13 +17,24 @@ export interface CaOptions {
   readonly tlsPort: string;
   readonly resolver?: string;
   readonly eab?: boolean;
+}
+
+export interface TrustOptions {
+  readonly dir?: string;
   readonly install?: boolean;
 }
 
-/** Prints the root, or puts it among the system's trusted ones. */
-export async function trust({ dir, install }: CaOptions): Promise<void> {
-  const said = install ? `${await installRoot(resolve(dir))}\n` : await rootCertificate(resolve(dir));
-  process.stdout.write(said);
+/** Prints the root of the CA in `dir`, else of that server's, else of ./ca; or puts it among the system's trusted ones. */
+export async function trust({ dir, install }: TrustOptions, server: Where | undefined): Promise<void> {
+  const folder = dir === undefined && server ? await folderOf(server) : resolve(dir ?? 'ca');
+  process.stdout.write(install ? `${await installRoot(folder)}\n` : await rootCertificate(folder));
+}
+
+async function folderOf(server: Where): Promise<string> {
+  const { loadConfiguration } = await import('../config/load.ts');
+  const { localCa } = loadConfiguration(server).settings;
+  if (!localCa) throw usage(`LocalCA is not on in ${server.file}; --dir names the folder of another CA`);
+  return localCa.dir;
 }
 
 /** Runs the CA until it is interrupted. */

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { LatchkeyError, explain } from '../base/errors.ts';
-import type { CaOptions } from './ca.ts';
+import type { CaOptions, TrustOptions } from './ca.ts';
 import { DEFAULT_CONFIGURATION, type Where } from './where.ts';
 
 interface ServerOptions {
@@ -98,9 +98,18 @@ function describe(): Command {
   withCaOptions(
     ca.command('run', { isDefault: true }).description('serve ACME by itself, until interrupted'),
   ).action(async (options: CaOptions) => (await import('./ca.ts')).run(options));
-  withCaOptions(ca.command('trust').description('print the root certificate, or install it'))
+  ca.command('trust')
+    .description('print the root certificate, or install it')
+    .addOption(rootOption())
+    .addOption(fileOption())
+    .option('--dir <folder>', "the CA's folder (default: the server's, with -d or -f; else ./ca)")
     .option('--install', "put the root among the system's trusted ones")
-    .action(async (options: CaOptions) => (await import('./ca.ts')).trust(options));
+    .action(async (options: TrustOptions & ServerOptions) => {
+      const { d, f } = program.opts<ServerOptions>();
+      const server = options.d ?? options.f ?? d ?? f;
+      const { trust } = await import('./ca.ts');
+      await trust(options, server === undefined ? undefined : where(program, options));
+    });
   return program;
 }
 
