@@ -1,20 +1,11 @@
-/**
- * The engine process: the renewal engine and what it needs around it (the CA clients, the embedded CA, the
- * certificate table, the control socket).
- */
-import { readFileSync, rmSync } from 'node:fs';
-import { isDeepStrictEqual } from 'node:util';
-import { AcmeClient } from '../../acme/client.ts';
+/** The engine process: renewals, the certificate table, the control socket. */
+import { rmSync } from 'node:fs';
 import { systemClock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import { publish } from '../../base/events.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
-import { startLocalCa, type LocalCa } from '../../ca/server.ts';
-import type { LocalCaSettings } from '../../ca/settings.ts';
 import { openTableForWriting, type LmdbTable } from '../../certificates/lmdb-table.ts';
-import { RenewalEngine } from '../../domains/engine.ts';
-import { AcmeIssuer } from '../../domains/issuers/acme.ts';
-import type { Outcome } from '../../domains/renewal.ts';
+import type { Settings } from '../../config/settings.ts';
 import type { StatusDocument } from '../../status/document.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
 import { domainSetId, type Birth, type Plan, type SupervisorCalls, type Wanted } from '../calls.ts';
@@ -24,6 +15,7 @@ import { dropPrivileges } from '../privileges.ts';
 import { controlSocket, tableDir } from '../runtime-dir.ts';
 import { version } from '../version.ts';
 import { ControlServer, type RenewalReport } from './control-server.ts';
+import type { Renewals, Report } from './renewals.ts';
 import { SupervisedStore } from './supervised-store.ts';
 import { TableKeeper } from './table-keeper.ts';
 
@@ -32,18 +24,20 @@ export class Engine implements AsyncDisposable {
   readonly #loggers: Loggers;
   readonly #table: LmdbTable;
   readonly #keeper: TableKeeper;
-  readonly #issuer: AcmeIssuer;
-  readonly #renewals: RenewalEngine;
+  readonly #store: SupervisedStore;
   readonly #started = systemClock.now();
   readonly #stop = new AbortController();
   readonly #runtimeDir: string;
   #plan: Plan;
   #prepared: Plan | undefined;
   #control: ControlServer | undefined;
-  #localCa: LocalCa | undefined;
+  #renewals: Renewals | undefined;
+  #serving = false;
 
   /** Drops its rights, opens the table, starts the embedded CA and the control socket. */
   static async begin(birth: Birth, supervisor: Peer<SupervisorCalls>): Promise<Engine> {
+    // While its files can certainly be read.
+    if (needsRenewals(birth.plan.settings)) await import('./renewals.ts');
     dropPrivileges(birth.identity);
     const table = openTableForWriting({ dir: tableDir(birth.runtimeDir), fresh: birth.freshTable });
     const own = await FsStore.attach({
@@ -67,22 +61,7 @@ export class Engine implements AsyncDisposable {
     this.#table = table;
     this.#loggers = this.#makeLoggers();
     this.#keeper = new TableKeeper(table, supervisor, this.#loggers('ssl'));
-    this.#issuer = new AcmeIssuer({
-      store,
-      clock: systemClock,
-      newClient: (authority, caFile) => this.#newClient(authority, caFile),
-    });
-    const { domains, md } = birth.plan.settings;
-    this.#renewals = new RenewalEngine({
-      domains,
-      store,
-      issuer: this.#issuer,
-      activate: (name) => this.#activate(name),
-      loggers: this.#loggers,
-      retryDelay: md.retryDelay,
-      activateOn: md.activateOn,
-      directoryUrl: (authority) => this.#directoryUrl(authority),
-    });
+    this.#store = store;
   }
 
   /** See EngineCalls.begin. */
@@ -91,7 +70,7 @@ export class Engine implements AsyncDisposable {
   }
 
   async #start(birth: Birth): Promise<void> {
-    await this.#runLocalCa(undefined);
+    await this.#openRenewals(this.#plan.settings);
     this.#control = await ControlServer.listen(controlSocket(birth.runtimeDir), {
       status: () => this.#status(),
       renew: (name, report, signal) => this.#renew(name, report, signal),
@@ -100,8 +79,9 @@ export class Engine implements AsyncDisposable {
 
   /** Begins what can wait until connections are served: the table is filled, CAs are asked. */
   serve(): void {
+    this.#serving = true;
     this.#fillTable();
-    this.#renewals.start();
+    this.#renewals?.start();
   }
 
   /** New certificate files are read before anything changes: one that can't be served is a reason not to. */
@@ -111,21 +91,19 @@ export class Engine implements AsyncDisposable {
     await this.#keeper.refresh(fresh, this.#stop.signal);
     const broken = fresh.map((id) => this.#keeper.problems.get(id)).find((problem) => problem !== undefined);
     if (broken !== undefined) throw new Error(broken);
+    if (needsRenewals(plan.settings)) await import('./renewals.ts');
     this.#prepared = plan;
   }
 
   async commit(generation: number): Promise<void> {
     if (this.#prepared?.generation !== generation)
       throw new Error(`generation ${generation} was not prepared`);
-    const before = this.#plan.settings.localCa;
     this.#plan = this.#prepared;
     this.#prepared = undefined;
-    await this.#runLocalCa(before).catch((error: unknown) => {
-      this.#loggers('ca').error(explain(error));
-    });
     this.#keeper.keepOnly(new Set(setIdsOf(this.#plan)));
     this.#fillTable();
-    this.#renewals.reconfigure(this.#plan.settings.domains);
+    if (this.#renewals) await this.#renewals.reconfigure(this.#plan.settings);
+    else await this.#openRenewals(this.#plan.settings);
   }
 
   rollback(): void {
@@ -144,9 +122,7 @@ export class Engine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#control?.[Symbol.asyncDispose]();
-    await this.#renewals[Symbol.asyncDispose]();
-    await this.#issuer[Symbol.asyncDispose]();
-    await this.#localCa?.close();
+    await this.#renewals?.[Symbol.asyncDispose]();
     this.#table[Symbol.dispose]();
     // Workers that are still there have it mapped; nobody opens it again.
     rmSync(tableDir(this.#runtimeDir), { recursive: true, force: true });
@@ -169,30 +145,16 @@ export class Engine implements AsyncDisposable {
     });
   }
 
-  /** Starts the embedded CA where the configuration has one now, anew where it is not as `before`. */
-  async #runLocalCa(before: LocalCaSettings | undefined): Promise<void> {
-    const { localCa } = this.#plan.settings;
-    if (this.#localCa && isDeepStrictEqual(localCa, before)) return;
-    await this.#localCa?.close();
-    this.#localCa = undefined;
-    if (!localCa) return;
-    this.#localCa = await startLocalCa(localCa, { clock: systemClock, loggers: this.#loggers });
-  }
-
-  #directoryUrl(authority: string): string {
-    if (authority !== 'local') return authority;
-    if (!this.#localCa) throw new Error('MDCertificateAuthority is local, but there is no LocalCA');
-    return this.#localCa.directoryUrl;
-  }
-
-  #newClient(directoryUrl: string, caFile: string | undefined): AcmeClient {
-    const local = this.#localCa?.directoryUrl === directoryUrl ? this.#localCa.rootPem : undefined;
-    const ca = local ?? (caFile === undefined ? undefined : readFileSync(caFile, 'utf8'));
-    return new AcmeClient({
-      directoryUrl,
-      userAgent: `latchkey/${version}`,
-      ...(ca === undefined ? {} : { ca }),
+  async #openRenewals(settings: Settings): Promise<void> {
+    if (!needsRenewals(settings)) return;
+    const { Renewals } = await import('./renewals.ts');
+    this.#renewals = await Renewals.open({
+      settings,
+      store: this.#store,
+      loggers: this.#loggers,
+      activate: (name) => this.#activate(name),
     });
+    if (this.#serving) this.#renewals.start();
   }
 
   /** Into domains/, into the table, into every worker: fulfilled when each has shown the new certificates. */
@@ -222,48 +184,22 @@ export class Engine implements AsyncDisposable {
       workers: await this.#supervisor.call('workers', undefined),
       tableFull: this.#keeper.full,
       problems: [...this.#keeper.problems.values()],
-      domains: this.#renewals.status(),
+      domains: this.#renewals?.status() ?? [],
       now: systemClock.now(),
     };
   }
 
-  async #renew(
-    wanted: string,
-    report: RenewalReport,
-    signal: AbortSignal,
-  ): Promise<{ outcome: 'served' | 'failed'; detail: string }> {
-    const domain = this.#plan.settings.domains.find(
-      ({ name, domains }) => name === wanted || domains.includes(wanted),
-    );
-    if (!domain) return { outcome: 'failed', detail: `${wanted} is not a name of a managed domain` };
-    return describeOutcome(await this.#renewals.renewNow(domain.name, { progress: report, signal }));
+  async #renew(name: string, report: RenewalReport, signal: AbortSignal): Promise<Report> {
+    if (!this.#renewals) return { outcome: 'failed', detail: 'there are no managed domains' };
+    return this.#renewals.renew(name, report, signal);
   }
+}
+
+/** Once loaded they stay: a domain may be added at the next reload. */
+function needsRenewals({ domains, localCa }: Settings): boolean {
+  return domains.length > 0 || localCa !== undefined;
 }
 
 function setIdsOf({ setIds }: Plan): string[] {
   return [...new Set(setIds)].filter((id) => id !== undefined);
-}
-
-function describeOutcome(outcome: Outcome): { outcome: 'served' | 'failed'; detail: string } {
-  switch (outcome.status) {
-    case 'installed': {
-      const detail = `serial ${outcome.serials.join(', ')}, valid until ${new Date(outcome.notAfter).toUTCString()}`;
-      if (outcome.missing.length === 0) return { outcome: 'served', detail };
-      return { outcome: 'failed', detail: `${detail}; not shown by worker ${outcome.missing.join(', ')}` };
-    }
-    case 'staged':
-      return {
-        outcome: 'served',
-        detail: `obtained, and to be used from ${new Date(outcome.validFrom).toUTCString()} on or at the next restart`,
-      };
-    case 'failed': {
-      const next = new Date(outcome.nextRun).toUTCString();
-      return {
-        outcome: 'failed',
-        detail: `${outcome.problem.type}: ${outcome.problem.detail}; next try ${next}`,
-      };
-    }
-    default:
-      return outcome satisfies never;
-  }
 }

@@ -4,7 +4,6 @@
  */
 import { explain } from '../../base/errors.ts';
 import { groups, type Group, type Store } from '../../store/store.ts';
-import { activateStaged } from '../../domains/activate.ts';
 import type { SupervisorCalls, StoreAddress, Verification, VerifyRequest } from '../calls.ts';
 import type { Handlers } from '../peer.ts';
 import type { Children } from './children.ts';
@@ -32,6 +31,7 @@ export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
     storeModified: (at) => store.modified(checkedGroup(at), at.name, at.aspect),
     activate: async (domain) => {
       if (!rights.domains().has(domain)) throw new Error('not a managed domain of the configuration');
+      const { activateStaged } = await import('../../domains/activate.ts');
       return activateStaged(store, domain);
     },
     verify: (request) => verifyAll(rights.children(), request),

@@ -14,8 +14,6 @@ import { createLoggers, type Loggers } from '../../base/log.ts';
 import { ConfigError } from '../../config/errors.ts';
 import { loadConfiguration, type ConfigurationSource } from '../../config/load.ts';
 import type { Settings } from '../../config/settings.ts';
-import { activateStaged } from '../../domains/activate.ts';
-import { syncDomains } from '../../domains/registry.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
 import type { Birth, Identity, Plan, Wanted } from '../calls.ts';
 import { controlFile } from '../control.ts';
@@ -199,16 +197,23 @@ export class Supervisor implements AsyncDisposable {
 
   /** Activates what was obtained, brings md.json and the fallback certificates up to date, makes the CA's folder. */
   async #bringStoreInLine(settings: Settings): Promise<void> {
-    const staged = new Set(await this.#store.list('staging'));
-    for (const { name } of settings.domains.filter((domain) => staged.has(domain.name))) {
-      await activateStaged(this.#store, name, { finishedOnly: true });
-    }
-    await syncDomains(this.#store, settings.domains, systemClock);
+    if (settings.domains.length > 0) await this.#bringDomainsInLine(settings);
     if (settings.localCa) await ownedFolder(settings.localCa.dir, this.#identity);
     const served = servedProtocols(settings);
     if (!isDeepStrictEqual(served, await this.#store.servedProtocols())) {
       await this.#store.saveServedProtocols(served);
     }
+  }
+
+  /** Loaded only where there are managed domains: a start without them doesn't wait for it. */
+  async #bringDomainsInLine({ domains }: Settings): Promise<void> {
+    const { activateStaged } = await import('../../domains/activate.ts');
+    const { syncDomains } = await import('../../domains/registry.ts');
+    const staged = new Set(await this.#store.list('staging'));
+    for (const { name } of domains.filter((domain) => staged.has(domain.name))) {
+      await activateStaged(this.#store, name, { finishedOnly: true });
+    }
+    await syncDomains(this.#store, domains, systemClock);
   }
 
   async #reload(): Promise<void> {

@@ -6,11 +6,11 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { systemClock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
-import { createLoggers, type Loggers } from '../../base/log.ts';
+import { createLoggers, type Logger, type Loggers } from '../../base/log.ts';
 import { openTableForReading, type LmdbTableReader } from '../../certificates/lmdb-table.ts';
-import type { HostSettings, Listen, Settings } from '../../config/settings.ts';
+import type { HostSettings, Listen, Section, Settings } from '../../config/settings.ts';
 import { Frontend } from '../../http/frontend.ts';
-import { createProxy } from '../../http/proxy/proxy.ts';
+import type { ProxyHandler } from '../../http/exchange.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
 import { Acceptor, checkPrivateSurface, endpointsOf, type Secured } from '../../tls/accept.ts';
 import { SecureContexts } from '../../tls/contexts.ts';
@@ -36,11 +36,15 @@ export class Worker {
   readonly #listeners: Listeners;
   /** By host; those of a configuration that is gone go with it. */
   readonly #hostLoggers = new WeakMap<HostSettings, Loggers>();
+  readonly #proxyLog: (host: HostSettings) => Logger;
+  #proxy: ProxyHandler | undefined;
   #table: LmdbTableReader;
   #prepared: { readonly generation: number; readonly plan: HandshakePlan } | undefined;
 
   /** Drops its rights, opens what it needs, listens. Rejects with what keeps it from that. */
   static async begin(birth: Birth, supervisor: Peer<RelayCalls>): Promise<Worker> {
+    // While its files can certainly be read.
+    if (hasProxies(birth.plan.settings)) await import('../../http/proxy/proxy.ts');
     dropPrivileges(birth.identity);
     checkPrivateSurface();
     const table = await openTable(birth.runtimeDir);
@@ -51,6 +55,7 @@ export class Worker {
       readOnly: true,
     });
     const worker = new Worker(birth, supervisor, table, new Challenges(store));
+    await worker.#loadProxy(birth.plan.settings);
     await worker.#listeners.prepare(birth.plan.settings);
     worker.#listeners.commit();
     return worker;
@@ -67,6 +72,7 @@ export class Worker {
     const sender = new LogSender();
     const loggers = this.#makeLoggers(sender, () => this.#settings.base);
     const hostLoggers = (host: HostSettings) => this.#loggersOf(host, sender);
+    this.#proxyLog = (host) => hostLoggers(host)('proxy');
     process.on('exit', () => sender.finish());
     this.#handshakes = new Handshakes(
       {
@@ -84,7 +90,10 @@ export class Worker {
       accessLog: (file, line) => sender.write(file, line),
       clock: systemClock,
       hostLoggers,
-      proxy: createProxy({ log: (host) => hostLoggers(host)('proxy') }),
+      proxy: {
+        handle: (...request) => this.#loadedProxy().handle(...request),
+        upgrade: (...request) => this.#loadedProxy().upgrade(...request),
+      },
       handlers: {},
       isFallback: (host) => this.#handshakes.isFallback(host),
     });
@@ -99,6 +108,7 @@ export class Worker {
 
   async prepare(plan: Plan): Promise<void> {
     const prepared = { generation: plan.generation, plan: new HandshakePlan(plan) };
+    await this.#loadProxy(plan.settings);
     await this.#listeners.prepare(plan.settings);
     this.#prepared = prepared;
   }
@@ -136,6 +146,18 @@ export class Worker {
   /** Fulfilled when the last connection has ended. */
   async drain(): Promise<void> {
     await this.#frontend.drain();
+  }
+
+  /** A third of a worker's program is the proxy's: only who configures backends waits for it. */
+  async #loadProxy(settings: Settings): Promise<void> {
+    if (this.#proxy || !hasProxies(settings)) return;
+    const { createProxy } = await import('../../http/proxy/proxy.ts');
+    this.#proxy = createProxy({ log: this.#proxyLog });
+  }
+
+  #loadedProxy(): ProxyHandler {
+    if (!this.#proxy) throw new Error('a request for a backend, and the configuration has none');
+    return this.#proxy;
   }
 
   get #settings(): Settings {
@@ -185,6 +207,16 @@ export class Worker {
       },
     });
   }
+}
+
+function hasProxies({ base, hosts }: Settings): boolean {
+  return [base, ...hosts].some(
+    ({ mappings, sections }) => mappings.some(({ kind }) => kind === 'proxy') || sections.some(proxies),
+  );
+}
+
+function proxies({ settings, sections }: Section): boolean {
+  return settings.proxyPass !== undefined || sections.some(proxies);
 }
 
 async function openTable(runtimeDir: string): Promise<LmdbTableReader> {

@@ -1,0 +1,151 @@
+/**
+ * The renewal engine with what it needs around it in the server: the ACME issuer, its clients, the embedded
+ * CA. Loaded only where there are managed domains or a LocalCA: a start without them doesn't wait for it.
+ */
+import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import { AcmeClient } from '../../acme/client.ts';
+import { systemClock } from '../../base/clock.ts';
+import { explain } from '../../base/errors.ts';
+import type { Loggers } from '../../base/log.ts';
+import { startLocalCa, type LocalCa } from '../../ca/server.ts';
+import type { LocalCaSettings } from '../../ca/settings.ts';
+import type { Settings } from '../../config/settings.ts';
+import { RenewalEngine } from '../../domains/engine.ts';
+import { AcmeIssuer } from '../../domains/issuers/acme.ts';
+import type { Outcome, RenewalContext } from '../../domains/renewal.ts';
+import type { DomainStatus } from '../../domains/status.ts';
+import type { Store } from '../../store/store.ts';
+import { version } from '../version.ts';
+import type { RenewalReport } from './control-server.ts';
+
+export interface RenewalsParts {
+  readonly settings: Settings;
+  readonly store: Store;
+  readonly loggers: Loggers;
+  readonly activate: RenewalContext['activate'];
+}
+
+/** What came of a renewal, for the command line. */
+export interface Report {
+  readonly outcome: 'served' | 'failed';
+  readonly detail: string;
+}
+
+export class Renewals implements AsyncDisposable {
+  readonly #loggers: Loggers;
+  readonly #issuer: AcmeIssuer;
+  readonly #engine: RenewalEngine;
+  #settings: Settings;
+  #localCa: LocalCa | undefined;
+
+  /** Starts the embedded CA where the settings have one. Asks no CA before start(). Rejects with CaError. */
+  static async open(parts: RenewalsParts): Promise<Renewals> {
+    const renewals = new Renewals(parts);
+    await renewals.#runLocalCa(undefined);
+    return renewals;
+  }
+
+  private constructor({ settings, store, loggers, activate }: RenewalsParts) {
+    this.#settings = settings;
+    this.#loggers = loggers;
+    this.#issuer = new AcmeIssuer({
+      store,
+      clock: systemClock,
+      newClient: (authority, caFile) => this.#newClient(authority, caFile),
+    });
+    this.#engine = new RenewalEngine({
+      domains: settings.domains,
+      store,
+      issuer: this.#issuer,
+      activate,
+      loggers,
+      retryDelay: settings.md.retryDelay,
+      activateOn: settings.md.activateOn,
+      directoryUrl: (authority) => this.#directoryUrl(authority),
+    });
+  }
+
+  start(): void {
+    this.#engine.start();
+  }
+
+  /** What can't be had of new settings (the address of the embedded CA is taken) is said in the log. */
+  async reconfigure(settings: Settings): Promise<void> {
+    const before = this.#settings.localCa;
+    this.#settings = settings;
+    await this.#runLocalCa(before).catch((error: unknown) => {
+      this.#loggers('ca').error(explain(error));
+    });
+    this.#engine.reconfigure(settings.domains);
+  }
+
+  status(): DomainStatus[] {
+    return this.#engine.status();
+  }
+
+  /** Renews the domain that has the name `wanted` now. */
+  async renew(wanted: string, progress: RenewalReport, signal: AbortSignal): Promise<Report> {
+    const domain = this.#settings.domains.find(
+      ({ name, domains }) => name === wanted || domains.includes(wanted),
+    );
+    if (!domain) return { outcome: 'failed', detail: `${wanted} is not a name of a managed domain` };
+    return describeOutcome(await this.#engine.renewNow(domain.name, { progress, signal }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#engine[Symbol.asyncDispose]();
+    await this.#issuer[Symbol.asyncDispose]();
+    await this.#localCa?.close();
+  }
+
+  /** Starts the embedded CA where the configuration has one now, anew where it is not as `before`. */
+  async #runLocalCa(before: LocalCaSettings | undefined): Promise<void> {
+    const { localCa } = this.#settings;
+    if (this.#localCa && isDeepStrictEqual(localCa, before)) return;
+    await this.#localCa?.close();
+    this.#localCa = undefined;
+    if (!localCa) return;
+    this.#localCa = await startLocalCa(localCa, { clock: systemClock, loggers: this.#loggers });
+  }
+
+  #directoryUrl(authority: string): string {
+    if (authority !== 'local') return authority;
+    if (!this.#localCa) throw new Error('MDCertificateAuthority is local, but there is no LocalCA');
+    return this.#localCa.directoryUrl;
+  }
+
+  #newClient(directoryUrl: string, caFile: string | undefined): AcmeClient {
+    const local = this.#localCa?.directoryUrl === directoryUrl ? this.#localCa.rootPem : undefined;
+    const ca = local ?? (caFile === undefined ? undefined : readFileSync(caFile, 'utf8'));
+    return new AcmeClient({
+      directoryUrl,
+      userAgent: `latchkey/${version}`,
+      ...(ca === undefined ? {} : { ca }),
+    });
+  }
+}
+
+function describeOutcome(outcome: Outcome): Report {
+  switch (outcome.status) {
+    case 'installed': {
+      const detail = `serial ${outcome.serials.join(', ')}, valid until ${new Date(outcome.notAfter).toUTCString()}`;
+      if (outcome.missing.length === 0) return { outcome: 'served', detail };
+      return { outcome: 'failed', detail: `${detail}; not shown by worker ${outcome.missing.join(', ')}` };
+    }
+    case 'staged':
+      return {
+        outcome: 'served',
+        detail: `obtained, and to be used from ${new Date(outcome.validFrom).toUTCString()} on or at the next restart`,
+      };
+    case 'failed': {
+      const next = new Date(outcome.nextRun).toUTCString();
+      return {
+        outcome: 'failed',
+        detail: `${outcome.problem.type}: ${outcome.problem.detail}; next try ${next}`,
+      };
+    }
+    default:
+      return outcome satisfies never;
+  }
+}
