@@ -6,6 +6,7 @@ import { ConfigError } from '../config/errors.ts';
 import { describeHosts } from '../config/describe.ts';
 import { loadConfiguration } from '../config/load.ts';
 import type { CertificateFiles, Settings } from '../config/settings.ts';
+import { resolveIdentity } from '../server/privileges.ts';
 import { HandshakePlan } from '../server/worker/handshake.ts';
 import { version } from '../server/version.ts';
 import type { Where } from './where.ts';
@@ -16,11 +17,15 @@ export function showVersion(): void {
   );
 }
 
-/** Reads the configuration and every certificate it names. Throws ConfigError; says `Syntax OK` on stderr else. */
+/**
+ * Reads the configuration and every certificate it names. Throws ConfigError, or PrivilegeError where root asks
+ * about a User or Group there is not; says `Syntax OK` on stderr else.
+ */
 export function check(where: Where, show: { readonly hosts: boolean }): void {
   const { settings } = loadConfiguration(where);
   for (const files of certificateFiles(settings).values()) checkPair(files);
   checkTls(settings);
+  resolveIdentity(settings.user, settings.group);
   for (const warning of settings.warnings) {
     process.stderr.write(`[${warning.module}:warn] ${warning.message} (${warning.file}:${warning.line})\n`);
   }

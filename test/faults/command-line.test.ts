@@ -161,6 +161,17 @@ suite('the command line', { concurrency: 2 }, () => {
     assert.equal(existsSync(join(one.dir, 'logs')), false);
   });
 
+  const notRoot = process.getuid?.() !== 0 && 'only root can serve as another user';
+  test('checks that there is such a User and Group', { skip: notRoot }, async () => {
+    await using one = await prepared();
+    const user = await one.run('-t', '-C', 'User no-such-user');
+    assert.equal(user.code, 1);
+    assert.match(user.stderr, /AH00543: bad user name no-such-user/);
+    const group = await one.run('-t', '-C', 'User daemon', '-C', 'Group no-such-group');
+    assert.equal(group.code, 1);
+    assert.match(group.stderr, /AH00544: bad group name no-such-group/);
+  });
+
   test('hands -D, -C and -c to the configuration', async () => {
     await using one = await prepared();
     one.configure(plain(one.port, '<IfDefine MORE>', 'Nonsense', '</IfDefine>', 'Include ${FROM_C}'));
