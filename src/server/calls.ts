@@ -47,8 +47,9 @@ export interface LoadedCredential {
   readonly id: string;
   /** Whose it is, for people: a file or a managed domain. */
   readonly source: string;
-  readonly fallback: boolean;
   readonly pems: readonly CredentialPem[];
+  /** What to serve while none of `pems` is good. */
+  readonly stopgap: readonly CredentialPem[];
   /** Why there is nothing to serve. */
   readonly problem: string | undefined;
 }

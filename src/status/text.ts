@@ -97,9 +97,10 @@ function troubles(domain: DomainStatus, now: number): string[] {
 
 function problemLines(problem: Problem, indent: number): string[] {
   const pad = ' '.repeat(indent);
-  const about = problem.identifier === undefined ? '' : `${problem.identifier}: `;
+  const { identifier, detail } = problem;
+  const about = identifier === undefined || detail.startsWith(identifier) ? '' : `${identifier}: `;
   return [
-    `${pad}${about}${problem.detail}`,
+    `${pad}${about}${detail}`,
     `${pad}(${problem.type})`,
     ...(problem.subproblems ?? []).flatMap((sub) => problemLines(sub, indent + 2)),
   ];

@@ -24,7 +24,7 @@ function credential(id: string, { chainPem, keyPem }: TableCertificate): LoadedC
   return {
     id,
     source: `the source of ${id}`,
-    fallback: false,
+    stopgap: [],
     pems: [{ chainPem, keyPem }],
     problem: undefined,
   };
@@ -108,6 +108,26 @@ suite('the keeper of the certificate table', () => {
     answers = ids.map((id) => credential(id, first));
     await tables.refresh(ids);
     assert.equal(tables.problems.size, 0);
+  });
+
+  test('serves what is good of a set, and the stopgap where nothing is', async () => {
+    const bad = { chainPem: 'garbage', keyPem: 'garbage' };
+    const stopgap = [{ chainPem: second.chainPem, keyPem: second.keyPem }];
+    const half = credential('md:half', first);
+    const { keeper: tables, table } = keeper(() => [
+      { ...half, pems: [bad, ...half.pems], stopgap },
+      { ...credential('md:bad', first), pems: [bad], stopgap },
+      { ...credential('md:new', first), pems: [], stopgap },
+    ]);
+    await tables.refresh(['md:half', 'md:bad', 'md:new']);
+    const shown = (id: string) => {
+      const { fallback, certificates = [] } = table.get(id) ?? {};
+      return [fallback, ...certificates.map(({ serial }) => serial)];
+    };
+    assert.deepEqual(shown('md:half'), [false, first.serial]);
+    assert.deepEqual(shown('md:bad'), [true, second.serial]);
+    assert.deepEqual(shown('md:new'), [true, second.serial]);
+    assert.deepEqual([...tables.problems.keys()], ['md:half', 'md:bad']);
   });
 
   test('lets nothing read before an activation replace what was read after it', async () => {

@@ -7,8 +7,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { createCredential } from '../../certificates/credential.ts';
-import type { CertificateTable } from '../../certificates/table.ts';
-import type { LoadedCredential, SupervisorCalls, Wanted } from '../calls.ts';
+import type { CertificateSet, CertificateTable } from '../../certificates/table.ts';
+import type { CredentialPem, LoadedCredential, SupervisorCalls, Wanted } from '../calls.ts';
 import type { Peer } from '../peer.ts';
 
 /** Sets loaded in one go: small enough that a handshake's wish doesn't wait behind many. */
@@ -83,22 +83,37 @@ export class TableKeeper {
     return credential ? this.#store(credential) : { problem: 'nothing is known of it' };
   }
 
-  #store(credential: LoadedCredential): Wanted {
-    const { id, source, fallback, pems } = credential;
+  /** Stores what is good of it, the stopgap if nothing is, and remembers what is wrong with the rest. */
+  #store({ id, source, pems, stopgap, problem }: LoadedCredential): Wanted {
+    const wrong = problem === undefined ? [] : [problem];
+    const usable = (candidates: readonly CredentialPem[]) =>
+      candidates.flatMap(({ chainPem, keyPem }) => {
+        try {
+          return [createCredential({ chain: chainPem, key: keyPem })];
+        } catch (error) {
+          wrong.push(explain(error));
+          return [];
+        }
+      });
+    const good = usable(pems);
+    const fallback = good.length === 0 && stopgap.length > 0;
+    const wanted = this.#put(id, { fallback, certificates: fallback ? usable(stopgap) : good }, wrong);
+    if (wrong.length === 0) this.#problems.delete(id);
+    else this.#complain(id, `${source}: ${wrong.join('; ')}`);
+    return wanted;
+  }
+
+  #put(id: string, set: Omit<CertificateSet, 'version'>, wrong: string[]): Wanted {
     try {
-      if (credential.problem !== undefined) throw new Error(credential.problem);
-      const certificates = pems.map(({ chainPem, keyPem }) =>
-        createCredential({ chain: chainPem, key: keyPem }),
-      );
-      const set = { fallback, certificates };
-      this.#noteRoom(this.#table.put(id, set));
-      this.#problems.delete(id);
-      return { set };
+      if (set.certificates.length > 0) {
+        this.#noteRoom(this.#table.put(id, set));
+        return { set };
+      }
+      if (wrong.length === 0) wrong.push('there is no certificate');
     } catch (error) {
-      const problem = `${source}: ${explain(error)}`;
-      this.#complain(id, problem);
-      return { problem };
+      wrong.push(explain(error));
     }
+    return { problem: wrong.join('; ') };
   }
 
   #noteRoom(outcome: ReturnType<CertificateTable['put']>): void {

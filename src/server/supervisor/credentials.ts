@@ -51,28 +51,30 @@ export class Credentials {
     const files = this.#files.get(id);
     const source = files?.map((pair) => pair.certificateFile).join(', ') ?? id.replace(/^md:/, '');
     try {
-      const found = files ? { fallback: false, pems: files.map(readPair) } : await this.#loadDomain(id);
+      const found = files ? { pems: files.map(readPair), stopgap: [] } : await this.#loadDomain(id);
       return { id, source, ...found, problem: undefined };
     } catch (error) {
-      return { id, source, fallback: false, pems: [], problem: explain(error) };
+      return { id, source, pems: [], stopgap: [], problem: explain(error) };
     }
   }
 
-  async #loadDomain(id: string): Promise<Pick<LoadedCredential, 'fallback' | 'pems'>> {
+  async #loadDomain(id: string): Promise<Pick<LoadedCredential, 'pems' | 'stopgap'>> {
     const domain = domainOf(id);
     if (domain === undefined || !this.#domains.has(domain)) throw new Error('it is not in the configuration');
-    const aspects = await this.#store.aspects('domains', domain);
-    const matches = aspects.map((aspect) => PUBCERT.exec(aspect)).filter((match) => match !== null);
-    const real = matches.filter((match) => match[1] === undefined);
-    const chosen = real.length > 0 ? real : matches;
-    const pems: CredentialPem[] = [];
-    for (const [aspect, prefix = '', spec = ''] of chosen) {
+    const found: Record<'pems' | 'stopgap', CredentialPem[]> = { pems: [], stopgap: [] };
+    for (const aspect of await this.#store.aspects('domains', domain)) {
+      const match = PUBCERT.exec(aspect);
+      if (!match) continue;
+      const [, prefix = '', spec = ''] = match;
       const chain = await this.#store.load('domains', domain, aspect);
       const key = await this.#store.load('domains', domain, `${prefix}privkey${spec}.pem`);
-      if (chain && key) pems.push({ chainPem: chain.toString('latin1'), keyPem: key.toString('latin1') });
+      if (!chain || !key) continue;
+      const pair = { chainPem: chain.toString('latin1'), keyPem: key.toString('latin1') };
+      found[prefix === '' ? 'pems' : 'stopgap'].push(pair);
     }
-    if (pems.length === 0) throw new Error('the store has no certificate and key for it yet');
-    return { fallback: real.length === 0, pems };
+    if (found.pems.length + found.stopgap.length === 0)
+      throw new Error('the store has no certificate and key for it yet');
+    return found;
   }
 }
 
