@@ -132,11 +132,15 @@ export class TestServer implements AsyncDisposable {
 
 /** The parts of the status document that tests look at. */
 export interface StatusDocument {
+  /** ms since the epoch. */
+  readonly now: number;
   readonly domains: readonly {
     readonly name: string;
     readonly state: string;
     /** ms since the epoch. */
     readonly nextRun?: number;
+    /** Failures in a row. */
+    readonly errors: number;
     readonly certificates: readonly { readonly serial: string; readonly keyType: string }[];
   }[];
 }
