@@ -3,17 +3,18 @@
  * asked for: the engine talks to the network, the supervisor may be root.
  */
 import { explain } from '../../base/errors.ts';
-import { groups, type Group, type Store } from '../../store/store.ts';
+import { groups, type Group } from '../../store/store.ts';
 import type { SupervisorCalls, StoreAddress, Verification, VerifyRequest } from '../calls.ts';
 import type { Handlers } from '../peer.ts';
 import type { Children } from './children.ts';
 import type { Credentials } from './credentials.ts';
+import type { StoreKeeper } from './store-keeper.ts';
 
 /** The engine waits for workers no longer than this (ms) before it says which have not shown a certificate. */
 const VERIFY_PATIENCE = 10_000;
 
 export interface Rights {
-  readonly store: Store;
+  readonly keeper: StoreKeeper;
   /** Those that know a set. */
   readonly credentials: (id: string) => Credentials;
   readonly children: () => Children;
@@ -22,7 +23,7 @@ export interface Rights {
 }
 
 export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
-  const { store } = rights;
+  const { store } = rights.keeper;
   return {
     loadCredentials: (ids) => Promise.all(ids.map((id) => rights.credentials(id).load(id))),
     storeLoad: (at) => store.load(checkedGroup(at), at.name, at.aspect),
@@ -31,8 +32,7 @@ export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
     storeModified: (at) => store.modified(checkedGroup(at), at.name, at.aspect),
     activate: async (domain) => {
       if (!rights.domains().has(domain)) throw new Error('not a managed domain of the configuration');
-      const { activateStaged } = await import('../../domains/activate.ts');
-      return activateStaged(store, domain);
+      return rights.keeper.activate(domain);
     },
     verify: (request) => verifyAll(rights.children(), request),
     workers: () => rights.children().workers.map(({ id, pid }) => ({ id, pid })),

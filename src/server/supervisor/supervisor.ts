@@ -4,17 +4,14 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
-import { lchown } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../../base/clock.ts';
 import { explain, LatchkeyError } from '../../base/errors.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
 import { ConfigError } from '../../config/errors.ts';
 import { loadConfiguration, type ConfigurationSource } from '../../config/load.ts';
 import type { Settings } from '../../config/settings.ts';
-import { FsStore } from '../../store/fs/fs-store.ts';
 import type { Birth, Identity, Plan, Wanted } from '../calls.ts';
 import { controlFile } from '../control.ts';
 import { claim } from '../launch.ts';
@@ -27,6 +24,7 @@ import { version } from '../version.ts';
 import { Children } from './children.ts';
 import { Credentials } from './credentials.ts';
 import { supervisorCalls } from './rights.ts';
+import { StoreKeeper } from './store-keeper.ts';
 
 /** Another server has this PidFile. */
 export class AlreadyRunning extends LatchkeyError<'already-running'> {
@@ -37,7 +35,7 @@ export class AlreadyRunning extends LatchkeyError<'already-running'> {
 
 export class Supervisor implements AsyncDisposable {
   readonly #input: ConfigurationSource;
-  readonly #store: FsStore;
+  readonly #keeper: StoreKeeper;
   readonly #logs: LogFiles;
   readonly #loggers: Loggers;
   readonly #identity: Identity | undefined;
@@ -76,12 +74,8 @@ export class Supervisor implements AsyncDisposable {
     identity: Identity | undefined,
   ): Promise<Supervisor> {
     const logs = new LogFiles(settings);
-    const store = await FsStore.open({
-      dir: settings.md.storeDir,
-      purgeChallenges: true,
-      ...(identity ? { owner: identity } : {}),
-    });
-    const supervisor = new Supervisor({ input, settings, identity, logs, store });
+    const keeper = await StoreKeeper.open(settings, identity);
+    const supervisor = new Supervisor({ input, settings, identity, logs, keeper });
     try {
       await supervisor.#begin();
     } catch (error) {
@@ -97,18 +91,18 @@ export class Supervisor implements AsyncDisposable {
     settings: Settings;
     identity: Identity | undefined;
     logs: LogFiles;
-    store: FsStore;
+    keeper: StoreKeeper;
   }) {
     this.#input = from.input;
     this.#identity = from.identity;
     this.#logs = from.logs;
-    this.#store = from.store;
+    this.#keeper = from.keeper;
     this.#loggers = createLoggers(
       (line) => this.#logs.append(this.#logs.main, line),
       () => this.settings.base.logLevels,
     );
     this.#runtimeDir = prepareRuntimeDir(from.settings, from.identity, this.#loggers('core'));
-    this.#credentials = new Credentials(from.settings, from.store);
+    this.#credentials = new Credentials(from.settings, from.keeper.store);
     this.#plan = planOf(1, from.settings, this.#credentials);
     this.#children = new Children({
       logs: from.logs,
@@ -116,7 +110,7 @@ export class Supervisor implements AsyncDisposable {
       clock: systemClock,
       birth: (kind) => this.#birth(kind),
       forEngine: supervisorCalls({
-        store: from.store,
+        keeper: from.keeper,
         credentials: (id) => this.#credentialsFor(id),
         children: () => this.#children,
         domains: () => new Set(this.settings.domains.map((domain) => domain.name)),
@@ -180,7 +174,7 @@ export class Supervisor implements AsyncDisposable {
   async #begin(): Promise<void> {
     const { settings } = this;
     this.#announce(settings);
-    await this.#bringStoreInLine(settings);
+    await this.#keeper.bringInLine(settings);
     await this.#children.start(settings.workers ?? availableParallelism());
     markRunning(settings.pidFile);
     const name = `Latchkey/${version} (Node.js ${process.version}, OpenSSL ${process.versions.openssl})`;
@@ -195,34 +189,13 @@ export class Supervisor implements AsyncDisposable {
     }
   }
 
-  /** Activates what was obtained, brings md.json and the fallback certificates up to date, makes the CA's folder. */
-  async #bringStoreInLine(settings: Settings): Promise<void> {
-    if (settings.domains.length > 0) await this.#bringDomainsInLine(settings);
-    if (settings.localCa) await ownedFolder(settings.localCa.dir, this.#identity);
-    const served = servedProtocols(settings);
-    if (!isDeepStrictEqual(served, await this.#store.servedProtocols())) {
-      await this.#store.saveServedProtocols(served);
-    }
-  }
-
-  /** Loaded only where there are managed domains: a start without them doesn't wait for it. */
-  async #bringDomainsInLine({ domains }: Settings): Promise<void> {
-    const { activateStaged } = await import('../../domains/activate.ts');
-    const { syncDomains } = await import('../../domains/registry.ts');
-    const staged = new Set(await this.#store.list('staging'));
-    for (const { name } of domains.filter((domain) => staged.has(domain.name))) {
-      await activateStaged(this.#store, name, { finishedOnly: true });
-    }
-    await syncDomains(this.#store, domains, systemClock);
-  }
-
   async #reload(): Promise<void> {
     const { settings } = loadConfiguration(this.#input);
     await this.#children.settled();
     const fixed = whatCannotChange(this.settings, settings);
     if (fixed) throw new Error(`${fixed} has changed, which needs a stop and a start`);
-    await this.#bringStoreInLine(settings);
-    const credentials = new Credentials(settings, this.#store);
+    await this.#keeper.bringInLine(settings);
+    const credentials = new Credentials(settings, this.#keeper.store);
     this.#coming = { settings, credentials };
     const plan = planOf(this.#plan.generation + 1, settings, credentials);
     try {
@@ -282,7 +255,7 @@ export class Supervisor implements AsyncDisposable {
       runtimeDir: this.#runtimeDir,
       plan: this.#plan,
       ticketKey: this.#ticketKey,
-      storeKey: kind === 'engine' ? this.#store.key.passphrase() : undefined,
+      storeKey: kind === 'engine' ? this.#keeper.store.key.passphrase() : undefined,
       freshTable: kind === 'engine' && !this.#children.hadEngine,
     };
   }
@@ -297,12 +270,6 @@ function planOf(generation: number, settings: Settings, { setIds, clientCas }: C
   return { generation, settings, setIds, clientCas };
 }
 
-/** Whether anybody listens where the internet's ports 80 and 443 arrive. */
-function servedProtocols({ listens, md }: Settings): { http: boolean; https: boolean } {
-  const ports = new Set<number | undefined>(listens.map(({ port }) => port));
-  return { http: ports.has(md.httpPort), https: ports.has(md.httpsPort) };
-}
-
 /** What processes and folders hang on cannot change under them. */
 function whatCannotChange(before: Settings, after: Settings): string | undefined {
   if (before.md.storeDir !== after.md.storeDir) return 'MDStoreDir';
@@ -314,10 +281,4 @@ function whatCannotChange(before: Settings, after: Settings): string | undefined
 
 function reason(error: unknown): string {
   return error instanceof ConfigError ? error.format().replace(':\n', ': ') : explain(error);
-}
-
-/** A link in its place is not followed: the folder around it may be User's. */
-async function ownedFolder(dir: string, identity: Identity | undefined): Promise<void> {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  if (identity) await lchown(dir, identity.uid, identity.gid);
 }

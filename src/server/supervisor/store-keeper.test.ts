@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite, test, type TestContext } from 'node:test';
+import { loadConfiguration } from '../../config/load.ts';
+import type { Settings } from '../../config/settings.ts';
+import { put } from '../../domains/domains.testing.ts';
+import { StoreKeeper } from './store-keeper.ts';
+
+const NAME = 'a.example';
+
+function settings(t: TestContext): Settings {
+  const dir = mkdtempSync(join(tmpdir(), 'latchkey-keeper-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const lines = ['Listen 80', `MDomain ${NAME}`, 'MDPrivateKeys P-256'];
+  const source = { serverRoot: dir, file: '/dev/null', defines: [], before: lines, after: [] };
+  return loadConfiguration(source).settings;
+}
+
+suite('the keeper of the store', () => {
+  test('activates a domain once, whoever asks at the same time', async (t) => {
+    const keeper = await StoreKeeper.open(settings(t), undefined);
+    await put(keeper.store, 'staging', NAME, { names: [NAME], notBefore: Date.now() - 1000 });
+    const asked = await Promise.all([1, 2, 3].map(() => keeper.activate(NAME, { finishedOnly: true })));
+    assert.deepEqual(
+      asked.map(({ serials }) => serials.length),
+      [1, 0, 0],
+    );
+    assert.equal((await keeper.store.list('archive')).length, 0);
+  });
+});

@@ -1,0 +1,75 @@
+/**
+ * What the supervisor does with the store: opens it, keeps it in line with the configuration, and activates
+ * what the engine has obtained.
+ */
+import { mkdirSync } from 'node:fs';
+import { lchown } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { systemClock } from '../../base/clock.ts';
+import type { Settings } from '../../config/settings.ts';
+import type { Activation, ActivateOptions } from '../../domains/activate.ts';
+import { FsStore } from '../../store/fs/fs-store.ts';
+import { Turns } from '../../store/fs/turns.ts';
+import type { Identity } from '../calls.ts';
+
+export class StoreKeeper {
+  readonly store: FsStore;
+  readonly #identity: Identity | undefined;
+  /** Activations at a reload and at the engine's request: one at a time for each domain. */
+  readonly #turns = new Turns();
+
+  /** Rejects with StoreError. */
+  static async open(settings: Settings, identity: Identity | undefined): Promise<StoreKeeper> {
+    const store = await FsStore.open({
+      dir: settings.md.storeDir,
+      purgeChallenges: true,
+      ...(identity ? { owner: identity } : {}),
+    });
+    return new StoreKeeper(store, identity);
+  }
+
+  private constructor(store: FsStore, identity: Identity | undefined) {
+    this.store = store;
+    this.#identity = identity;
+  }
+
+  /** Activates what was obtained, brings md.json and the fallback certificates up to date, makes the CA's folder. */
+  async bringInLine(settings: Settings): Promise<void> {
+    if (settings.domains.length > 0) await this.#bringDomainsInLine(settings);
+    if (settings.localCa) await ownedFolder(settings.localCa.dir, this.#identity);
+    const served = servedProtocols(settings);
+    if (!isDeepStrictEqual(served, await this.store.servedProtocols())) {
+      await this.store.saveServedProtocols(served);
+    }
+  }
+
+  /** See activateStaged(). */
+  activate(name: string, options?: ActivateOptions): Promise<Activation> {
+    return this.#turns.take(name, async () => {
+      const { activateStaged } = await import('../../domains/activate.ts');
+      return activateStaged(this.store, name, options);
+    });
+  }
+
+  /** Loaded only where there are managed domains: a start without them doesn't wait for it. */
+  async #bringDomainsInLine({ domains }: Settings): Promise<void> {
+    const { syncDomains } = await import('../../domains/registry.ts');
+    const staged = new Set(await this.store.list('staging'));
+    for (const { name } of domains.filter((domain) => staged.has(domain.name))) {
+      await this.activate(name, { finishedOnly: true });
+    }
+    await syncDomains(this.store, domains, systemClock);
+  }
+}
+
+/** Whether anybody listens where the internet's ports 80 and 443 arrive. */
+function servedProtocols({ listens, md }: Settings): { http: boolean; https: boolean } {
+  const ports = new Set<number | undefined>(listens.map(({ port }) => port));
+  return { http: ports.has(md.httpPort), https: ports.has(md.httpsPort) };
+}
+
+/** A link in its place is not followed: the folder around it may be User's. */
+async function ownedFolder(dir: string, identity: Identity | undefined): Promise<void> {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  if (identity) await lchown(dir, identity.uid, identity.gid);
+}
