@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import net from 'node:net';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
+import tls from 'node:tls';
 import { TestClock } from '../base/clock.testing.ts';
 import type { VirtualHostSettings } from '../config/settings.ts';
 import { createFallbackCertificate } from '../pki/selfsigned.ts';
@@ -193,6 +195,68 @@ test('draining ends idle connections, finishes answers, and resolves when all ar
   const late = new Client(served.port);
   await late.end();
   assert.equal(late.received, '');
+});
+
+/** Answers once the client has closed its side. */
+const later: Handler = async ({ request, response }) => {
+  const { socket } = request;
+  await until(() => socket.readableEnded);
+  response.end('later');
+};
+
+test('a client that closes its side after the request gets its answers, and then the end', async () => {
+  await using served = await serve(settings('later'), { handlers: { later } });
+  for (const [text, answers] of [
+    ['GET / HTTP/1.0\r\nHost: a.test\r\n\r\n', 1],
+    [request, 1],
+    [request.repeat(2), 2],
+  ] as const) {
+    const client = new Client(served.port);
+    client.socket.end(text);
+    await client.end();
+    assert.equal(client.received.match(/HTTP\/1\.1 200 /g)?.length, answers, client.received);
+    assert.ok(client.received.endsWith('later'));
+  }
+  await until(() => served.frontend.connections === 0);
+});
+
+test('the same over TLS', async () => {
+  const { certPem: cert, keyPem: key } = await createFallbackCertificate({
+    names: ['a.test'],
+    now: Date.now(),
+  });
+  await using served = await serve(settings('later'), { handlers: { later } }, { cert, key });
+  const socket = tls.connect({ port: served.port, ca: cert, servername: 'a.test' });
+  socket.end(request);
+  assert.match(await text(socket), /^HTTP\/1\.1 200 [^]*later$/);
+  await until(() => served.frontend.connections === 0);
+});
+
+test('a client that closes its side of an idle connection, or amid a head, is closed too', async () => {
+  await using served = await serve(settings('ok'), { handlers });
+  const kept = new Client(served.port);
+  await kept.send(request);
+  await kept.until(/ok$/);
+  const mute = new Client(served.port);
+  const broken = new Client(served.port);
+  await broken.send('GET / HT');
+  for (const { socket } of [kept, mute, broken]) socket.end();
+  await Promise.all([kept.end(), mute.end(), broken.end()]);
+  await until(() => served.frontend.connections === 0);
+});
+
+test('draining waits for the answer to a client that has closed its side', async () => {
+  const under: Exchange[] = [];
+  const pending: Handler = async (exchange) => void under.push(exchange);
+  await using served = await serve(settings('pending'), { handlers: { pending } });
+  const client = new Client(served.port);
+  client.socket.end(request);
+  await until(() => under.length === 1);
+  const draining = served.frontend.drain();
+  under[0]?.response.end('done');
+  await client.end();
+  assert.ok(client.received.endsWith('done'));
+  await draining;
 });
 
 test('HTTP/2: requests, header rules, drained by GOAWAY', async () => {

@@ -69,7 +69,10 @@ export class Frontend {
     this.#watch.add(connection);
     socket.once('close', () => this.#remove(connection));
     socket.on('error', (error) => this.#deps.loggers('core').debug(`connection: ${error.message}`));
-    if (info.secure && info.alpn === 'h2') {
+    const speaksHttp2 = info.secure && info.alpn === 'h2';
+    // A client may have said all it wants to say (`printf … | nc`); http2 would keep such a connection for ever.
+    socket.allowHalfOpen = !speaksHttp2;
+    if (speaksHttp2) {
       // Emitting is synchronous, so the next session is this connection's.
       this.#engines.http2.once('session', (session: http2.ServerHttp2Session) => {
         connection.session = session;
@@ -122,6 +125,8 @@ export class Frontend {
       noDelay: true,
       shouldUpgradeCallback: isWebSocket,
     });
+    // Not an option of the constructor, not in Node's types: a client that closes its side still gets its answers.
+    Object.assign(http1, { httpAllowHalfOpen: true });
     // All fields up to the size count: dropping some silently is how requests get smuggled.
     http1.maxHeadersCount = 0;
     http1.on('request', (request, response) => this.#arrive(request, response, false));
@@ -159,6 +164,8 @@ export class Frontend {
   #upgrade(request: Received, socket: Duplex, head: Buffer): void {
     const connection = this.#owners.get(socket);
     if (!connection) return void socket.destroy();
+    // Of a WebSocket, neither side goes on without the other.
+    Object.assign(socket, { allowHalfOpen: false });
     const response = new Answer(request);
     response.assignSocket(socket as Socket);
     response.once('finish', () => connection.close());

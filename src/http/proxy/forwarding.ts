@@ -2,9 +2,10 @@
  * One request on its way to a backend and its answer on the way back. undici calls it (DispatchHandler), the
  * client's response calls it (`drain`, `close`); whichever side ends first ends the other.
  */
-import { ServerResponse } from 'node:http';
+import { IncomingMessage, ServerResponse } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
 import { constants } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
 import type { Dispatcher, Pool } from 'undici';
 import { systemCode } from '../../base/errors.ts';
@@ -52,6 +53,8 @@ type DispatchOptions = Dispatcher.DispatchOptions & { readonly servername: strin
 class Forwarding implements Dispatcher.DispatchHandler {
   readonly #assignment: Assignment;
   readonly #options: DispatchOptions;
+  /** The client's connection, where it can be closed in one direction: not in HTTP/2, nor beneath a tunnel. */
+  readonly #client: Socket | undefined;
   /** The client's response, as a stream. */
   readonly #out: Writable;
   readonly #body: RequestBody | null;
@@ -70,6 +73,8 @@ class Forwarding implements Dispatcher.DispatchHandler {
     const own = !upgrade && exchange.method === exchange.request.method;
     const { body, length } = own ? uploadOf(exchange.request) : { body: null, length: undefined };
     this.#assignment = assignment;
+    this.#client =
+      exchange.request instanceof IncomingMessage && !upgrade ? exchange.request.socket : undefined;
     this.#out = exchange.response;
     this.#body = body;
     this.#options = {
@@ -90,6 +95,12 @@ class Forwarding implements Dispatcher.DispatchHandler {
       this.#finish();
       return this.#over.promise;
     }
+    if (this.#client?.readableEnded) {
+      this.#onClientEnd();
+      return this.#over.promise;
+    }
+    // Pipelined requests share the connection, each with its listener.
+    this.#client?.setMaxListeners(0).once('end', this.#onClientEnd);
     this.#out.on('drain', this.#onDrain).once('close', this.#onClientGone);
     const { upgrade, exchange } = this.#assignment;
     if (upgrade && exchange.upgrade)
@@ -232,6 +243,12 @@ class Forwarding implements Dispatcher.DispatchHandler {
     this.#assignment.log.debug(`the client went away from ${this.#assignment.target.path}`);
   };
 
+  /** Half closed or gone can't be told apart, and a backend must not work for nobody: gone, as for nginx. */
+  readonly #onClientEnd = () => {
+    this.#onClientGone();
+    this.#assignment.exchange.response.destroy();
+  };
+
   #finish(): void {
     this.#release();
     this.#over.resolve();
@@ -240,6 +257,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #release(): void {
     this.#ended = true;
     this.#out.off('drain', this.#onDrain).off('close', this.#onClientGone);
+    this.#client?.off('end', this.#onClientEnd);
     this.#stopWatching?.();
     this.#body?.destroy();
   }

@@ -66,6 +66,8 @@ export async function startFront(t: TestContext, options: FrontOptions): Promise
         run(request, response),
       )
     : createHttpServer((request, response) => run(request, response));
+  // As the front end has it: who closes one side may still be answered.
+  Object.assign(server, { httpAllowHalfOpen: true });
   if (!options.http2)
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       const response = new ServerResponse(request);

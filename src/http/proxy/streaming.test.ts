@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import http from 'node:http';
 import { connect, createServer } from 'node:net';
 import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { test } from 'node:test';
 import { ask, httpBackend, listen, rawBackend, startFront, until } from './proxy.testing.ts';
@@ -77,6 +78,37 @@ test('a backend that reads nothing stops the client, and is given up', async (t)
   request.destroy();
   assert.ok(taken < 64 * 1024 * 1024, `${taken} bytes were taken from the client`);
   await until(() => front.active() === 0);
+});
+
+test('many pipelined requests are proxied without a warning', async (t) => {
+  const warnings: Error[] = [];
+  const warned = (warning: Error) => warnings.push(warning);
+  process.on('warning', warned);
+  t.after(() => process.off('warning', warned));
+  const to = await httpBackend(t, (_, response) => response.end('ok'));
+  const front = await startFront(t, { to });
+  const client = connect(front.port, '127.0.0.1');
+  client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(30));
+  client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  assert.equal((await text(client)).match(/HTTP\/1\.1 200 /g)?.length, 31);
+  assert.deepEqual(warnings, []);
+});
+
+test('a client that closes its side counts as gone, early or late', async (t) => {
+  const heard: http.IncomingMessage[] = [];
+  const to = await httpBackend(t, (request, response) => {
+    heard.push(request);
+    if (request.url === '/late') response.write('half');
+  });
+  const front = await startFront(t, { to });
+  const early = connect(front.port, '127.0.0.1');
+  early.end('GET /early HTTP/1.1\r\nHost: x\r\n\r\n');
+  assert.equal(await text(early), '');
+  const late = connect(front.port, '127.0.0.1');
+  late.write('GET /late HTTP/1.1\r\nHost: x\r\n\r\n');
+  late.once('data', () => late.end());
+  assert.match(await text(late), /^HTTP\/1\.1 200 [^]*half/);
+  await until(() => front.active() === 0 && heard.every(({ destroyed }) => destroyed));
 });
 
 test('the backend is given up when its client goes away, in either half of the exchange', async (t) => {
