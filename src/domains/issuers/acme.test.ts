@@ -432,6 +432,27 @@ suite('obtaining from a CA that misbehaves', () => {
     assert.equal(accounts(ca), 1);
   });
 
+  test('makes a client anew once told that what it trusts may have changed', async () => {
+    await using ca = await startHostileCa();
+    const store = await storeFor('a.example', 'b.example', 'c.example');
+    let made = 0;
+    await using issuer = new AcmeIssuer({
+      store,
+      clock: impatientClock,
+      newClient: (url) => {
+        made++;
+        return new AcmeClient({ directoryUrl: url });
+      },
+    });
+    const options = { authority: ca.directoryUrl, progress: () => {} };
+    await issuer.obtain(settings('a.example'), options);
+    await issuer.obtain(settings('b.example'), options);
+    assert.equal(made, 1);
+    issuer.forgetClients();
+    await issuer.obtain(settings('c.example'), options);
+    assert.equal(made, 2);
+  });
+
   test('finds the account in accounts, and passes over what is damaged there', async () => {
     await using ca = await startHostileCa();
     const store = new MemoryStore();

@@ -32,7 +32,7 @@ import {
 export interface AcmeIssuerOptions {
   readonly store: Store;
   readonly clock: Clock;
-  /** Makes the client for a CA. Each is made once and shared by all domains (its nonces, its connections). */
+  /** Makes the client for a CA. It is shared by all domains (its nonces, its connections) until forgetClients(). */
   readonly newClient: (authority: string, caCertificateFile: string | undefined) => AcmeClient;
 }
 
@@ -181,6 +181,14 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
     if (problem) throw new DeadOrderError(problem);
     await this.#store.save('staging', domain.name, chainFile(suffix), pem, options);
     await dropOrder(run);
+  }
+
+  /**
+   * What CAs are trusted by may have changed (MDCACertificateFile, the embedded CA's root): who begins from now on
+   * has a new client. Jobs under way go on with theirs, whose connections end by themselves once idle.
+   */
+  forgetClients(): void {
+    this.#clients.clear();
   }
 
   #client(authority: string, caCertificateFile: string | undefined): AcmeClient {

@@ -77,6 +77,7 @@ export class Renewals implements AsyncDisposable {
     await this.#runLocalCa(before).catch((error: unknown) => {
       this.#loggers('ca').error(explain(error));
     });
+    this.#issuer.forgetClients();
     this.#engine.reconfigure(settings.domains);
   }
 
