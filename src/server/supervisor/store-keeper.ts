@@ -68,8 +68,11 @@ function servedProtocols({ listens, md }: Settings): { http: boolean; https: boo
   return { http: ports.has(md.httpPort), https: ports.has(md.httpsPort) };
 }
 
-/** A link in its place is not followed: the folder around it may be User's. */
+/**
+ * Everybody may look for what is to be trusted in it; what is secret in it has modes of its own. A link in its place
+ * is not followed: the folder around it may be User's.
+ */
 async function ownedFolder(dir: string, identity: Identity | undefined): Promise<void> {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  mkdirSync(dir, { recursive: true, mode: 0o755 });
   if (identity) await lchown(dir, identity.uid, identity.gid);
 }
