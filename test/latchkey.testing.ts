@@ -21,6 +21,9 @@ export const binary: string = fileURLToPath(new URL('../bin/latchkey', import.me
 /** In the environment of all processes of a TestServer. */
 const MARK = 'LATCHKEY_TEST_SERVER';
 
+// A test run that is told to end does so by 'exit', where servers end along with it.
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(1));
+
 export interface Outcome {
   readonly code: number;
   readonly stdout: string;
@@ -115,7 +118,7 @@ export class TestServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const runtimeDir = this.#runtimeDir();
+    const runtimeDir = this.runtimeDir();
     await this.stop();
     this.kill();
     process.off('exit', this.#orphans);
@@ -123,8 +126,8 @@ export class TestServer implements AsyncDisposable {
     rmSync(this.dir, { recursive: true, force: true });
   }
 
-  /** Where the certificate table is: in memory, outside of the ServerRoot. */
-  #runtimeDir(): string | undefined {
+  /** Where the certificate table is: in memory, outside of the ServerRoot. Undefined where no server runs. */
+  runtimeDir(): string | undefined {
     const file = join(this.dir, 'logs/httpd.pid.control');
     return existsSync(file) ? dirname(readFileSync(file, 'utf8').trim()) : undefined;
   }

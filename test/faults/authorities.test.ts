@@ -32,7 +32,6 @@ const FAULTS: Readonly<Record<string, Fault>> = {
       ca.always('newOrder', reply.problem('rateLimited', 429, {}, { 'retry-after': '7200' })),
     said: /hostile rateLimited/,
   },
-  nonces: { misbehave: (ca) => ca.always('newAccount', reply.problem('badNonce', 400)), said: /badNonce/ },
   refused: {
     misbehave: (ca) =>
       ca.always(
@@ -49,7 +48,6 @@ const FAULTS: Readonly<Record<string, Fault>> = {
       ),
     said: /hostile rejectedIdentifier[\s\S]*refused\.latchkey\.test: not this one/,
   },
-  cut: { misbehave: (ca) => ca.always('finalize', reply.cut), said: /./ },
 };
 
 const domain = (name: string, url: string, ...more: string[]) =>

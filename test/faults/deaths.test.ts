@@ -141,20 +141,18 @@ suite('kill -9 under load', { concurrency: 2 }, () => {
     assert.deepEqual(one.children().workers, children.workers);
   });
 
-  test('of everything but the supervisor, again and again, ends in a server that serves', async () => {
+  test('of everything but the supervisor ends in a server that serves', async () => {
     const [port = 0] = await freePorts(1);
     await using one = new TestServer();
     one.write('htdocs/index.html', 'hello');
     one.configure(plain(port, 'Workers 2'));
     await one.start();
-    for (let n = 0; n < 2; n++) {
-      const { engine, workers } = one.children();
-      for (const pid of [...engine, ...workers]) signal(pid, 'SIGKILL');
-      await eventually('all to be replaced', () => {
-        const now = one.children();
-        return now.engine.length === 1 && now.workers.length === 2 && now.engine[0] !== engine[0];
-      });
-    }
+    const { engine, workers } = one.children();
+    for (const pid of [...engine, ...workers]) signal(pid, 'SIGKILL');
+    await eventually('all to be replaced', () => {
+      const now = one.children();
+      return now.engine.length === 1 && now.workers.length === 2 && now.engine[0] !== engine[0];
+    });
     await eventually('a status', () => one.status());
     await eventually('an answer', () => getPlain(port, 'localhost'));
     const load = new Load(port);

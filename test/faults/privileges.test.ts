@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { TestServer, eventually, freePorts } from '../latchkey.testing.ts';
 import { getSecure, localAuthority, server } from './faults.testing.ts';
@@ -101,7 +101,7 @@ test('engine and workers are User for good, and keys are out of their reach', { 
   }
   assert.equal(statSync(join(one.dir, 'logs/error_log')).uid, 0);
 
-  const runtimeDir = dirname(one.read('logs/httpd.pid.control').trim());
+  const runtimeDir = one.runtimeDir() ?? '';
   assert.deepEqual([statSync(runtimeDir).uid, statSync(runtimeDir).mode & 0o777], [uid, 0o700]);
 
   const renewal = await one.run('renew', NAME);

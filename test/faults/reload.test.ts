@@ -54,7 +54,13 @@ suite('a start that fails', { concurrency: 2 }, () => {
   test('for a port in use names it and its line, and leaves nothing', async (t) => {
     const [port = 0, taken = 0] = await freePorts(2);
     await stranger(t, taken);
-    await using one = prepared(plain(port, `Listen 127.0.0.1:${taken}`));
+    await using one = prepared(plain(port));
+    await one.start();
+    const runtimeDir = one.runtimeDir() ?? '';
+    assert.ok(existsSync(runtimeDir));
+    await one.stop();
+    assert.equal(existsSync(runtimeDir), false);
+    one.configure(plain(port, `Listen 127.0.0.1:${taken}`));
     const { code, stdout, stderr } = await one.run('-k', 'start');
     assert.deepEqual([code, stdout], [1, '']);
     assert.match(
@@ -67,6 +73,7 @@ suite('a start that fails', { concurrency: 2 }, () => {
     assert.ok(await isClosed(port));
     assert.equal(existsSync(join(one.dir, 'logs/httpd.pid')), false);
     assert.equal(existsSync(join(one.dir, 'logs/httpd.pid.control')), false);
+    assert.equal(existsSync(runtimeDir), false);
   });
 
   test('for a log that cannot be opened, or a user there is not, says so', async () => {

@@ -45,7 +45,12 @@ export class Engine implements AsyncDisposable {
       ...(birth.storeKey ? { key: birth.storeKey } : {}),
     });
     const engine = new Engine(birth, supervisor, table, new SupervisedStore(own, supervisor));
-    await engine.#start(birth);
+    try {
+      await engine.#start(birth);
+    } catch (error) {
+      await engine[Symbol.asyncDispose]();
+      throw error;
+    }
     return engine;
   }
 

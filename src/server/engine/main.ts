@@ -4,6 +4,7 @@ import { endWithParent } from '../child.ts';
 import { Peer, type Handlers } from '../peer.ts';
 import { Engine } from './engine.ts';
 
+let beginning: Promise<Engine> | undefined;
 let engine: Engine | undefined;
 const running = () => {
   if (!engine) throw new Error('the engine has not begun');
@@ -12,7 +13,8 @@ const running = () => {
 
 const calls: Handlers<EngineCalls> = {
   begin: async (birth) => {
-    engine = await Engine.begin(birth, supervisor);
+    beginning = Engine.begin(birth, supervisor);
+    engine = await beginning;
     return engine.tableGeneration;
   },
   serve: () => running().serve(),
@@ -24,7 +26,9 @@ const calls: Handlers<EngineCalls> = {
 };
 
 endWithParent();
+// Told to end while it begins, it removes all the same what it has made by then.
 process.on('SIGTERM', () => {
-  void (engine?.[Symbol.asyncDispose]() ?? Promise.resolve()).finally(() => process.exit(0));
+  const ended = beginning?.then((begun) => begun[Symbol.asyncDispose]()) ?? Promise.resolve();
+  ended.catch(() => {}).finally(() => process.exit(0));
 });
 const supervisor = new Peer<SupervisorCalls>(process, calls);
