@@ -22,6 +22,7 @@ import { tableDir } from '../runtime-dir.ts';
 import { Challenges } from './challenges.ts';
 import { HandshakePlan, Handshakes, type HandshakeTag } from './handshake.ts';
 import { Listeners } from './listeners.ts';
+import { closeUnboundHandles } from './shared-handles.ts';
 import { showCertificates } from './verify.ts';
 
 /** An engine that is restarted has the table closed for an instant: tries, and the pause between them (ms). */
@@ -47,6 +48,7 @@ export class Worker {
     if (hasProxies(birth.plan.settings)) await import('../../http/proxy/proxy.ts');
     dropPrivileges(birth.identity);
     checkPrivateSurface();
+    closeUnboundHandles();
     const table = await openTable(birth.runtimeDir);
     // Challenges are in the clear: a worker has no use for the store's key and is not given it.
     const store = await FsStore.attach({
