@@ -19,13 +19,19 @@ export function showVersion(): void {
 
 /**
  * Reads the configuration and every certificate it names. Throws ConfigError, or PrivilegeError where root asks
- * about a User or Group there is not; says `Syntax OK` on stderr else.
+ * about a User or Group there is not.
  */
-export function check(where: Where, show: { readonly hosts: boolean }): void {
+export function validSettings(where: Where): Settings {
   const { settings } = loadConfiguration(where);
   for (const files of certificateFiles(settings).values()) checkPair(files);
   checkTls(settings);
   resolveIdentity(settings.user, settings.group);
+  return settings;
+}
+
+/** Throws as validSettings() does; says `Syntax OK` on stderr else. */
+export function check(where: Where, show: { readonly hosts: boolean }): void {
+  const settings = validSettings(where);
   for (const warning of settings.warnings) {
     process.stderr.write(`[${warning.module}:warn] ${warning.message} (${warning.file}:${warning.line})\n`);
   }

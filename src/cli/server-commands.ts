@@ -1,6 +1,7 @@
 /** `-k start|stop|restart|graceful|graceful-stop` and `-X`, with httpd's messages and exit codes. */
-import { awaitEnd, awaitStopping, launch } from '../server/launch.ts';
+import { awaitEnd, awaitReload, awaitStopping, launch } from '../server/launch.ts';
 import { runningServer } from '../server/pidfile.ts';
+import { readReloadState } from '../server/reload-state.ts';
 import type { Where } from './where.ts';
 
 const SIGNALS: Readonly<Record<string, NodeJS.Signals>> = {
@@ -35,7 +36,7 @@ export async function signal(where: Where, action: string): Promise<void> {
     say('httpd not running, trying to start');
     return start(where);
   }
-  if (!stops) await mustBeValid(where);
+  if (!stops) return reload(where, pidFile, () => process.kill(running.pid, SIGNALS[action]));
   process.kill(running.pid, SIGNALS[action]);
   if (action === 'stop' && !(await awaitEnd(running.pid))) {
     throw new Error(`the server (pid ${running.pid}) did not end; 'kill -9 ${running.pid}' ends it`);
@@ -52,10 +53,18 @@ async function start(where: Where): Promise<void> {
   if (report.kind === 'already-running') say(report.message);
 }
 
-/** A reload with a broken configuration is refused here already, where its author can read why. */
-async function mustBeValid(where: Where): Promise<void> {
-  const { loadConfiguration } = await import('../config/load.ts');
-  loadConfiguration(where);
+/**
+ * What -t would refuse is refused here, where its author can read why in the usual form; what only the server
+ * can know (that a port is taken, say), it is waited for.
+ */
+async function reload(where: Where, pidFile: string, ask: () => void): Promise<void> {
+  const { validSettings } = await import('./check.ts');
+  validSettings(where);
+  const before = readReloadState(pidFile);
+  ask();
+  const after = await awaitReload(pidFile, before.asked + 1);
+  if (!after) throw new Error('the server has not said what came of the reload; its error log may tell');
+  if (after.problem !== undefined) throw new Error(after.problem);
 }
 
 async function pidFileOf(where: Where): Promise<string> {

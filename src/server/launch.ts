@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ConfigurationSource } from '../config/load.ts';
 import { claimPidFile, isAlive, runningServer } from './pidfile.ts';
+import { readReloadState, type ReloadState } from './reload-state.ts';
 
 export type LaunchReport =
   | { readonly kind: 'ready' }
@@ -72,6 +73,12 @@ export function awaitStopping(pidFile: string, pid: number): Promise<boolean> {
     const running = runningServer(pidFile);
     return running?.pid !== pid || running.state === 'stopping';
   });
+}
+
+/** What came of the `number`th reload of the server, or of a later one; undefined after half a minute. */
+export async function awaitReload(pidFile: string, number: number): Promise<ReloadState | undefined> {
+  const concluded = await comesTrue(() => readReloadState(pidFile).done >= number);
+  return concluded ? readReloadState(pidFile) : undefined;
 }
 
 async function comesTrue(condition: () => boolean): Promise<boolean> {

@@ -19,6 +19,7 @@ import { LogFiles } from '../logpipe.ts';
 import { isGone } from '../peer.ts';
 import { markRunning, markStopping, ownsPidFile, removePidFile } from '../pidfile.ts';
 import { resolveIdentity } from '../privileges.ts';
+import { removeReloadState, writeReloadState, type ReloadState } from '../reload-state.ts';
 import { prepareRuntimeDir, removeRuntimeDir } from '../runtime-dir.ts';
 import { version } from '../version.ts';
 import { Children } from './children.ts';
@@ -48,6 +49,7 @@ export class Supervisor implements AsyncDisposable {
   /** Of a reload under way: new files are read and new ports bound before it is committed. */
   #coming: { readonly settings: Settings; readonly credentials: Credentials } | undefined;
   #reloading: Promise<void> = Promise.resolve();
+  #reloads: ReloadState = { asked: 0, done: 0 };
 
   /**
    * Reads the configuration, brings the store in line, and starts all processes. Fulfilled when every worker
@@ -131,12 +133,13 @@ export class Supervisor implements AsyncDisposable {
    * in the log. Reloads asked for meanwhile follow one after the other.
    */
   reload(): Promise<void> {
+    const { pidFile } = this.settings;
+    this.#reloads = { ...this.#reloads, asked: this.#reloads.asked + 1 };
+    writeReloadState(pidFile, this.#reloads);
     this.#reloading = this.#reloading.then(async () => {
-      try {
-        await this.#reload();
-      } catch (error) {
-        this.#loggers('core').error(`reload failed, the running configuration stays: ${reason(error)}`);
-      }
+      const problem = await this.#tryReload();
+      this.#reloads = { asked: this.#reloads.asked, done: this.#reloads.done + 1, problem };
+      if (ownsPidFile(pidFile)) writeReloadState(pidFile, this.#reloads);
     });
     return this.#reloading;
   }
@@ -168,12 +171,14 @@ export class Supervisor implements AsyncDisposable {
     if (!ownsPidFile(pidFile)) return;
     removeRuntimeDir(this.#runtimeDir);
     rmSync(controlFile(pidFile), { force: true });
+    removeReloadState(pidFile);
     removePidFile(pidFile);
   }
 
   async #begin(): Promise<void> {
     const { settings } = this;
     this.#announce(settings);
+    removeReloadState(settings.pidFile);
     await this.#keeper.bringInLine(settings);
     await this.#children.start(settings.workers ?? availableParallelism());
     markRunning(settings.pidFile);
@@ -186,6 +191,18 @@ export class Supervisor implements AsyncDisposable {
     this.#loggers('tls').info(`mod_tls/${version} (OpenSSL ${process.versions.openssl}), initializing...`);
     for (const warning of settings.warnings) {
       this.#loggers(warning.module).warn(`${warning.message} (${warning.file}:${warning.line})`);
+    }
+  }
+
+  /** Why it failed, undefined when it has not. */
+  async #tryReload(): Promise<string | undefined> {
+    try {
+      await this.#reload();
+      return undefined;
+    } catch (error) {
+      const problem = `reload failed, the running configuration stays: ${reason(error)}`;
+      this.#loggers('core').error(problem);
+      return problem;
     }
   }
 

@@ -1,0 +1,69 @@
+/** What `-k graceful` and `-k restart` say of a reload that failed: their exit code is all a script looks at. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import { eventually, freePorts, missing, selfSigned, signal, TestServer } from './latchkey.testing.ts';
+
+const skip = missing('openssl') ?? false;
+
+suite('-k graceful', { concurrency: 2 }, () => {
+  test('says which certificate cannot be served, before it signals', { skip }, async () => {
+    const [http = 0, https = 0] = await freePorts(2);
+    await using server = new TestServer();
+    const { cert, key } = selfSigned(server.dir, 'a.test');
+    const other = selfSigned(server.dir, 'b.test');
+    const configure = (keyFile: string) =>
+      server.configure(`Workers 1
+        Listen 127.0.0.1:${http}
+        Listen 127.0.0.1:${https} https
+        <VirtualHost *:${https}>
+          ServerName a.test
+          SSLEngine on
+          SSLCertificateFile ${cert}
+          SSLCertificateKeyFile ${keyFile}
+        </VirtualHost>`);
+    configure(key);
+    await server.start();
+    for (const [file, said] of [
+      [other.key, /key/],
+      [server.write('garbage.key', 'garbage'), /a\.test\.ec\.crt/],
+    ] as const) {
+      configure(file);
+      const { code, stderr } = await server.run('-k', 'graceful');
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, /^AH00526: Syntax error on line \d+ of \S+httpd\.conf:\n/);
+      assert.match(stderr, said);
+    }
+    assert.doesNotMatch(server.log(), /reload failed/);
+  });
+
+  test('waits for what comes of it, and tells a failure', async (t) => {
+    const [port = 0, taken = 0] = await freePorts(2);
+    const stranger = createServer().listen(taken, '127.0.0.1');
+    await once(stranger, 'listening');
+    t.after(() => stranger.close());
+    await using server = new TestServer();
+    const base = `Workers 1\nListen 127.0.0.1:${port}\n`;
+    server.configure(base);
+    await server.start();
+
+    server.configure(`${base}Listen 127.0.0.1:${taken}\n`);
+    for (const how of ['graceful', 'restart']) {
+      const { code, stderr } = await server.run('-k', how);
+      assert.equal(code, 1);
+      assert.match(stderr, new RegExp(`the running configuration stays: AH00072: .*:${taken} `));
+    }
+    server.configure(base);
+    const { code, stderr } = await server.run('-k', 'graceful');
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(server.log(), /AH00493: reloaded, generation 2/);
+
+    signal(server.pid, 'SIGUSR1');
+    await eventually('a reload by a plain signal', () => server.log().includes('generation 3'));
+    await server.stop();
+    assert.equal(existsSync(join(server.dir, 'logs/httpd.pid.reload')), false);
+  });
+});
