@@ -67,3 +67,23 @@ suite('-k graceful', { concurrency: 2 }, () => {
     assert.equal(existsSync(join(server.dir, 'logs/httpd.pid.reload')), false);
   });
 });
+
+test('a configuration without Listen is good for -t and for nothing else', async () => {
+  const [port = 0] = await freePorts(1);
+  await using server = new TestServer();
+  server.configure('ServerName a.test\n');
+  const checked = await server.run('-t');
+  assert.equal(checked.code, 0, checked.stderr);
+  const started = await server.run('-k', 'start');
+  assert.equal(started.code, 1);
+  assert.match(started.stderr, /^AH00451: no listening sockets available, shutting down/);
+  assert.match(started.stderr, /Listen/);
+  assert.deepEqual(server.processes(), []);
+
+  server.configure(`Workers 1\nListen 127.0.0.1:${port}\n`);
+  await server.start();
+  server.configure('ServerName a.test\n');
+  const reloaded = await server.run('-k', 'graceful');
+  assert.equal(reloaded.code, 1);
+  assert.match(reloaded.stderr, /no listening sockets available/);
+});

@@ -57,7 +57,7 @@ export class Supervisor implements AsyncDisposable {
    * nothing is left running.
    */
   static async start(input: ConfigurationSource): Promise<Supervisor> {
-    const { settings } = loadConfiguration(input);
+    const settings = loadServable(input);
     const identity = resolveIdentity(settings.user, settings.group);
     mkdirSync(dirname(settings.pidFile), { recursive: true });
     const running = await claim(settings.pidFile);
@@ -207,7 +207,7 @@ export class Supervisor implements AsyncDisposable {
   }
 
   async #reload(): Promise<void> {
-    const { settings } = loadConfiguration(this.#input);
+    const settings = loadServable(this.#input);
     await this.#children.settled();
     const fixed = whatCannotChange(this.settings, settings);
     if (fixed) throw new Error(`${fixed} has changed, which needs a stop and a start`);
@@ -276,6 +276,15 @@ export class Supervisor implements AsyncDisposable {
       freshTable: kind === 'engine' && !this.#children.hadEngine,
     };
   }
+}
+
+/** A configuration without a Listen is a good one for httpd's -t, and httpd doesn't run with it. */
+function loadServable(input: ConfigurationSource): Settings {
+  const { settings } = loadConfiguration(input);
+  if (settings.listens.length > 0) return settings;
+  throw new ConfigError(
+    `AH00451: no listening sockets available, shutting down: ${settings.configFile} has no Listen line (Listen 80)`,
+  );
 }
 
 interface ReloadPeer {
