@@ -14,6 +14,8 @@ import { apache, latchkey, median, nginx, RunningPeer, type Peer } from './peers
 const SERVER_CORE = 0;
 const LOAD_CORE = 1;
 const CLIENTS = 8;
+/** Seconds. */
+const WARM_UP = 25;
 const [rounds = 7, seconds = 4] = process.argv.slice(2).map(Number);
 
 /**
@@ -84,7 +86,8 @@ try {
       await RunningPeer.start(peer, { dir: mkdtempSync(join(dir, 'peer-')), port, ...pair }, SERVER_CORE),
     );
     console.log(`${peer.name} ${peer.version}: ${handshakeOf(port)}`);
-    await load(port, 2);
+    // A JIT compiles for some ten thousand handshakes until it has what it wants; servers run longer than that.
+    await load(port, WARM_UP);
   }
   const costs = new Map<string, number[]>(peers.map(({ name }) => [name, []]));
   for (let round = 1; round <= rounds; round++) {
