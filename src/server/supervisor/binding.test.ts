@@ -20,6 +20,7 @@ function outcome(t: TestContext, body: (dir: string) => string): { said: string;
      });
      if (cluster.isPrimary) {
        cluster.schedulingPolicy = cluster.SCHED_NONE;
+       cluster.setupPrimary({ serialization: 'advanced' });
        const worker = cluster.fork();
        guardBinding(worker.process, () => new Set([0]));
        worker.on('exit', (code, signal) => console.log(signal ?? code));
@@ -51,6 +52,24 @@ suite('a worker', () => {
       const { said, dir } = outcome(t, (at) => `console.log(await listen(${options(at)}));`);
       assert.equal(said, 'SIGKILL');
       assert.equal(existsSync(join(dir, 'planted.sock')), false);
+    });
+  }
+
+  const crafted: Record<string, string> = {
+    'an acknowledgement of nothing': `{ cmd: 'NODE_HANDLE_ACK' }`,
+    'a refusal of nothing': `{ cmd: 'NODE_HANDLE_NACK' }`,
+    'a handle without a handle': `{ cmd: 'NODE_HANDLE', type: 'net.Nonsense' }`,
+    'an address that is none': `{ cmd: 'NODE_CLUSTER', act: 'queryServer', addressType: 4, port: 0, index: 0, address: { toString: 1 } }`,
+    'an act that is none': `{ cmd: 'NODE_CLUSTER', act: '__defineGetter__' }`,
+    'an act without a name': `{ cmd: 'NODE_CLUSTER', act: { toString: 1 } }`,
+  };
+  for (const [what, message] of Object.entries(crafted)) {
+    test(`that sends ${what} ends nobody but itself`, (t) => {
+      const { said } = outcome(
+        t,
+        () => `process.send(${message}); setInterval(() => {}, 1000); await new Promise(() => {});`,
+      );
+      assert.equal(said, 'SIGKILL');
     });
   }
 });

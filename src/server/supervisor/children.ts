@@ -24,6 +24,9 @@ const LONGEST_PAUSE = 10_000;
 /** stdin and stdout nowhere, stderr for Node's last words, LOG_FD for log records, IPC for calls. */
 const STDIO: ('ignore' | 'pipe' | 'ipc')[] = ['ignore', 'ignore', 'pipe', 'pipe', 'ipc'];
 
+/** The engine binds its own. */
+const NO_PORTS: ReadonlySet<number> = new Set();
+
 type ChildKind = 'engine' | 'worker';
 
 export interface ChildrenOptions {
@@ -160,6 +163,7 @@ export class Children {
       serialization: 'advanced',
       stdio: STDIO,
     });
+    guardBinding(forked, () => NO_PORTS);
     const engine = this.#adopt<EngineCalls>(forked, 'engine', this.#options.forEngine, () =>
       this.#startEngine(),
     );
