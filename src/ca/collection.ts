@@ -22,6 +22,8 @@ export class Collection<T extends Kept> {
   readonly #dir: string;
   readonly #values: Map<string, T>;
   readonly #busy = new Map<string, Promise<unknown>>();
+  /** Told of each change when readers see it; undefined for what isn't there. */
+  onChange: ((before: T | undefined, after: T | undefined) => void) | undefined;
 
   private constructor(dir: string, values: Map<string, T>) {
     this.#dir = dir;
@@ -71,7 +73,9 @@ export class Collection<T extends Kept> {
 
   remove(id: string): Promise<void> {
     return this.#inTurn(id, async () => {
+      const before = this.#values.get(id);
       if (!this.#values.delete(id)) return;
+      this.onChange?.(before, undefined);
       await rm(this.#file(id), { force: true });
       await syncFolder(this.#dir);
     });
@@ -79,7 +83,9 @@ export class Collection<T extends Kept> {
 
   async #write(value: T): Promise<T> {
     await writeDurable(this.#file(value.id), JSON.stringify(value), { mode: 0o600 });
+    const before = this.#values.get(value.id);
     this.#values.set(value.id, value);
+    this.onChange?.(before, value);
     return value;
   }
 

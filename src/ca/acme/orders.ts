@@ -81,10 +81,14 @@ function asked({ identifier: { type, value }, wildcard }: Authorization): Identi
 export class Orders {
   readonly #kept: Collection<Order>;
   readonly #clock: Clock;
+  /** How many orders of an account are open; one that has expired counts until it is swept. */
+  readonly #open = new Map<string, number>();
 
   private constructor(kept: Collection<Order>, clock: Clock) {
     this.#kept = kept;
     this.#clock = clock;
+    for (const order of kept.values()) this.#count(undefined, order);
+    kept.onChange = (before, after) => this.#count(before, after);
   }
 
   static async open(dir: string, clock: Clock, logger: Logger): Promise<Orders> {
@@ -174,13 +178,23 @@ export class Orders {
   }
 
   async #makeRoom(account: string): Promise<void> {
-    const orders = [...this.#kept.values()];
-    const own = orders.filter((order) => order.account === account && isOpen(order) && this.get(order.id));
-    if (own.length >= MOST_OPEN_PER_ACCOUNT) throw tooMany(`${own.length} orders of the account are open`);
-    if (orders.length < MOST_ORDERS) return;
-    const oldest = orders.find((order) => !isOpen(order) || !this.get(order.id));
-    if (!oldest) throw tooMany('there are too many open orders');
-    await this.#kept.remove(oldest.id);
+    const own = this.#open.get(account) ?? 0;
+    if (own >= MOST_OPEN_PER_ACCOUNT) throw tooMany(`${own} orders of the account are open`);
+    if (this.#kept.size < MOST_ORDERS) return;
+    for (const order of this.#kept.values()) {
+      if (!isOpen(order) || !this.get(order.id)) return this.#kept.remove(order.id);
+    }
+    throw tooMany('there are too many open orders');
+  }
+
+  #count(before: Order | undefined, after: Order | undefined): void {
+    const add = (account: string, change: number) => {
+      const open = (this.#open.get(account) ?? 0) + change;
+      if (open > 0) this.#open.set(account, open);
+      else this.#open.delete(account);
+    };
+    if (before && isOpen(before)) add(before.account, -1);
+    if (after && isOpen(after)) add(after.account, 1);
   }
 }
 
