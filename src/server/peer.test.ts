@@ -25,7 +25,7 @@ const handlers: Handlers<TestCalls> = {
 };
 
 /** Two ends of a channel within this process; what passes is copied, as between processes. */
-function pair(): { here: Peer<TestCalls>; there: EventEmitter; cut: () => void } {
+function pair(): { here: Peer<TestCalls>; ends: readonly EventEmitter[]; cut: () => void } {
   const ends = [new EventEmitter(), new EventEmitter()] as const;
   let connected = true;
   const end = (own: EventEmitter, other: EventEmitter) =>
@@ -49,7 +49,7 @@ function pair(): { here: Peer<TestCalls>; there: EventEmitter; cut: () => void }
     connected = false;
     for (const one of ends) one.emit('disconnect');
   };
-  return { here, there: ends[1], cut };
+  return { here, ends, cut };
 }
 
 suite('a call to a peer', () => {
@@ -80,10 +80,10 @@ suite('a call to a peer', () => {
   });
 
   test('whose answer cannot travel fails, and leaves the channel usable', async () => {
-    const { here, there } = pair();
-    there.emit('message', { latchkey: 'answer', id: 999, value: 1 });
-    there.emit('message', 'garbage');
-    there.emit('message', null);
+    const { here, ends } = pair();
+    for (const garbage of [{ latchkey: 'answer', id: 999, value: 1 }, 'garbage', null]) {
+      for (const end of ends) end.emit('message', garbage);
+    }
     await assert.rejects(
       here.call('echo', () => {}),
       Error,
@@ -99,6 +99,23 @@ suite('a call to a peer', () => {
     cut();
     await rejected;
     await assert.rejects(here.call('double', 1), PeerError);
+  });
+
+  test('is not disturbed by messages that no peer of ours sends', async () => {
+    const { here, ends } = pair();
+    const answer = here.call('double', 21);
+    const noText = { toString: 1 };
+    for (const message of [
+      { latchkey: 'call', id: 7, name: noText, argument: 1 },
+      { latchkey: 'call', id: noText, name: 'double', argument: 1 },
+      { latchkey: 'failure', id: 1, code: noText, message: 'text' },
+      { latchkey: 'failure', id: 1, code: 'code', message: noText },
+      { latchkey: 'nonsense', id: 1, message: noText },
+      { latchkey: noText },
+    ]) {
+      for (const end of ends) end.emit('message', message);
+    }
+    assert.equal(await answer, 42);
   });
 });
 

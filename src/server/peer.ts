@@ -127,6 +127,13 @@ function gone(): PeerError {
   return new PeerError('peer-gone', 'the other process has ended');
 }
 
+/** Another process may send anything, and an object in the place of a text would throw where it is made one. */
 function isMessage(message: unknown): message is Message {
-  return typeof message === 'object' && message !== null && 'latchkey' in message;
+  if (typeof message !== 'object' || message === null) return false;
+  const { latchkey, id, name, code, message: text } = message as Readonly<Record<string, unknown>>;
+  if (typeof id !== 'number') return false;
+  if (latchkey === 'call') return typeof name === 'string';
+  return (
+    latchkey === 'answer' || (latchkey === 'failure' && typeof code === 'string' && typeof text === 'string')
+  );
 }
