@@ -1,7 +1,7 @@
 /** What `-k graceful` and `-k restart` say of a reload that failed: their exit code is all a script looks at. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
@@ -65,6 +65,27 @@ suite('-k graceful', { concurrency: 2 }, () => {
     await eventually('a reload by a plain signal', () => server.log().includes('generation 3'));
     await server.stop();
     assert.equal(existsSync(join(server.dir, 'logs/httpd.pid.reload')), false);
+  });
+
+  test('makes a store anew that was deleted under the server', async () => {
+    const [port = 0] = await freePorts(1);
+    await using server = new TestServer();
+    server.configure(`Workers 1\nListen 127.0.0.1:${port}\nMDomain a.test\nMDRenewMode manual\n`);
+    await server.start();
+    const { engine, workers } = server.children();
+    rmSync(join(server.dir, 'md'), { recursive: true });
+    const renewal = await server.run('renew', 'a.test');
+    assert.equal(renewal.code, 1);
+    assert.match(renewal.stderr, /there is no store in .*\/md: .*reload/);
+
+    const { code, stderr } = await server.run('-k', 'graceful');
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(server.log(), /md:warn.* a new one has been made/);
+    assert.equal(existsSync(join(server.dir, 'md/domains/a.test/md.json')), true);
+    const domains = () => server.status().then((status) => status.domains.map(({ state }) => state));
+    await eventually('a look at the new store', async () => (await domains())[0] === 'incomplete');
+    assert.notDeepEqual(server.children().engine, engine);
+    assert.deepEqual(server.children().workers, workers);
   });
 });
 

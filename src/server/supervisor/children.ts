@@ -143,6 +143,11 @@ export class Children {
     };
   }
 
+  /** Another one takes its place. */
+  restartEngine(): void {
+    this.#engine?.process.kill('SIGKILL');
+  }
+
   async #stopEngine(): Promise<void> {
     const engine = this.#engine;
     if (!engine) return;

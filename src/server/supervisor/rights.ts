@@ -23,13 +23,13 @@ export interface Rights {
 }
 
 export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
-  const { store } = rights.keeper;
+  const store = () => rights.keeper.store;
   return {
     loadCredentials: (ids) => Promise.all(ids.map((id) => rights.credentials(id).load(id))),
-    storeLoad: (at) => store.load(checkedGroup(at), at.name, at.aspect),
-    storeList: (group) => store.list(checkedGroup({ group })),
-    storeAspects: (at) => store.aspects(checkedGroup(at), at.name),
-    storeModified: (at) => store.modified(checkedGroup(at), at.name, at.aspect),
+    storeLoad: (at) => store().load(checkedGroup(at), at.name, at.aspect),
+    storeList: (group) => store().list(checkedGroup({ group })),
+    storeAspects: (at) => store().aspects(checkedGroup(at), at.name),
+    storeModified: (at) => store().modified(checkedGroup(at), at.name, at.aspect),
     activate: async (domain) => {
       if (!rights.domains().has(domain)) throw new Error('not a managed domain of the configuration');
       return rights.keeper.activate(domain);

@@ -29,4 +29,17 @@ suite('the keeper of the store', () => {
     );
     assert.equal((await keeper.store.list('archive')).length, 0);
   });
+
+  test('opens the store anew where its folder is gone, and only there', async (t) => {
+    const configured = settings(t);
+    const keeper = await StoreKeeper.open(configured, undefined);
+    assert.equal(await keeper.reopenIfGone(configured), false);
+    const passphrase = keeper.store.key.passphrase();
+    rmSync(configured.md.storeDir, { recursive: true });
+    assert.equal(await keeper.reopenIfGone(configured), true);
+    await keeper.bringInLine(configured);
+    assert.deepEqual(await keeper.store.list('domains'), [NAME]);
+    assert.notDeepEqual(keeper.store.key.passphrase(), passphrase);
+    assert.equal(await keeper.reopenIfGone(configured), false);
+  });
 });

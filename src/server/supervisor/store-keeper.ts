@@ -9,28 +9,41 @@ import { systemClock } from '../../base/clock.ts';
 import type { Settings } from '../../config/settings.ts';
 import type { Activation, ActivateOptions } from '../../domains/activate.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
+import { StoreError } from '../../store/store.ts';
 import { Turns } from '../../store/fs/turns.ts';
 import type { Identity } from '../calls.ts';
 
 export class StoreKeeper {
-  readonly store: FsStore;
+  #store: FsStore;
   readonly #identity: Identity | undefined;
   /** Activations at a reload and at the engine's request: one at a time for each domain. */
   readonly #turns = new Turns();
 
   /** Rejects with StoreError. */
   static async open(settings: Settings, identity: Identity | undefined): Promise<StoreKeeper> {
-    const store = await FsStore.open({
-      dir: settings.md.storeDir,
-      purgeChallenges: true,
-      ...(identity ? { owner: identity } : {}),
-    });
-    return new StoreKeeper(store, identity);
+    return new StoreKeeper(await open(settings, identity), identity);
   }
 
   private constructor(store: FsStore, identity: Identity | undefined) {
-    this.store = store;
+    this.#store = store;
     this.#identity = identity;
+  }
+
+  /** Another one after reopenIfGone(). */
+  get store(): FsStore {
+    return this.#store;
+  }
+
+  /** True where the store was deleted under the running server and has been made anew: with another key. */
+  async reopenIfGone(settings: Settings): Promise<boolean> {
+    try {
+      await FsStore.attach({ dir: settings.md.storeDir });
+      return false;
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'store-missing') throw error;
+    }
+    this.#store = await open(settings, this.#identity);
+    return true;
   }
 
   /** Activates what was obtained, brings md.json and the fallback certificates up to date, makes the CA's folder. */
@@ -60,6 +73,11 @@ export class StoreKeeper {
     }
     await syncDomains(this.store, domains, systemClock);
   }
+}
+
+function open({ md }: Settings, identity: Identity | undefined): Promise<FsStore> {
+  const owner = identity ? { owner: identity } : {};
+  return FsStore.open({ dir: md.storeDir, purgeChallenges: true, ...owner });
 }
 
 /** Whether anybody listens where the internet's ports 80 and 443 arrive. */

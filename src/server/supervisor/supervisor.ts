@@ -211,6 +211,7 @@ export class Supervisor implements AsyncDisposable {
     await this.#children.settled();
     const fixed = whatCannotChange(this.settings, settings);
     if (fixed) throw new Error(`${fixed} has changed, which needs a stop and a start`);
+    if (await this.#keeper.reopenIfGone(settings)) this.#beginRenewalsAnew(settings);
     await this.#keeper.bringInLine(settings);
     const credentials = new Credentials(settings, this.#keeper.store);
     this.#coming = { settings, credentials };
@@ -231,6 +232,12 @@ export class Supervisor implements AsyncDisposable {
     this.#loggers('mpm_latchkey').notice(
       `AH00493: reloaded, generation ${plan.generation} -- no connection was dropped`,
     );
+  }
+
+  /** The engine has the key of the store that was, and knows of certificates that are gone. */
+  #beginRenewalsAnew({ md }: Settings): void {
+    this.#loggers('md').warn(`there was no store in ${md.storeDir} any more: a new one has been made`);
+    this.#children.restartEngine();
   }
 
   /** A child that ends meanwhile keeps nothing from happening: its successor begins with what holds by then. */

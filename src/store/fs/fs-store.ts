@@ -269,5 +269,8 @@ function treeOf({ dir, disk, owner }: AttachOptions): Tree {
 }
 
 function missing(dir: string): StoreError {
-  return new StoreError('missing', `there is no store in ${dir}: ${storeFilePath(dir)} does not exist`);
+  return new StoreError(
+    'missing',
+    `there is no store in ${dir}: ${storeFilePath(dir)} does not exist; put it back, or have a reload or a start of the server make a new one`,
+  );
 }
