@@ -13,11 +13,13 @@ export interface PollOptions<Thing> extends Abortable {
   readonly timeout?: number | undefined;
 }
 
-const FIRST_WAIT = 1000;
+const FIRST_WAIT = 100;
 const LONGEST_WAIT = 10_000;
+/** What a CA asks for in less can't be meant. */
+const SHORTEST_RETRY = 1000;
 
 /**
- * Polls an order, at the CA's pace (Retry-After), else after 1 s and then less often, down to every 10 s.
+ * Polls an order, at the CA's pace (Retry-After), else after 100 ms and then less often, down to every 10 s.
  * @throws AcmeError `acme-pending` when time is up, with the `retryAfter` that was due; and those of the client
  */
 export function pollOrder(
@@ -53,7 +55,7 @@ async function poll<Thing extends Pollable>(
   for (let wait = FIRST_WAIT; ; wait = Math.min(wait * 2, LONGEST_WAIT)) {
     const thing = await ask();
     if (until(thing)) return thing;
-    const pause = thing.retryAfter === undefined ? wait : Math.max(thing.retryAfter, FIRST_WAIT);
+    const pause = thing.retryAfter === undefined ? wait : Math.max(thing.retryAfter, SHORTEST_RETRY);
     left -= pause;
     if (left < 0) {
       const message = `${what} is still ${thing.status}; the CA may need longer, it can be asked again later`;
