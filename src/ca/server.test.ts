@@ -206,7 +206,10 @@ test('a validation that was cut off is taken up again without being asked', asyn
   const { challenges } = (await client.post(authorization)).json;
   const { url, token } = challenges.find((one: { type: string }) => one.type === 'http-01');
   const answer = await client.keyAuthorization(token);
-  await client.post(url, {});
+  const taken = client.post(url, {});
+  await once(web, 'request');
+  await clock.advance(1000);
+  assert.equal((await taken).json.status, 'processing');
   await first.close();
   hold = false;
   const second = await startCa(t, { dir, httpPort, clock, port: Number(new URL(first.base).port) });

@@ -41,6 +41,18 @@ function refused(answer: Answer, status: number, type: string, detail?: RegExp):
   if (detail) assert.match(answer.json.detail, detail);
 }
 
+test('a validation that is quick is in the answer to the challenge, so that nobody has to ask again', async (t) => {
+  const { client, prepare } = await registered(t, { clock: new TestClock(Date.now()) });
+  const order = await client.order('a.localhost');
+  const { challenges } = (await client.post(order.json.authorizations[0])).json;
+  const { url, token } = challenges.find((one: { type: string }) => one.type === 'http-01');
+  prepare(token, await client.keyAuthorization(token));
+  const answer = await client.post(url, {});
+  assert.equal(answer.json.status, 'valid');
+  assert.equal(answer.headers.get('retry-after'), null);
+  assert.equal((await client.post(order.url)).json.status, 'ready');
+});
+
 test('an order goes from pending by ready to valid, and its certificate can be fetched and revoked', async (t) => {
   const { client, prepare } = await registered(t);
   const names = ['a.localhost', 'b.localhost'];

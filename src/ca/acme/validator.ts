@@ -13,6 +13,8 @@ import type { ProblemDocument } from './problem.ts';
 const PARALLEL = 32;
 /** After a restart the servers to be asked may be starting too, ms. */
 const GRACE = 5_000;
+/** Most validations are done in less, ms: with the result in the answer to it, a challenge needs no second question. */
+const PROMPT = 500;
 
 export interface ValidatorOptions {
   readonly accounts: Accounts;
@@ -28,22 +30,26 @@ export interface ValidatorOptions {
 export class Validator {
   readonly #options: ValidatorOptions;
   readonly #queue = new PQueue({ concurrency: PARALLEL });
-  readonly #running = new Set<string>();
+  readonly #running = new Map<string, Promise<void>>();
 
   constructor(options: ValidatorOptions) {
     this.#options = options;
   }
 
   /**
-   * Takes a challenge on: fulfilled with the order once it is written down as processing (or as it is, where
-   * that authorization is decided already), while the validation goes on by itself.
+   * Takes a challenge on: fulfilled with the order once the validation has ended (or at once, where that
+   * authorization is decided already), or after half a second, while the validation goes on by itself.
    */
   async start(place: ChallengePlace): Promise<Order | undefined> {
-    const order = await this.#options.orders.decide(place, (authorization) =>
+    const { orders, clock } = this.#options;
+    await orders.decide(place, (authorization) =>
       withChallenge(authorization, place, (challenge) => ({ ...challenge, status: 'processing' })),
     );
-    this.#enqueue(place);
-    return order;
+    const done = new AbortController();
+    const moment = clock.sleep(PROMPT, { signal: done.signal }).catch(() => {});
+    await Promise.race([this.#enqueue(place), moment]);
+    done.abort();
+    return orders.get(place.order);
   }
 
   /** Goes on with what the last process left, after a moment; a client that asks again has it at once. */
@@ -52,7 +58,7 @@ export class Validator {
     const places = [...orders.interrupted()];
     if (places.length === 0) return;
     await clock.sleep(GRACE, { signal });
-    for (const place of places) this.#enqueue(place);
+    for (const place of places) void this.#enqueue(place);
   }
 
   /** Fulfilled when nothing is being validated any more. */
@@ -60,11 +66,13 @@ export class Validator {
     await this.#queue.onIdle();
   }
 
-  #enqueue(place: ChallengePlace): void {
+  /** Fulfilled when the validation has ended, however. */
+  #enqueue(place: ChallengePlace): Promise<void> {
     const name = `${place.order}/${place.index}/${place.type}`;
-    if (this.#running.has(name) || this.#options.signal.aborted) return;
-    this.#running.add(name);
-    void this.#queue.add(async () => {
+    if (this.#options.signal.aborted) return Promise.resolve();
+    const running = this.#running.get(name);
+    if (running) return running;
+    const added = this.#queue.add(async () => {
       try {
         await this.#run(place);
       } catch (error) {
@@ -74,6 +82,8 @@ export class Validator {
         this.#running.delete(name);
       }
     });
+    this.#running.set(name, added);
+    return added;
   }
 
   async #run(place: ChallengePlace): Promise<void> {
