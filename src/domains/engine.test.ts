@@ -468,6 +468,25 @@ suite('the engine', () => {
     await until(() => f.activations === 1);
   });
 
+  test('looks ever more rarely at a store that is gone, and at once after a reload', async () => {
+    const store = new MemoryStore();
+    const aspects = store.aspects.bind(store);
+    store.aspects = () => Promise.reject(new Error('the store is gone'));
+    const domains = [settings('a.example')];
+    await using f = fixture(domains, {}, store);
+    const complaints = () => f.log.filter((line) => line.includes('the store is gone')).length;
+    f.engine.start();
+    await until(() => complaints() === 1);
+    for (let n = 0; n < 240; n += 1) await f.clock.advance(30 * SECOND);
+    // After 30 s, then 1, 2, 4, 8, 16 and 32 minutes.
+    await until(() => complaints() === 8);
+
+    store.aspects = aspects;
+    f.engine.reconfigure(domains);
+    await f.clock.advance(0);
+    await until(() => f.activations === 1);
+  });
+
   test('is not kept from renewing by a wall clock that jumps', async () => {
     await using f = fixture([settings('a.example')]);
     f.engine.start();

@@ -76,6 +76,8 @@ interface Entry {
   job: Job | undefined;
   /** Somebody asked for a renewal and none has been concluded since. */
   forced: boolean;
+  /** Times in a row that the store could not be used for it. */
+  failures: number;
   readonly waiters: Set<Waiter>;
 }
 
@@ -214,7 +216,7 @@ export class RenewalEngine implements AsyncDisposable {
     }
     const same = isDeepStrictEqual(entry.domain, domain);
     entry.domain = domain;
-    if (same) return entry.job?.finished === true;
+    if (same) return entry.failures > 0 || entry.job?.finished === true;
     this.#schedule.remove(domain.name);
     entry.job = undefined;
     return true;
@@ -278,25 +280,27 @@ export class RenewalEngine implements AsyncDisposable {
     return this.#context.clock.now() + this.#leastPause(entry.state);
   }
 
-  /** A failure that isn't a renewal's: of the store, mostly. */
+  /** A failure that isn't a renewal's: of the store, mostly. What is tried again, is so ever more rarely. */
   async #orLater(
     name: string,
     task: () => Promise<number | undefined>,
     signal?: AbortSignal,
   ): Promise<number | undefined> {
+    const entry = this.#entries.get(name);
     try {
-      return await task();
+      const next = await task();
+      if (entry) entry.failures = 0;
+      return next;
     } catch (error) {
       if (signal?.aborted || this.#stop.signal.aborted) return undefined;
       this.#logger.error(`AH10056: processing ${name}: ${explain(error)}`);
-      const entry = this.#entries.get(name);
-      if (entry) {
-        // Who asked for a renewal now would otherwise wait for as long as the store is broken.
-        entry.forced = false;
-        reject(entry, error);
-      }
       const { clock, retryDelay } = this.#context;
-      return clock.now() + retryDelay;
+      if (!entry) return clock.now() + retryDelay;
+      // Who asked for a renewal now would otherwise wait for as long as the store is broken.
+      entry.forced = false;
+      reject(entry, error);
+      entry.failures += 1;
+      return clock.now() + Math.max(retryDelay, Math.min(retryDelay * 2 ** (entry.failures - 1), HOUR));
     }
   }
 
@@ -343,7 +347,7 @@ export class RenewalEngine implements AsyncDisposable {
 }
 
 function newEntry(domain: ManagedDomainSettings): Entry {
-  return { domain, state: undefined, job: undefined, forced: false, waiters: new Set() };
+  return { domain, state: undefined, job: undefined, forced: false, failures: 0, waiters: new Set() };
 }
 
 function reject(entry: Entry, error: unknown): void {
