@@ -133,9 +133,11 @@ ${host(required, 'require')}${host(optional, 'optional')}`);
     }
   }
 
-  await t.test('the log says why', () => {
+  await t.test('the log says why', async () => {
     await eventually('the reasons in the log', () =>
-      [/did not return a certificate/, /unable to verify the first certificate/].every((reason) => reason.test(server.log())),
+      [/did not return a certificate/, /unable to verify the first certificate/].every((reason) =>
+        reason.test(server.log()),
+      ),
     );
   });
 });
