@@ -14,5 +14,10 @@ export interface StatusDocument {
   readonly tableFull: boolean;
   /** Certificates that cannot be served, and why. */
   readonly problems: readonly string[];
-  readonly domains: readonly DomainStatus[];
+  readonly domains: readonly DomainInService[];
+}
+
+export interface DomainInService extends DomainStatus {
+  /** Why no host serves the domain's certificates; undefined where one does. */
+  readonly unserved: string | undefined;
 }

@@ -1,8 +1,7 @@
 /** The status document for people, in plain text. */
 import { escapeControls } from '../base/log.ts';
 import type { Problem } from '../domains/issuer.ts';
-import type { DomainStatus } from '../domains/status.ts';
-import type { StatusDocument } from './document.ts';
+import type { DomainInService, StatusDocument } from './document.ts';
 
 const SECOND = 1000;
 const UNITS = [
@@ -30,7 +29,7 @@ export function overview(document: StatusDocument): string {
     '',
     ...table([head, ...rows]),
     ...domains
-      .filter(({ problem }) => problem)
+      .filter(({ problem, unserved }) => problem ?? unserved)
       .flatMap((domain) => ['', `${domain.name}:`, ...troubles(domain, now)]),
     ...warnings(document),
   ];
@@ -38,7 +37,7 @@ export function overview(document: StatusDocument): string {
 }
 
 /** One domain with everything there is to say of it. */
-export function details(domain: DomainStatus, now: number): string {
+export function details(domain: DomainInService, now: number): string {
   const lines = [
     `${domain.name}: ${stateOf(domain)}${domain.description && domain.state !== 'complete' ? `, ${domain.description}` : ''}`,
     ...fact('names', domain.names.join(' ')),
@@ -63,20 +62,21 @@ export function details(domain: DomainStatus, now: number): string {
   return `${lines.map(escapeControls).join('\n')}\n`;
 }
 
-function stateOf(domain: DomainStatus): string {
+function stateOf(domain: DomainInService): string {
   if (domain.running) return 'renewing';
   if (domain.expired) return 'EXPIRED';
   if (domain.problem) return domain.certificates.length > 0 ? 'renewal fails' : 'failing';
   if (domain.staged) return 'staged';
-  return domain.state === 'complete' ? 'ok' : domain.state;
+  if (domain.state !== 'complete') return domain.state;
+  return domain.unserved === undefined ? 'ok' : 'not served';
 }
 
-function validity({ certificates }: DomainStatus, now: number): string {
+function validity({ certificates }: DomainInService, now: number): string {
   if (certificates.length === 0) return '-';
   return span(Math.min(...certificates.map(({ notAfter }) => notAfter)) - now);
 }
 
-function nextOf(domain: DomainStatus, now: number): string {
+function nextOf(domain: DomainInService, now: number): string {
   if (domain.activity !== undefined) return domain.activity;
   if (domain.running) return 'at work';
   if (domain.nextRun === undefined) return domain.renewMode === 'manual' ? 'nothing (manual)' : 'nothing';
@@ -84,8 +84,11 @@ function nextOf(domain: DomainStatus, now: number): string {
   return `${what} in ${span(domain.nextRun - now)}`;
 }
 
-function troubles(domain: DomainStatus, now: number): string[] {
-  const known = domain.problems.flatMap((problem) => ['  will not work:', ...problemLines(problem, 4)]);
+function troubles(domain: DomainInService, now: number): string[] {
+  const known = [
+    ...(domain.unserved === undefined ? [] : [`  not served: ${domain.unserved}`]),
+    ...domain.problems.flatMap((problem) => ['  will not work:', ...problemLines(problem, 4)]),
+  ];
   if (!domain.problem) return known;
   const again = domain.nextRun === undefined ? '' : `, next try in ${span(domain.nextRun - now)}`;
   return [

@@ -1,7 +1,7 @@
 /**
  * The control socket: a Unix socket in the runtime folder (0700, User's), spoken to by the command line in
  * HTTP. `GET /status` gives the status document; `POST /renew/NAME` renews now and streams what happens as
- * lines of JSON (`{"step","detail"}`, and last `{"outcome":"served"|"failed","detail"}`).
+ * lines of JSON (`{"step","detail"}`, and last `{"outcome":"served"|"obtained"|"failed","detail"}`).
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -18,7 +18,7 @@ export interface ControlHandlers {
     name: string,
     report: RenewalReport,
     signal: AbortSignal,
-  ): Promise<{ outcome: 'served' | 'failed'; detail: string }>;
+  ): Promise<{ outcome: 'served' | 'obtained' | 'failed'; detail: string }>;
 }
 
 export class ControlServer implements AsyncDisposable {

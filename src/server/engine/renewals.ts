@@ -14,10 +14,11 @@ import type { Settings } from '../../config/settings.ts';
 import { RenewalEngine } from '../../domains/engine.ts';
 import { AcmeIssuer } from '../../domains/issuers/acme.ts';
 import type { Outcome, RenewalContext } from '../../domains/renewal.ts';
-import type { DomainStatus } from '../../domains/status.ts';
+import type { DomainInService } from '../../status/document.ts';
 import type { Store } from '../../store/store.ts';
 import { version } from '../version.ts';
 import type { RenewalReport } from './control-server.ts';
+import { whyUnserved } from './unserved.ts';
 
 export interface RenewalsParts {
   readonly settings: Settings;
@@ -28,7 +29,7 @@ export interface RenewalsParts {
 
 /** What came of a renewal, for the command line. */
 export interface Report {
-  readonly outcome: 'served' | 'failed';
+  readonly outcome: 'served' | 'obtained' | 'failed';
   readonly detail: string;
 }
 
@@ -81,8 +82,10 @@ export class Renewals implements AsyncDisposable {
     this.#engine.reconfigure(settings.domains);
   }
 
-  status(): DomainStatus[] {
-    return this.#engine.status();
+  status(): DomainInService[] {
+    return this.#engine
+      .status()
+      .map((status) => ({ ...status, unserved: whyUnserved(this.#settings, status.name) }));
   }
 
   /** Renews the domain that has the name `wanted` now. */
@@ -91,7 +94,8 @@ export class Renewals implements AsyncDisposable {
       ({ name, domains }) => name === wanted || domains.includes(wanted),
     );
     if (!domain) return { outcome: 'failed', detail: `${wanted} is not a name of a managed domain` };
-    return describeOutcome(await this.#engine.renewNow(domain.name, { progress, signal }));
+    const outcome = await this.#engine.renewNow(domain.name, { progress, signal });
+    return describeOutcome(outcome, whyUnserved(this.#settings, domain.name));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -127,17 +131,19 @@ export class Renewals implements AsyncDisposable {
   }
 }
 
-function describeOutcome(outcome: Outcome): Report {
+function describeOutcome(outcome: Outcome, unserved: string | undefined): Report {
   switch (outcome.status) {
     case 'installed': {
       const detail = `serial ${outcome.serials.join(', ')}, valid until ${new Date(outcome.notAfter).toUTCString()}`;
+      if (unserved !== undefined)
+        return { outcome: 'obtained', detail: `${detail}; not served: ${unserved}` };
       if (outcome.missing.length === 0) return { outcome: 'served', detail };
       return { outcome: 'failed', detail: `${detail}; not shown by worker ${outcome.missing.join(', ')}` };
     }
     case 'staged':
       return {
-        outcome: 'served',
-        detail: `obtained, and to be used from ${new Date(outcome.validFrom).toUTCString()} on or at the next restart`,
+        outcome: 'obtained',
+        detail: `to be used from ${new Date(outcome.validFrom).toUTCString()} on or at the next restart`,
       };
     case 'failed': {
       const next = new Date(outcome.nextRun).toUTCString();
