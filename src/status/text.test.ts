@@ -66,4 +66,22 @@ suite('the status for people', () => {
     assert.match(shown, /^a\.test:\n +not served: SSLCertificateFile at \/httpd\.conf:6 keeps serving$/m);
     assert.match(details(idle, NOW), /^ +not served: SSLCertificateFile at \/httpd\.conf:6 keeps serving$/m);
   });
+
+  test('makes no table of no domains', () => {
+    assert.equal(overview(document()), 'Latchkey 1: no managed domains; 1 workers, generation 1\n');
+  });
+
+  test('tells what happened in the last run only', () => {
+    const entry = (when: number, type: string) => ({ when, type, detail: `${type} ${when - NOW}` });
+    const log = [
+      entry(NOW + 3, 'installed'),
+      entry(NOW + 2, 'starting'),
+      entry(NOW + 1, 'renewal-error'),
+      entry(NOW, 'starting'),
+    ];
+    const shown = details(domain({ log }), NOW);
+    assert.match(shown, /installed 3\n.*starting 2\n$/);
+    assert.doesNotMatch(shown, /renewal-error|starting 0/);
+    assert.match(shown, /--json/);
+  });
 });

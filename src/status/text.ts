@@ -24,10 +24,13 @@ export function overview(document: StatusDocument): string {
     domain.names.length > 1 ? domain.names.slice(1).join(' ') : '',
   ]);
   const complete = domains.filter(({ state }) => state === 'complete').length;
+  const count =
+    domains.length === 0
+      ? 'no managed domains'
+      : `${complete} of ${domains.length} managed domains have their certificates`;
   const lines = [
-    `Latchkey ${document.version}: ${complete} of ${domains.length} managed domains have their certificates; ${workers.length} workers, generation ${generation}`,
-    '',
-    ...table([head, ...rows]),
+    `Latchkey ${document.version}: ${count}; ${workers.length} workers, generation ${generation}`,
+    ...(domains.length === 0 ? [] : ['', ...table([head, ...rows])]),
     ...domains
       .filter(({ problem, unserved }) => problem ?? unserved)
       .flatMap((domain) => ['', `${domain.name}:`, ...troubles(domain, now)]),
@@ -38,6 +41,8 @@ export function overview(document: StatusDocument): string {
 
 /** One domain with everything there is to say of it. */
 export function details(domain: DomainInService, now: number): string {
+  const lastRun = lastRunOf(domain);
+  const more = lastRun.length < domain.log.length ? ' (earlier runs: --json)' : '';
   const lines = [
     `${domain.name}: ${stateOf(domain)}${domain.description && domain.state !== 'complete' ? `, ${domain.description}` : ''}`,
     ...fact('names', domain.names.join(' ')),
@@ -56,10 +61,16 @@ export function details(domain: DomainInService, now: number): string {
     ...fact('renewal', domain.renewAt === undefined ? undefined : `from ${date(domain.renewAt)} on`),
     ...fact('next', nextOf(domain, now)),
     ...troubles(domain, now),
-    ...(domain.log.length > 0 ? ['', 'What happened, newest first:'] : []),
-    ...domain.log.map(({ when, type, detail }) => `  ${date(when)}  ${type.padEnd(14)} ${detail ?? ''}`),
+    ...(lastRun.length > 0 ? ['', `What happened, newest first${more}:`] : []),
+    ...lastRun.map(({ when, type, detail }) => `  ${date(when)}  ${type.padEnd(14)} ${detail ?? ''}`),
   ];
   return `${lines.map(escapeControls).join('\n')}\n`;
+}
+
+/** Newest first, as the log: up to where the run began. */
+function lastRunOf({ log }: DomainInService): DomainInService['log'] {
+  const begin = log.findIndex(({ type }) => type === 'starting');
+  return begin === -1 ? log : log.slice(0, begin + 1);
 }
 
 function stateOf(domain: DomainInService): string {
