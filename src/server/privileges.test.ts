@@ -43,6 +43,7 @@ suite('User and Group', () => {
     assert.throws(() => resolveIdentity('daemon', 'no-such-group'), {
       message: /AH00544: bad group name no-such-group/,
     });
+    assert.throws(() => resolveIdentity(undefined, 'no-such-group'), { message: /AH00544/ });
     for (const written of ['#', '#-1', '#x', '#1.5', '#99999999999', '# 1']) {
       assert.throws(() => resolveIdentity(written, undefined), PrivilegeError, written);
       assert.throws(() => resolveIdentity('daemon', written), PrivilegeError, written);

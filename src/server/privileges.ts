@@ -20,7 +20,12 @@ export class PrivilegeError extends LatchkeyError<'privileges'> {
  * Throws PrivilegeError for names the system doesn't know.
  */
 export function resolveIdentity(user: string | undefined, group: string | undefined): Identity | undefined {
-  if (user === undefined || process.getuid?.() !== 0) return undefined;
+  if (process.getuid?.() !== 0) return undefined;
+  if (user === undefined) {
+    // Without a User it has no effect, but a name there is not is a mistake all the same.
+    if (group !== undefined) groupId(group);
+    return undefined;
+  }
   const entry = user.startsWith('#') ? byId(user) : byName(user);
   const gid = group === undefined ? entry.gid : groupId(group);
   return { user: entry.user, uid: entry.uid, gid };

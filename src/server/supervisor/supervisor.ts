@@ -182,8 +182,16 @@ export class Supervisor implements AsyncDisposable {
     await this.#keeper.bringInLine(settings);
     await this.#children.start(settings.workers ?? availableParallelism());
     markRunning(settings.pidFile);
+    this.#warnOfRoot();
     const name = `Latchkey/${version} (Node.js ${process.version}, OpenSSL ${process.versions.openssl})`;
     this.#loggers('mpm_latchkey').notice(`AH00489: ${name} configured -- resuming normal operations`);
+  }
+
+  #warnOfRoot(): void {
+    if (process.getuid?.() !== 0 || (this.#identity && this.#identity.uid !== 0)) return;
+    this.#loggers('core').warn(
+      'everything runs as root, also what talks to the network: add a User that it drops root for (User www-data)',
+    );
   }
 
   #announce(settings: Settings): void {
