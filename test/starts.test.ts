@@ -29,4 +29,12 @@ suite('a start', { concurrency: 2 }, () => {
     await other.start();
     assert.doesNotMatch(other.log(), /as root/);
   });
+
+  test('that is refused says what else was odd', async () => {
+    await using server = await prepared('ServerAdmin ${NOT_THERE}', 'Nonsense');
+    const said =
+      /^\[core:warn\] Config variable \$\{NOT_THERE\} is not defined \(\S+:3\)\nAH00526: Syntax error on line 4 /;
+    assert.match(await refused(server), said);
+    assert.match((await server.run('-t')).stderr, said);
+  });
 });

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { explain } from '../base/errors.ts';
 import { createCredential } from '../certificates/credential.ts';
-import { ConfigError } from '../config/errors.ts';
+import { ConfigError, formatWarning } from '../config/errors.ts';
 import { describeHosts } from '../config/describe.ts';
 import { loadConfiguration } from '../config/load.ts';
 import type { CertificateFiles, Settings } from '../config/settings.ts';
@@ -33,7 +33,7 @@ export function validSettings(where: Where): Settings {
 export function check(where: Where, show: { readonly hosts: boolean }): void {
   const settings = validSettings(where);
   for (const warning of settings.warnings) {
-    process.stderr.write(`[${warning.module}:warn] ${warning.message} (${warning.file}:${warning.line})\n`);
+    process.stderr.write(`${formatWarning(warning)}\n`);
   }
   if (show.hosts) process.stdout.write(describeHosts(settings));
   process.stderr.write('Syntax OK\n');

@@ -34,8 +34,8 @@ export async function run(argv: readonly string[]): Promise<void> {
 }
 
 function message(error: unknown): string {
-  if (error instanceof LatchkeyError && 'format' in error && typeof error.format === 'function') {
-    return String(error.format());
+  if (error instanceof LatchkeyError && 'report' in error && typeof error.report === 'function') {
+    return String(error.report());
   }
   return `latchkey: ${explain(error)}`;
 }

@@ -1,5 +1,5 @@
 import { LatchkeyError } from '../base/errors.ts';
-import type { Position } from './settings.ts';
+import type { Position, Warning } from './settings.ts';
 
 /**
  * The configuration is wrong. `message` says what and the remedy; `format()` puts it as httpd does. Without a
@@ -9,6 +9,8 @@ export class ConfigError extends LatchkeyError<'config-syntax'> {
   readonly file: string | undefined;
   /** Counted from 1; of a continued line, the last one (as httpd counts). */
   readonly line: number | undefined;
+  /** What was found odd before: perhaps the reason. */
+  warnings: readonly Warning[] = [];
 
   constructor(message: string, at?: Position, options?: ErrorOptions) {
     super('config-syntax', message, options);
@@ -22,7 +24,17 @@ export class ConfigError extends LatchkeyError<'config-syntax'> {
     return `AH00526: Syntax error on line ${this.line} of ${this.file}:\n${this.message}`;
   }
 
+  /** For a terminal: the warnings, a line each, then format(). */
+  report(): string {
+    return [...this.warnings.map(formatWarning), this.format()].join('\n');
+  }
+
   override toString(): string {
     return this.format();
   }
+}
+
+/** A warning as a line for a terminal. */
+export function formatWarning({ module, message, file, line }: Warning): string {
+  return `[${module}:warn] ${message} (${file}:${line})`;
 }

@@ -39,10 +39,15 @@ export interface ConfigurationSource {
  */
 export function loadConfiguration(source: ConfigurationSource): { readonly settings: Settings } {
   const { reader, file } = open(source, true);
-  read(reader, file, source);
-  const server = newServer(reader.serverRoot);
-  evaluate(reader.tree, rootScope(server, reader.warnings));
-  return { settings: assemble(server, file, reader.warnings) };
+  try {
+    read(reader, file, source);
+    const server = newServer(reader.serverRoot);
+    evaluate(reader.tree, rootScope(server, reader.warnings));
+    return { settings: assemble(server, file, reader.warnings) };
+  } catch (error) {
+    if (error instanceof ConfigError) error.warnings = reader.warnings;
+    throw error;
+  }
 }
 
 /**

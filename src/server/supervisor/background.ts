@@ -18,7 +18,7 @@ try {
   process.exit(0);
 } catch (error) {
   if (error instanceof AlreadyRunning) report({ kind: 'already-running', message: error.message });
-  else report({ kind: 'failed', message: error instanceof ConfigError ? error.format() : explain(error) });
+  else report({ kind: 'failed', message: error instanceof ConfigError ? error.report() : explain(error) });
   process.exit(1);
 }
 
