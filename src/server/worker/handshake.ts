@@ -3,9 +3,11 @@
  * address and SNI, its certificate set from the table (asked of the engine where the table has none), and a
  * context from the cache. The common way is synchronous and does no I/O but the table's memory map.
  */
+import type { SecureContext } from 'node:tls';
+import type { Clock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import type { CertificateTableReader } from '../../certificates/table.ts';
+import type { CertificateSet, CertificateTableReader } from '../../certificates/table.ts';
 import { ConfigError } from '../../config/errors.ts';
 import type { HostSettings, HostTls, Listen, Settings, VirtualHostSettings } from '../../config/settings.ts';
 import { HostIndex } from '../../http/hosts.ts';
@@ -15,6 +17,7 @@ import type { SecureContexts, ServingContext } from '../../tls/contexts.ts';
 import { createPolicy, modernPolicy, type TlsPolicy } from '../../tls/policy.ts';
 import type { Plan, Wanted } from '../calls.ts';
 import type { Challenges } from './challenges.ts';
+import { Wishes } from './wishes.ts';
 
 const ACME_TLS = 'acme-tls/1';
 
@@ -34,6 +37,7 @@ export interface HandshakeParts {
   readonly challenges: Challenges;
   /** Asks the engine for a set that the table lacks. */
   readonly want: (setId: string) => Promise<Wanted>;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -119,10 +123,16 @@ export class HandshakePlan {
 
 export class Handshakes {
   readonly #parts: HandshakeParts;
+  readonly #wishes: Wishes;
+  /** Contexts of sets that the table has no room for, by policy; kept as long as the set is. */
+  readonly #outside = new WeakMap<object, Map<string, SecureContext>>();
+  /** Why a host has no certificate, as last said in the log. */
+  readonly #troubles = new WeakMap<HostSettings, string>();
   plan: HandshakePlan;
 
   constructor(parts: HandshakeParts, plan: HandshakePlan) {
     this.#parts = parts;
+    this.#wishes = new Wishes(parts.want, parts.clock);
     this.plan = plan;
   }
 
@@ -134,7 +144,7 @@ export class Handshakes {
       const state = this.plan.state(host);
       if (state.setId === undefined) return UNKNOWN_NAME;
       const serving = this.#parts.contexts.get(this.#parts.table(), state.setId, state.policy);
-      return serving ? serve(host, state, serving) : this.#fetch(host, state, state.setId);
+      return serving ? this.#serve(host, state, serving) : this.#fetch(host, state, state.setId);
     } catch (error) {
       return this.#cannot(host, explain(error));
     }
@@ -156,25 +166,58 @@ export class Handshakes {
 
   async #fetch(host: HostSettings, state: HostTlsState, setId: string): Promise<Selection<HandshakeTag>> {
     try {
-      const wanted = await this.#parts.want(setId);
+      const wanted = await this.#wishes.ask(setId);
       if ('problem' in wanted) return this.#cannot(host, wanted.problem);
       const { contexts, table } = this.#parts;
       // Not in the table after all: there is no room for it. It is served all the same.
       const serving = contexts.get(table(), setId, state.policy) ?? {
-        context: contexts.create(wanted.set.certificates, state.policy, setId),
+        context: this.#contextOutside(wanted.set, state.policy, setId),
         fallback: wanted.set.fallback,
         staple: undefined,
       };
-      return serve(host, state, serving);
+      return this.#serve(host, state, serving);
     } catch (error) {
       return this.#cannot(host, explain(error));
     }
   }
 
+  #contextOutside(
+    set: Pick<CertificateSet, 'certificates'>,
+    policy: TlsPolicy,
+    setId: string,
+  ): SecureContext {
+    let made = this.#outside.get(set);
+    if (!made) this.#outside.set(set, (made = new Map<string, SecureContext>()));
+    let context = made.get(policy.id);
+    if (!context) {
+      context = this.#parts.contexts.create(set.certificates, policy, setId);
+      made.set(policy.id, context);
+    }
+    return context;
+  }
+
+  /** What is fetched anew for the set's next client: it has changed. */
+  forget(setId: string): void {
+    this.#wishes.forget(setId);
+  }
+
+  #serve(
+    host: HostSettings,
+    state: HostTlsState,
+    serving: Omit<ServingContext, 'version'>,
+  ): Selection<HandshakeTag> {
+    this.#troubles.delete(host);
+    return serve(host, state, serving);
+  }
+
+  /** Said once for each change: everybody can bring about any number of handshakes. */
   #cannot(host: HostSettings, reason: string): Selection<HandshakeTag> {
-    this.#parts.logger.warn(
-      `AH02639: no certificate to serve for ${host.serverName ?? 'the base server'}: ${reason}`,
-    );
+    if (this.#troubles.get(host) !== reason) {
+      this.#troubles.set(host, reason);
+      this.#parts.logger.warn(
+        `AH02639: no certificate to serve for ${host.serverName ?? 'the base server'}: ${reason}`,
+      );
+    }
     return { kind: 'refuse', alert: 'internal_error' };
   }
 

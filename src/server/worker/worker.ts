@@ -82,6 +82,7 @@ export class Worker {
         contexts: new SecureContexts({ ticketKeys: Buffer.from(birth.ticketKey) }),
         challenges,
         want: (setId) => supervisor.call('want', setId),
+        clock: systemClock,
         logger: loggers('ssl'),
       },
       new HandshakePlan(birth.plan),
@@ -131,6 +132,7 @@ export class Worker {
 
   /** Serials of the certificates that a client gets here for a set, by a handshake through this very worker. */
   verify(request: VerifyRequest): Promise<readonly string[]> {
+    this.#handshakes.forget(request.setId);
     return showCertificates(this.#handshakes, request);
   }
 
