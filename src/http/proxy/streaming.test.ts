@@ -112,8 +112,9 @@ test('a client that closes its side counts as gone, early or late', async (t) =>
 });
 
 test('the backend is given up when its client goes away, in either half of the exchange', async (t) => {
-  let closed = 0;
+  let [heard, closed] = [0, 0];
   const to = await httpBackend(t, (request, response) => {
+    heard++;
     request.socket.once('close', () => closed++);
     request.resume();
     if (request.method === 'GET') response.write('a beginning');
@@ -122,7 +123,7 @@ test('the backend is given up when its client goes away, in either half of the e
   const upload = connect(front.port, '127.0.0.1', () => {
     upload.write('PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf');
   });
-  await until(() => front.active() === 1);
+  await until(() => heard === 1);
   upload.destroy();
   await until(() => closed === 1 && front.active() === 0);
   const download = http.get(front.url, { agent: false }, (response) => response.destroy());
