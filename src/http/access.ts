@@ -4,7 +4,9 @@ import { networkHas, parseNetwork } from '../config/expression-match.ts';
 import type { Network } from '../config/expression-tree.ts';
 import type { Expression } from '../config/expression.ts';
 import type { RequireRule } from '../config/settings.ts';
-import { normalizeAddress } from './hosts.ts';
+
+/** How the reason begins that a client is given none of: httpd's, which log analysers look for (module authz_core). */
+export const accessDenied = 'AH01630: client denied by server configuration';
 
 export interface Visitor {
   readonly remoteAddress: string;

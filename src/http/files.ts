@@ -7,6 +7,7 @@ import { extname } from 'node:path/posix';
 import send from 'send';
 import { systemCode } from '../base/errors.ts';
 import type { DirectorySettings } from '../config/settings.ts';
+import { accessDenied } from './access.ts';
 import type { LiveExchange } from './live.ts';
 import { listingPage } from './pages.ts';
 import type { SmallFiles } from './small-files.ts';
@@ -53,8 +54,7 @@ export async function serveFile(
 
 async function look(exchange: LiveExchange, filename: string): Promise<BigIntStats | FileResult> {
   // An administrator's password files keep out of sight even where the configuration forgot the usual rule.
-  if (/\/\.ht[^/]*\/?$/.test(filename))
-    return refused(403, `client denied by server configuration: ${filename}`);
+  if (/\/\.ht[^/]*\/?$/.test(filename)) return refused(403, `${accessDenied}: ${filename}`);
   if (filename.includes('\0')) return refused(404, 'File does not exist');
   try {
     if (!followsLinks(exchange.directory) && (await passesLink(filename, exchange.host.documentRoot))) {

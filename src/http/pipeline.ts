@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.ts';
 import { explain } from '../base/errors.ts';
 import type { Logger, Loggers } from '../base/log.ts';
 import type { HostSettings } from '../config/settings.ts';
-import { isAuthorized } from './access.ts';
+import { accessDenied, isAuthorized } from './access.ts';
 import { admit } from './admission.ts';
 import type { Handler, ProxyHandler } from './exchange.ts';
 import { allowedMethods, serveFile } from './files.ts';
@@ -114,7 +114,7 @@ async function serve(exchange: LiveExchange, site: Site, deps: Dependencies): Pr
   if (destination.kind === 'redirect') return redirectOrFail(exchange, destination.status, destination.to);
   const { require } = exchange.directory;
   if (require && !(await isAuthorized(require.rule, { ...addresses(exchange), evaluate }))) {
-    return exchange.fail(403, `client denied by server configuration: ${exchange.filename ?? clean.path}`);
+    return exchange.fail(403, `${accessDenied}: ${exchange.filename ?? clean.path}`);
   }
   const { redirect: inPlace } = exchange.directory;
   if (inPlace) {
@@ -257,11 +257,12 @@ async function fail(
 
 function logFailure(exchange: LiveExchange, deps: Dependencies, status: number, reason: string): void {
   const level = status >= 500 || status === 403 ? 'error' : 'info';
-  logOf(exchange, deps).log(level, `${prefix(exchange)}${reason}`);
+  const module = reason.startsWith(accessDenied) ? 'authz_core' : 'core';
+  logOf(exchange, deps, module).log(level, `${prefix(exchange)}${reason}`);
 }
 
-function logOf({ host }: LiveExchange, deps: Dependencies): Logger {
-  return (deps.hostLoggers?.(host) ?? deps.loggers)('core');
+function logOf({ host }: LiveExchange, deps: Dependencies, module = 'core'): Logger {
+  return (deps.hostLoggers?.(host) ?? deps.loggers)(module);
 }
 
 function prefix({ connection }: LiveExchange): string {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { createLoggers } from '../base/log.ts';
 import { parseExpression } from '../config/expression.ts';
 import type { ConfiguredDomain, VirtualHostSettings } from '../config/settings.ts';
 import { createFallbackCertificate } from '../pki/selfsigned.ts';
@@ -158,6 +159,26 @@ test(
 
 test('DirectoryIndex tries names in order; without any, 403 or a listing', async () => {
   await using served = await serve(settings());
+test('who is denied is logged as httpd does, by the module whose business it is', async () => {
+  const lines: string[] = [];
+  const loggers = createLoggers(
+    (line) => lines.push(line),
+    () => ({ all: 'error', modules: {} }),
+  );
+  const closed = settings({ directory: { require: { rule: { kind: 'all', granted: false } } } });
+  await using served = await serve(closed, { loggers });
+  assert.equal(status(await get(served, '/')), 403);
+  served.frontend.reconfigure(settings());
+  assert.equal(status(await get(served, '/.htpasswd')), 403);
+  assert.equal(lines.length, 2);
+  for (const line of lines) {
+    assert.match(
+      line,
+      /\[authz_core:error\] .*\[client 127\.0\.0\.1:\d+\] AH01630: client denied by server configuration: \//,
+    );
+  }
+});
+
   assert.equal(status(await get(served, '/sub/')), 403);
   assert.equal(field(await get(served, '/sub?x'), 'Location'), 'http://a.test/sub/?x');
   served.frontend.reconfigure(settings({ directory: { directoryIndex: ['index.php', 'default.txt'] } }));
