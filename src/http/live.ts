@@ -56,6 +56,8 @@ export class LiveExchange implements Exchange {
   redirects = 0;
   /** The status that an error document's answer has to have. */
   errorStatus: number | undefined;
+  /** Its host has no certificate of its own yet: nothing is promised for it. */
+  stopgap = false;
   /** The answer is made by the server itself instead of content: only `always` rules apply. */
   isError = false;
   #fail: ((status: number, reason?: string) => Promise<void>) | undefined;

@@ -50,7 +50,10 @@ export async function answer(exchange: LiveExchange, site: Site, deps: Dependenc
     const refusal = admit(exchange, site);
     if (refusal) return await exchange.fail(refusal.status, refusal.reason);
     if (await answerChallenge(exchange, deps)) return;
-    if (isStopgap(exchange, deps)) return await exchange.fail(503);
+    if (isStopgap(exchange, deps)) {
+      exchange.stopgap = true;
+      return await exchange.fail(503);
+    }
     await serve(exchange, site, deps);
   } catch (error) {
     // Failed from outside meanwhile (too slow, too long): whoever was answering only finds that out.

@@ -148,12 +148,14 @@ test(
   async () => {
     let fallback = true;
     const challenges = { http01: async () => 'proof' };
-    const managed = settings({ managedDomain: 'a.test' });
+    const managed = settings({ managedDomain: 'a.test', requireHttps: 'permanent' });
     await using served = await serve(managed, { challenges, isFallback: () => fallback }, credential);
-    assert.match(await curl(served, '/'), /^HTTP\/2 503/);
+    const refused = await curl(served, '/');
+    assert.match(refused, /^HTTP\/2 503/);
+    assert.doesNotMatch(refused, /strict-transport-security/i, 'a promise that could not be kept yet');
     assert.match(await curl(served, '/.well-known/acme-challenge/t'), /proof$/);
     fallback = false;
-    assert.match(await curl(served, '/'), /^HTTP\/2 200/);
+    assert.match(await curl(served, '/'), /^HTTP\/2 200[^]*strict-transport-security: max-age=15768000/);
   },
 );
 
