@@ -14,7 +14,7 @@ import { applyHeaderRules, applyRequestHeaderRules } from './headers.ts';
 import type { LiveExchange } from './live.ts';
 import { mapPath, withQuery } from './mapping.ts';
 import { statusPage } from './pages.ts';
-import { dropNamed } from './proxy/hop-by-hop.ts';
+import { introduce } from './proxy/request-headers.ts';
 import { isRedirect, redirect, sendPage } from './replies.ts';
 import type { Site } from './site.ts';
 import { cleanPath, encodePath } from './target.ts';
@@ -125,7 +125,7 @@ async function serve(exchange: LiveExchange, site: Site, deps: Dependencies): Pr
     return redirectOrFail(exchange, inPlace.status, to);
   }
   if (redirectedToHttps(exchange)) return;
-  if (destination.kind === 'proxy') dropNamed(exchange.request.headers);
+  if (destination.kind === 'proxy') introduce(exchange);
   applyRequestHeaderRules(exchange);
   if (destination.kind === 'proxy') return proxy(exchange, deps, destination);
   return handle(exchange, site, deps);

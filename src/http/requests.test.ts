@@ -159,8 +159,6 @@ test(
   },
 );
 
-test('DirectoryIndex tries names in order; without any, 403 or a listing', async () => {
-  await using served = await serve(settings());
 test('who is denied is logged as httpd does, by the module whose business it is', async () => {
   const lines: string[] = [];
   const loggers = createLoggers(
@@ -181,6 +179,8 @@ test('who is denied is logged as httpd does, by the module whose business it is'
   }
 });
 
+test('DirectoryIndex tries names in order; without any, 403 or a listing', async () => {
+  await using served = await serve(settings());
   assert.equal(status(await get(served, '/sub/')), 403);
   assert.equal(field(await get(served, '/sub?x'), 'Location'), 'http://a.test/sub/?x');
   served.frontend.reconfigure(settings({ directory: { directoryIndex: ['index.php', 'default.txt'] } }));
@@ -258,6 +258,27 @@ test('what RequestHeader adds for a backend, no client can take away by Connecti
   const named = sent.filter((_, i) => i % 2 === 0 && /^x-(?:user|own)$/.test(sent[i] ?? ''));
   assert.deepEqual(named, ['x-user']);
   assert.equal(sent[sent.indexOf('x-user') + 1], 'nobody');
+});
+
+test('the scheme that a backend is told is the one we see; RequestHeader may say otherwise', async () => {
+  let sent: string[] = [];
+  const proxy: ProxyHandler = {
+    handle: async (exchange, target) => {
+      sent = requestHeaders(exchange, parseTarget(target), undefined);
+      exchange.response.end('ok');
+    },
+    upgrade: async ({ upgrade }) => void upgrade?.socket.end(),
+  };
+  const told = () => sent.filter((_, i) => sent[i - 1] === 'x-forwarded-proto');
+  const mappings = [{ kind: 'proxy', from: '/', to: 'http://b.test/', parameters: {} }] as const;
+  await using served = await serve(settings({ mappings }), { proxy });
+  const pretence = 'X-Forwarded-Proto: https\r\nConnection: X-Forwarded-Proto\r\n';
+  await get(served, '/', pretence);
+  assert.deepEqual(told(), ['http']);
+  const directory = { requestHeaders: [rule('set', 'X-Forwarded-Proto', 'https')] };
+  served.frontend.reconfigure(settings({ mappings, directory }));
+  await get(served, '/', pretence);
+  assert.deepEqual(told(), ['https']);
 });
 
 test('<If> sees the request; Require expr lets in', async () => {

@@ -20,6 +20,7 @@ import type { HostSettings, ProxyMapping } from '../../config/settings.ts';
 import type { Exchange, ProxyHandler, Request, Response } from '../exchange.ts';
 import { hostSettings, settingsOf } from '../settings.testing.ts';
 import { createProxy } from './proxy.ts';
+import { introduce } from './request-headers.ts';
 
 export interface FrontOptions {
   /** URL of the backend, put before the request's path. */
@@ -89,20 +90,23 @@ function exchangeOf(
 ): Exchange {
   const host = hostSettings({ serverName: 'front.example', ...options.host });
   const [rawPath = '', query = ''] = (request.url ?? '').split('?');
+  const connection = {
+    secure: false,
+    alpn: undefined,
+    sni: undefined,
+    host,
+    localAddress: '127.0.0.1',
+    localPort: 80,
+    remoteAddress: '127.0.0.1',
+    remotePort: 4711,
+  };
+  // As the pipeline does.
+  introduce({ request, connection });
   const authority = String(request.headers.host ?? request.headers[':authority'] ?? '');
   return {
     request,
     response,
-    connection: {
-      secure: false,
-      alpn: undefined,
-      sni: undefined,
-      host,
-      localAddress: '127.0.0.1',
-      localPort: 80,
-      remoteAddress: '127.0.0.1',
-      remotePort: 4711,
-    },
+    connection,
     settings: settingsOf(),
     host,
     started: 0,

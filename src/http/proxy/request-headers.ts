@@ -1,7 +1,16 @@
 /** The headers that a backend gets, as mod_proxy_http sends them (ProxyAddHeaders On). */
 import type { Exchange } from '../exchange.ts';
-import { hopByHop } from './hop-by-hop.ts';
+import { dropNamed, hopByHop } from './hop-by-hop.ts';
 import type { Target } from './target.ts';
+
+/**
+ * Settles what a client says of its own connection. Done before RequestHeader: what the configuration says counts,
+ * and the client can't take it away.
+ */
+export function introduce({ request, connection }: Pick<Exchange, 'request' | 'connection'>): void {
+  dropNamed(request.headers);
+  request.headers['x-forwarded-proto'] = connection.secure ? 'https' : 'http';
+}
 
 /** Made anew by us, or answered by us (`Expect`). */
 const own: ReadonlySet<string> = new Set(['host', 'content-length', 'expect']);
@@ -11,7 +20,7 @@ export function requestHeaders(exchange: Exchange, target: Target, length: strin
   const { request, connection, host } = exchange;
   const drop = hopByHop(request.headers.connection);
   const headers: string[] = ['host', hostFor(exchange, target)];
-  const forwarded = { for: '', host: '', server: '', proto: '' };
+  const forwarded = { for: '', host: '', server: '' };
   for (const [name, value] of Object.entries(request.headers)) {
     if (value === undefined || name.startsWith(':') || own.has(name) || drop(name)) continue;
     const key = chains.get(name);
@@ -22,20 +31,14 @@ export function requestHeaders(exchange: Exchange, target: Target, length: strin
   if (length !== undefined) headers.push('content-length', length);
   headers.push('x-forwarded-for', chain(forwarded.for, connection.remoteAddress));
   if (exchange.authority !== '') headers.push('x-forwarded-host', chain(forwarded.host, exchange.authority));
-  headers.push(
-    'x-forwarded-server',
-    chain(forwarded.server, host.serverName ?? connection.localAddress),
-    'x-forwarded-proto',
-    forwarded.proto || (connection.secure ? 'https' : 'http'),
-  );
+  headers.push('x-forwarded-server', chain(forwarded.server, host.serverName ?? connection.localAddress));
   return headers;
 }
 
-const chains: ReadonlyMap<string, 'for' | 'host' | 'server' | 'proto'> = new Map([
+const chains: ReadonlyMap<string, 'for' | 'host' | 'server'> = new Map([
   ['x-forwarded-for', 'for'],
   ['x-forwarded-host', 'host'],
   ['x-forwarded-server', 'server'],
-  ['x-forwarded-proto', 'proto'],
 ]);
 
 function chain(before: string, now: string): string {
