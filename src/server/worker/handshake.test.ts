@@ -117,3 +117,10 @@ suite('a certificate that the table has no room for', () => {
     assert.equal(asked(), 3);
   });
 });
+
+test('a request that a reload overtakes is for a host whose certificate is no stopgap', (t) => {
+  const { all } = handshakes(t, async () => ({ problem: 'none' }));
+  const { host } = all.plan.hosts.forHandshake(AT.localAddress, AT.localPort, 'a.test');
+  all.plan = plan(t);
+  assert.equal(all.isFallback(host), false);
+});

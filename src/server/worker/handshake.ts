@@ -67,11 +67,9 @@ export class HandshakePlan {
     }
   }
 
-  state(host: HostSettings): HostTlsState {
-    const state = this.#states.get(host);
-    // Hosts come from the index of the same plan.
-    if (!state) throw new Error('a virtual host of another configuration');
-    return state;
+  /** Undefined for a host of another configuration. */
+  state(host: HostSettings): HostTlsState | undefined {
+    return this.#states.get(host);
   }
 
   /** An address and a name by which a client reaches the host that serves `setId`. */
@@ -142,7 +140,7 @@ export class Handshakes {
     if (!known && isStrict(host.tls, hello)) return UNKNOWN_NAME;
     try {
       const state = this.plan.state(host);
-      if (state.setId === undefined) return UNKNOWN_NAME;
+      if (state?.setId === undefined) return UNKNOWN_NAME;
       const serving = this.#parts.contexts.get(this.#parts.table(), state.setId, state.policy);
       return serving ? this.#serve(host, state, serving) : this.#fetch(host, state, state.setId);
     } catch (error) {
@@ -150,12 +148,11 @@ export class Handshakes {
     }
   }
 
-  /** Whether a managed host has only a stopgap to show by now. */
+  /** Whether a managed host has only a stopgap to show by now. Of a host that a reload has replaced it isn't known. */
   isFallback(host: HostSettings): boolean {
-    const { setId, policy } = this.plan.state(host);
-    return (
-      setId !== undefined && this.#parts.contexts.get(this.#parts.table(), setId, policy)?.fallback === true
-    );
+    const { setId, policy } = this.plan.state(host) ?? {};
+    if (setId === undefined || policy === undefined) return false;
+    return this.#parts.contexts.get(this.#parts.table(), setId, policy)?.fallback === true;
   }
 
   /** Milliseconds that a handshake may take at an address: its default host's `RequestReadTimeout handshake=`. */
