@@ -1,5 +1,6 @@
 /** Authorization: whether the `Require` rules of a place let a request in (mod_authz_core, mod_authz_host). */
 import { lookup, reverse } from 'node:dns/promises';
+import { normalizeAddress } from '../base/addresses.ts';
 import { networkHas, parseNetwork } from '../config/expression-match.ts';
 import type { Network } from '../config/expression-tree.ts';
 import type { Expression } from '../config/expression.ts';

@@ -5,11 +5,11 @@
  */
 import type { ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
+import { normalizeAddress } from '../base/addresses.ts';
 import type { ConnectionLimits } from '../config/settings.ts';
 import { ReadDeadline } from './deadline.ts';
 import type { Watched } from './deadline.ts';
 import type { ConnectionInfo } from './exchange.ts';
-import { normalizeAddress } from './hosts.ts';
 import type { LiveExchange } from './live.ts';
 import { reasonPhrase, statusPage } from './pages.ts';
 import { serverSoftware } from './variables.ts';

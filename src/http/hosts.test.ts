@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { HostIndex, normalizeAddress } from './hosts.ts';
+import { HostIndex } from './hosts.ts';
 import { hostSettings, virtualHost } from './settings.testing.ts';
 
 const on = (address: string, port: number | '*') => ({ addresses: [{ address, port }] });
@@ -59,14 +59,6 @@ test('an address without virtual hosts belongs to the base server', () => {
   assert.deepEqual(index.forRequest('::1', 80, 'a.test'), { host: base, known: false });
   assert.deepEqual(index.forRequest('::1', 80, 'base.test'), { host: base, known: true });
   assert.deepEqual(index.forRequest('::1', 80, ''), { host: base, known: false });
-});
-
-test('addresses are compared in one spelling', () => {
-  assert.equal(normalizeAddress('::ffff:192.0.2.1'), '192.0.2.1');
-  assert.equal(normalizeAddress('::FFFF:c000:0201'), '192.0.2.1');
-  assert.equal(normalizeAddress('0:0:0:0:0:ffff:192.0.2.1'), '192.0.2.1');
-  assert.equal(normalizeAddress('[2001:DB8:0:0::1]'), '2001:db8::1');
-  assert.equal(normalizeAddress('fe80::1%eth0'), 'fe80::1');
 });
 
 test('the Maps find what trying host by host finds', () => {

@@ -5,6 +5,7 @@
  * Look-ups cost the same for ten hosts and for ten thousand: exact names and `*.suffix` aliases are in Maps;
  * only aliases with other wildcards are tried one by one.
  */
+import { normalizeAddress } from '../base/addresses.ts';
 import type { HostSettings, Settings, VirtualHostSettings } from '../config/settings.ts';
 
 export interface HandshakeHost {
@@ -115,19 +116,4 @@ function wildcard(pattern: string): RegExp {
 export function normalizeName(name: string): string {
   const lower = name.toLowerCase();
   return lower.endsWith('.') ? lower.slice(0, -1) : lower;
-}
-
-/** One spelling per address: no zone, no brackets, IPv4-mapped IPv6 as IPv4, IPv6 compressed. */
-export function normalizeAddress(address: string): string {
-  const bare = address.replace(/^\[|\]$|%.*$/g, '').toLowerCase();
-  if (!bare.includes(':')) return bare;
-  if (bare.startsWith('::ffff:') && bare.includes('.')) return bare.slice('::ffff:'.length);
-  const compressed = URL.parse(`http://[${bare}]/`)?.hostname.slice(1, -1) ?? bare;
-  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(compressed);
-  return mapped ? dotted(`${mapped[1]}`, `${mapped[2]}`) : compressed;
-}
-
-function dotted(high: string, low: string): string {
-  const bytes = Buffer.from(high.padStart(4, '0') + low.padStart(4, '0'), 'hex');
-  return bytes.join('.');
 }

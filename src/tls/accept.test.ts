@@ -84,7 +84,7 @@ suite('An acceptor', async () => {
     assert.deepEqual(hello.alpn, ['http/1.1']);
     assert.equal(endpoints.localAddress, '127.0.0.1');
     assert.equal(endpoints.localPort, server.port);
-    assert.equal(endpoints.remoteAddress, '127.0.0.1');
+    assert.equal(endpoints.remoteAddress, '::ffff:127.0.0.1');
   });
 
   test('waits for a choice that takes time', async () => {

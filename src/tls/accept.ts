@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
+import { normalizeAddress } from '../base/addresses.ts';
 import { explain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { ClientHelloReader } from './clienthello.ts';
@@ -255,12 +256,11 @@ class Handshake<Tag> {
   }
 
   #peer(): string {
-    return this.#endpoints.remoteAddress || 'a client already gone';
+    return normalizeAddress(this.#endpoints.remoteAddress) || 'a client already gone';
   }
 }
 
-/** Asked once, at the beginning: every question is a system call, and has no answer when the connection is gone. */
-/** Empty where the peer is gone already. */
+/** Asked once, at the beginning: every question is a system call. Empty where the connection is gone already. */
 export function endpointsOf(socket: Socket): Endpoints {
   return {
     localAddress: socket.localAddress ?? '',

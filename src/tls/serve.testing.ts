@@ -72,6 +72,8 @@ export async function startServer(options: Options): Promise<TestServer> {
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     open.add(socket);
     socket.once('close', () => open.delete(socket));
+    // As a listener for both families, the usual one, sees an IPv4 client.
+    Object.defineProperty(socket, 'remoteAddress', { value: `::ffff:${socket.remoteAddress}` });
     acceptor.accept(socket);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
