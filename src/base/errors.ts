@@ -16,13 +16,21 @@ export class LatchkeyError<Code extends string = string> extends Error {
   }
 }
 
-/** The message of anything that was thrown, causes appended, without stacks. */
+/** The message of anything that was thrown, causes appended, without stacks and without what OpenSSL adds for itself. */
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const own = error.message || error.name;
+  const own = plain(error.message) || error.name;
   if (error.cause === undefined) return own;
   const cause = explain(error.cause);
   return own.includes(cause) ? own : `${own}: ${cause}`;
+}
+
+/** OpenSSL's `THREAD:error:CODE:library:function:reason:file:line:` is its reason; Node's advice is for programmers. */
+function plain(message: string): string {
+  return message
+    .replaceAll(/(?:\b[0-9A-F]+:)?error:[0-9A-F]{8}:[^:\n]*:[^:\n]*:([^:\n]+)(?::[^\n]*)?/g, '$1')
+    .replace(/; if the root CA is installed locally[^]*$/, '')
+    .trim();
 }
 
 /** The `code` of a system error (`ENOENT`, `ECONNREFUSED`, …), or undefined. */

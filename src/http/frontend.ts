@@ -7,6 +7,7 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
+import { explain } from '../base/errors.ts';
 import type { HostSettings, Settings } from '../config/settings.ts';
 import { Answer, Received, StreamAnswer, StreamReceived } from './answer.ts';
 import { Connection } from './connection.ts';
@@ -68,7 +69,7 @@ export class Frontend {
     this.#owners.set(socket, connection);
     this.#watch.add(connection);
     socket.once('close', () => this.#remove(connection));
-    socket.on('error', (error) => this.#deps.loggers('core').debug(`connection: ${error.message}`));
+    socket.on('error', (error) => this.#deps.loggers('core').debug(`connection: ${explain(error)}`));
     const speaksHttp2 = info.secure && info.alpn === 'h2';
     // A client may have said all it wants to say (`printf … | nc`); http2 would keep such a connection for ever.
     socket.allowHalfOpen = !speaksHttp2;
@@ -146,7 +147,7 @@ export class Frontend {
         this.#arrive(request as StreamReceived, response as StreamAnswer, expectsContinue);
     http2Server.on('request', arrive(false));
     http2Server.on('checkContinue', arrive(true));
-    http2Server.on('sessionError', (error) => this.#deps.loggers('http2').debug(error.message));
+    http2Server.on('sessionError', (error) => this.#deps.loggers('http2').debug(explain(error)));
     return { http1, http2: http2Server, bounds };
   }
 
