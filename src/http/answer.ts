@@ -100,8 +100,7 @@ export class Received extends IncomingMessage {
   onBody: ((bytes: number) => void) | undefined;
 
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
-    this.bodyBytes += sizeOf(chunk);
-    if (chunk !== null) this.onBody?.(this.bodyBytes);
+    countBody(this, chunk);
     return super.push(chunk, encoding);
   }
 }
@@ -111,8 +110,12 @@ export class StreamReceived extends Http2ServerRequest {
   onBody: ((bytes: number) => void) | undefined;
 
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
-    this.bodyBytes += sizeOf(chunk);
-    if (chunk !== null) this.onBody?.(this.bodyBytes);
+    countBody(this, chunk);
     return super.push(chunk, encoding);
   }
+}
+
+function countBody(request: Received | StreamReceived, chunk: unknown): void {
+  request.bodyBytes += sizeOf(chunk);
+  if (chunk !== null) request.onBody?.(request.bodyBytes);
 }

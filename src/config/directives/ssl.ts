@@ -10,6 +10,11 @@ const directive = declaring<Scope>();
 
 const existing = (scope: Scope, name: string, file: string) => nonEmptyFile(name, pathOf(scope, file));
 
+const located = (scope: Scope, name: string, file: string) => ({
+  path: existing(scope, name, file),
+  at: here(scope),
+});
+
 export const ssl: Family<Scope> = {
   module: 'ssl',
   title: 'TLS (mod_ssl)',
@@ -37,8 +42,7 @@ export const ssl: Family<Scope> = {
       doc: 'PEM of a certificate and its chain, perhaps its key; again for one of another key type.',
       args: 'TAKE1',
       apply(scope, file) {
-        const path = existing(scope, 'SSLCertificateFile', file);
-        scope.host.tls.certificates.push({ path, at: here(scope) });
+        scope.host.tls.certificates.push(located(scope, 'SSLCertificateFile', file));
       },
     }),
     directive({
@@ -49,8 +53,7 @@ export const ssl: Family<Scope> = {
       doc: 'PEM of the key; the first belongs to the first certificate, and so on.',
       args: 'TAKE1',
       apply(scope, file) {
-        const path = existing(scope, 'SSLCertificateKeyFile', file);
-        scope.host.tls.keys.push({ path, at: here(scope) });
+        scope.host.tls.keys.push(located(scope, 'SSLCertificateKeyFile', file));
       },
     }),
     directive({
