@@ -5,7 +5,7 @@ import { AcmeError } from './errors.ts';
 import { parseRetryAfter } from './retry-after.ts';
 import type { Answer } from './transport.ts';
 
-export const RATE_LIMITED = 'urn:ietf:params:acme:error:rateLimited';
+const RATE_LIMITED = 'urn:ietf:params:acme:error:rateLimited';
 export const BAD_NONCE = 'urn:ietf:params:acme:error:badNonce';
 
 /**
@@ -57,7 +57,7 @@ export function refusal(answer: Answer, now: number): AcmeError {
 }
 
 /** `detail (type); NAME: detail (type)`: a problem and its subproblems in one line. */
-export function describeProblem(problem: AcmeProblem): string {
+function describeProblem(problem: AcmeProblem): string {
   const parts = problem.subproblems.map(
     (sub) => `${sub.identifier ? `${sub.identifier.value}: ` : ''}${sub.detail || sub.type} (${sub.type})`,
   );

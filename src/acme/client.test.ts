@@ -129,18 +129,6 @@ suite('with Pebble', { skip: withoutPebble, timeout: 60_000 }, () => {
     await assert.rejects(client.newAccount(key, options), refused('accountDoesNotExist'));
   });
 
-  test('an account changes its contacts and is deactivated', async () => {
-    const key = await generateKey({ type: 'EC', name: 'p-256' });
-    const made = await client.newAccount(key, { contacts, termsOfServiceAgreed });
-    const moved = await client.updateAccount(made, { contacts: ['mailto:new@example.org'] });
-    assert.deepEqual(moved.contacts, ['mailto:new@example.org']);
-    await client.deactivateAccount(made);
-    await assert.rejects(client.newOrder(made, { identifiers: dns('a.example.org') }), {
-      code: 'acme-problem',
-      httpStatus: 403,
-    });
-  });
-
   test('an unaccepted agreement is refused in the words of the CA', async () => {
     const key = await generateKey({ type: 'EC', name: 'p-256' });
     const options = { contacts, termsOfServiceAgreed: false };
@@ -151,13 +139,6 @@ suite('with Pebble', { skip: withoutPebble, timeout: 60_000 }, () => {
   test('a name the CA does not issue for is refused with a problem', async () => {
     const options = { identifiers: dns('not a name') };
     await assert.rejects(client.newOrder(account, options), refused('malformed', /illegal character/));
-  });
-
-  test('an authorization can be deactivated, which ends its order', async () => {
-    const order = await client.newOrder(account, { identifiers: dns('given-up.example.org') });
-    const [url = ''] = order.authorizations;
-    await client.deactivateAuthorization(account, url);
-    assert.equal((await client.authorization(account, url)).status, 'deactivated');
   });
 
   test('its certificate is refused where the trust anchors are others', async (t) => {

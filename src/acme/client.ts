@@ -65,11 +65,6 @@ export interface NewOrderOptions extends Abortable {
   readonly replaces?: string | undefined;
 }
 
-export interface UpdateAccountOptions extends Abortable {
-  readonly contacts?: readonly string[] | undefined;
-  readonly termsOfServiceAgreed?: boolean | undefined;
-}
-
 /** A directory is fetched anew after this, ms: CAs move resources and change their terms. */
 const DIRECTORY_LIFE = 12 * 60 * 60 * 1000;
 
@@ -138,20 +133,6 @@ export class AcmeClient implements AsyncDisposable {
     return readAccount(answer, { url: locationOf(answer), key });
   }
 
-  async updateAccount(account: AccountRef, options: UpdateAccountOptions): Promise<Account> {
-    const { contacts, termsOfServiceAgreed, signal } = options;
-    const payload = {
-      ...(contacts && { contact: contacts }),
-      ...(termsOfServiceAgreed && { termsOfServiceAgreed }),
-    };
-    return readAccount(await this.#postAs(account, account.url, { payload, signal }), account);
-  }
-
-  /** For good: the CA refuses everything that this key signs from now on. */
-  async deactivateAccount(account: AccountRef, { signal }: Abortable = {}): Promise<void> {
-    await this.#postAs(account, account.url, { payload: { status: 'deactivated' }, signal });
-  }
-
   async newOrder(account: AccountRef, options: NewOrderOptions): Promise<Order> {
     const { identifiers, profile, replaces, signal } = options;
     const { newOrder: url } = await this.directory({ signal });
@@ -176,10 +157,6 @@ export class AcmeClient implements AsyncDisposable {
   /** Asks the CA to validate (section 7.5.1): what it looks for must be in place. */
   async answerChallenge(account: AccountRef, url: string, { signal }: Abortable = {}): Promise<void> {
     await this.#postAs(account, url, { payload: {}, signal });
-  }
-
-  async deactivateAuthorization(account: AccountRef, url: string, { signal }: Abortable = {}): Promise<void> {
-    await this.#postAs(account, url, { payload: { status: 'deactivated' }, signal });
   }
 
   /** @param csr DER */

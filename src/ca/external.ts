@@ -10,7 +10,7 @@ import { createDurable } from '../base/durable.ts';
 import { systemCode } from '../base/errors.ts';
 import { CaError } from './errors.ts';
 
-export const EXTERNAL_ACCOUNT_FILE = 'external-account.json';
+const EXTERNAL_ACCOUNT_FILE = 'external-account.json';
 
 const schema = v.object({
   kid: v.pipe(v.string(), v.nonEmpty()),

@@ -1,5 +1,5 @@
 /** The httpd whose configuration language this is: what `<IfVersion>` compares with. */
-export const HTTPD_VERSION = '2.4.71';
+const HTTPD_VERSION = '2.4.71';
 
 const SHAPE = /^\d+(\.\d+(\.\d+)?)?$/;
 

@@ -165,7 +165,7 @@ function valueOf(rule: HeaderRule, exchange: LiveExchange): string {
 }
 
 /** `%t`, `%D`, `%{VAR}e`, `%{VAR}s`, `%%`; anything else stays as it is. */
-export function expandFormat(format: string, exchange: LiveExchange): string {
+function expandFormat(format: string, exchange: LiveExchange): string {
   return bytes(format).replaceAll(
     /%(?:\{([^}]*)\})?([a-zA-Z%])/g,
     (whole, name: string | undefined, letter) => {

@@ -113,7 +113,7 @@ function wildcard(pattern: string): RegExp {
 }
 
 /** Names are compared in lower case and without the root's dot. */
-export function normalizeName(name: string): string {
+function normalizeName(name: string): string {
   const lower = name.toLowerCase();
   return lower.endsWith('.') ? lower.slice(0, -1) : lower;
 }

@@ -67,7 +67,7 @@ export function listingPage(path: string, entries: readonly { name: string; href
 `;
 }
 
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')

@@ -34,7 +34,7 @@ export function variableOf(exchange: LiveExchange, name: string): string {
 }
 
 /** SSL_… of the connection: empty without TLS. */
-export function tlsVariable({ connection }: LiveExchange, name: string): string {
+function tlsVariable({ connection }: LiveExchange, name: string): string {
   if (name === 'SSL_TLS_SNI') return connection.sni ?? '';
   const { tls } = connection;
   if (!tls) return '';

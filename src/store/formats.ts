@@ -36,15 +36,6 @@ export function formatSpan(span: Span): string {
   return `${Math.round(span.ms / size)}${unit}`;
 }
 
-/** A number alone counts days. Undefined for what is no length. */
-export function parseSpan(text: string): Span | undefined {
-  const [, number, unit = 'd'] = spanShape.exec(text) ?? [];
-  if (number === undefined) return undefined;
-  if (unit === '%') return { percent: Number(number) };
-  const size = units.find(([name]) => name === unit)?.[1] ?? 0;
-  return { ms: Number(number) * size };
-}
-
 /** A private key as md.json's `privkey` has it. */
 export interface PrivkeyDocument {
   readonly type: string;

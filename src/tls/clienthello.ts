@@ -117,7 +117,7 @@ function invalid(reason: 'not-tls' | 'malformed' | 'too-long'): Peek {
 }
 
 /** The body of a ClientHello message; undefined where its structure is broken. */
-export function parseClientHello(body: Buffer): ClientHello | undefined {
+function parseClientHello(body: Buffer): ClientHello | undefined {
   try {
     return readHello(new Fields(body));
   } catch (error) {

@@ -67,7 +67,7 @@ async function handshake(
 }
 
 /** What is wrong with a challenge certificate (section 3), or undefined. */
-export function checkCertificate(
+function checkCertificate(
   shown: X509Certificate,
   identifier: Identifier,
   keyAuthorization: string,
