@@ -12,6 +12,7 @@ import type { Logger } from '../../base/log.ts';
 import type { Birth, EngineCalls, RelayCalls, SupervisorCalls, WorkerCalls } from '../calls.ts';
 import { LOG_FD, type LogFiles } from '../logpipe.ts';
 import { Peer, isGone, type Calls, type Handlers } from '../peer.ts';
+import { forked, startAgain } from './again.ts';
 import { guardBinding } from './binding.ts';
 
 const EXEC_ARGUMENTS = ['--disable-sigusr1'];
@@ -19,8 +20,6 @@ const EXEC_ARGUMENTS = ['--disable-sigusr1'];
 const WORKER_ARGUMENTS = [...EXEC_ARGUMENTS, '--max-semi-space-size=64'];
 /** A life shorter than this (ms) counts as a failed start. */
 const SHORT_LIFE = 2000;
-const FIRST_PAUSE = 250;
-const LONGEST_PAUSE = 10_000;
 /** stdin and stdout nowhere, stderr for Node's last words, LOG_FD for log records, IPC for calls. */
 const STDIO: ('ignore' | 'pipe' | 'ipc')[] = ['ignore', 'ignore', 'pipe', 'pipe', 'ipc'];
 
@@ -163,15 +162,7 @@ export class Children {
   }
 
   async #startEngine(): Promise<void> {
-    const forked = fork(entry('engine'), [], {
-      execArgv: EXEC_ARGUMENTS,
-      serialization: 'advanced',
-      stdio: STDIO,
-    });
-    guardBinding(forked, () => NO_PORTS);
-    const engine = this.#adopt<EngineCalls>(forked, 'engine', this.#options.forEngine, () =>
-      this.#startEngine(),
-    );
+    const engine = forked(() => this.#forkEngine());
     this.#engine = engine;
     void engine.exited.then(() => {
       if (this.#engine === engine) this.#engine = undefined;
@@ -188,20 +179,30 @@ export class Children {
 
   /** `table`: fulfilled when there is a certificate table to read. The program loads meanwhile. */
   async #startWorker(table: Promise<void> = Promise.resolve()): Promise<void> {
-    const forked = cluster.fork();
-    guardBinding(forked.process, this.#options.ports);
-    const worker = this.#adopt<WorkerCalls>(forked.process, 'worker', this.#options.forWorkers, () =>
-      this.#startWorker(),
-    );
-    this.#workers.set(forked.id, worker);
+    const { id, worker } = forked(() => this.#forkWorker());
+    this.#workers.set(id, worker);
     void worker.exited.then(() => {
-      this.#workers.delete(forked.id);
+      this.#workers.delete(id);
       this.#options.onWorkerDeath();
     });
     await this.#begin(worker, async () => {
       await table;
       await worker.peer.call('begin', this.#options.birth('worker'));
     });
+  }
+
+  #forkEngine(): Child<EngineCalls> {
+    const options = { execArgv: EXEC_ARGUMENTS, serialization: 'advanced', stdio: STDIO } as const;
+    const child = fork(entry('engine'), [], options);
+    guardBinding(child, () => NO_PORTS);
+    return this.#adopt<EngineCalls>(child, 'engine', this.#options.forEngine, () => this.#startEngine());
+  }
+
+  #forkWorker(): { id: number; worker: Child<WorkerCalls> } {
+    const { id, process: child } = cluster.fork();
+    guardBinding(child, this.#options.ports);
+    const again = () => this.#startWorker();
+    return { id, worker: this.#adopt<WorkerCalls>(child, 'worker', this.#options.forWorkers, again) };
   }
 
   /** A child that can't begin is of no use: it ends, and the reason is the caller's. */
@@ -228,15 +229,13 @@ export class Children {
     const failures = lived < SHORT_LIFE ? this.#failures[kind] + 1 : 0;
     this.#failures[kind] = failures;
     this.#options.logger.error(`AH00052: ${kind} pid ${pid} has ended; starting another`);
-    try {
-      const pause = failures === 0 ? 0 : Math.min(FIRST_PAUSE * 2 ** failures, LONGEST_PAUSE);
-      await this.#options.clock.sleep(pause, { signal: this.#stop.signal });
-      await start();
-    } catch (error) {
-      // Its own end brings the next one.
-      if (!this.#stop.signal.aborted)
-        this.#options.logger.error(`could not start another ${kind}: ${explain(error)}`);
-    }
+    await startAgain({
+      clock: this.#options.clock,
+      signal: this.#stop.signal,
+      failures,
+      start,
+      failed: (error) => this.#options.logger.error(`could not start another ${kind}: ${explain(error)}`),
+    });
   }
 
   #adopt<C extends Calls>(
