@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   existsSync,
@@ -195,4 +195,25 @@ suite('a sender of log lines', () => {
       process.exit(0);`;
     await sending(t, body, async (pipe) => void pipe.destroy());
   });
+});
+
+test('/dev/stderr and /dev/stdout are good for a log where they are sockets, and stay open', (t) => {
+  const { dir, settings } = place(t);
+  settings('ErrorLog /dev/stderr', 'CustomLog /dev/stdout "%r"');
+  const program = `
+    import { loadConfiguration } from ${JSON.stringify(new URL('../config/load.ts', import.meta.url).href)};
+    import { LogFiles } from ${JSON.stringify(new URL('logpipe.ts', import.meta.url).href)};
+    const source = { serverRoot: ${JSON.stringify(dir)}, file: 'httpd.conf', defines: [], before: [], after: [] };
+    const { settings } = loadConfiguration(source);
+    const logs = new LogFiles(settings);
+    logs.reopen(settings);
+    logs.reopen(settings);
+    logs.append('/dev/stderr', 'an error');
+    logs.append('/dev/stdout', 'a request');
+    console.log('still open');`;
+  // What node:child_process calls a pipe is a socket, as systemd's is.
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+    encoding: 'utf8',
+  });
+  assert.deepEqual([stdout, stderr], ['a request\nstill open\n', 'an error\n']);
 });

@@ -68,7 +68,7 @@ export class LogFiles {
     const before = this.#open;
     this.#open = openAll(settings);
     this.#main = mainLog(settings);
-    for (const fd of before.values()) closeSync(fd);
+    closeLogs(before);
   }
 
   /** Appends a line. A full disk loses the line and nothing else. */
@@ -132,11 +132,33 @@ function openAll(settings: Settings): Map<string, number> {
   const files = new Map<string, number>();
   for (const name of logFileNames(settings)) {
     try {
-      files.set(name, openSync(name === '/dev/stderr' ? '/proc/self/fd/2' : name, 'a', 0o644));
+      files.set(name, openLog(name));
     } catch (error) {
-      for (const fd of files.values()) closeSync(fd);
+      closeLogs(files);
       throw new Error(`AH00091: could not open log file ${name}: ${explain(error)}`, { cause: error });
     }
   }
   return files;
+}
+
+/** Descriptors that are the process's own, and never closed here. */
+const STANDARD: ReadonlyMap<string, number> = new Map([
+  ['/dev/stdout', 1],
+  ['/dev/stderr', 2],
+]);
+
+/** A socket (systemd's journal), or what is another user's, can't be opened by a name: it is written to as it is. */
+function openLog(name: string): number {
+  const own = STANDARD.get(name);
+  try {
+    return openSync(own === undefined ? name : `/proc/self/fd/${own}`, 'a', 0o644);
+  } catch (error) {
+    if (own === undefined) throw error;
+    return own;
+  }
+}
+
+function closeLogs(files: ReadonlyMap<string, number>): void {
+  const own = new Set(STANDARD.values());
+  for (const fd of files.values()) if (!own.has(fd)) closeSync(fd);
 }
