@@ -43,7 +43,7 @@ function message(error: unknown): string {
 function describe(): Command {
   const program = new Command('latchkey');
   program
-    .description('TLS certificates that get, renew, staple and serve themselves, with nothing restarted.')
+    .description('TLS certificates that get, renew and serve themselves, with nothing restarted.')
     .usage('[options] [command]')
     .exitOverride()
     .showSuggestionAfterError()
