@@ -116,6 +116,20 @@ SSLCACertificateFile ca.pem`,
   assert.match(refusal(t, 'SSLProtocol -all').message, /no protocol is left/);
 });
 
+test('protocols and ciphers that OpenSSL does not know are refused at their line', (t) => {
+  const refused: readonly (readonly [string, RegExp])[] = [
+    ['SSLCipherSuite NOPE', /^OpenSSL does not accept the list 'NOPE': no cipher match$/],
+    ['SSLCipherSuite TLSv1.3 TLS_NOPE', /^OpenSSL does not accept the list 'TLS_NOPE': no cipher match$/],
+    ['SSLCipherSuite TLSv1.9 NOPE', /^protocol 'TLSv1\.9' not supported/],
+    ['SSLProtocol TLSv1.9', /^SSLProtocol: Illegal protocol 'TLSv1\.9'/],
+  ];
+  for (const [line, message] of refused) {
+    const error = refusal(t, `Listen 443\nSSLCipherSuite HIGH:!aNULL\n${line}\n`);
+    assert.match(error.message, message);
+    assert.deepEqual([error.line, error.file?.endsWith('/t.conf')], [3, true]);
+  }
+});
+
 test('mod_tls has defaults of its own', (t) => {
   const tls = (text: string) =>
     load(t, `Listen 443\nTLSEngine 443\n${text}${host('TLSCertificate a.pem a.key')}`, { files }).hosts[0]
