@@ -3,6 +3,7 @@
  * remedy where there is one.
  */
 const later = 'is not supported yet by this version of Latchkey';
+const never = 'is not supported by Latchkey';
 
 const reasons: readonly (readonly [names: string, reason: string])[] = [
   [
@@ -25,7 +26,7 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
   ],
   [
     'SSLCACertificatePath SSLCADNRequestFile SSLCADNRequestPath SSLCARevocationCheck SSLCARevocationFile ' +
-      'SSLCARevocationPath SSLFIPS SSLOCSPEnable SSLOCSPDefaultResponder SSLOCSPOverrideResponder ' +
+      'SSLCARevocationPath SSLOCSPEnable SSLOCSPDefaultResponder SSLOCSPOverrideResponder ' +
       'SSLOpenSSLConfCmd SSLProxyCACertificateFile SSLProxyCACertificatePath SSLProxyCARevocationCheck ' +
       'SSLProxyCARevocationFile SSLProxyCARevocationPath SSLProxyCheckPeerCN SSLProxyCheckPeerExpire ' +
       'SSLProxyCheckPeerName SSLProxyCipherSuite SSLProxyMachineCertificateChainFile ' +
@@ -39,10 +40,11 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
       'AuthDigestProvider AuthzSendForbiddenOnFailure <AuthnProviderAlias <AuthzProviderAlias',
     `${later}: protect the place by Require ip or SSLVerifyClient`,
   ],
+  ['SSLFIPS', never],
   ['Order Allow Deny Satisfy', 'of httpd 2.2 is not supported: use Require all granted, Require ip …'],
   [
     'RewriteEngine RewriteOptions RewriteBase RewriteCond RewriteRule RewriteMap',
-    `${later}: use Redirect, Alias or ProxyPass; for http to https, MDRequireHttps`,
+    `${never}: use Redirect, Alias or ProxyPass; for http to https, MDRequireHttps`,
   ],
   ['<Limit <LimitExcept', `${later}: use <If "%{REQUEST_METHOD} …">`],
   [
