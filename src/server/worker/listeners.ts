@@ -87,7 +87,7 @@ export class Listeners {
       throw cannotBind(listen, error);
     }
     server.removeListener('error', reject);
-    // An accept that fails (no descriptors left) concerns one connection.
+    // An accept that fails concerns one connection. (Where no descriptors are left there is no event: descriptors.ts.)
     server.on('error', () => {});
     return { server, listen };
   }

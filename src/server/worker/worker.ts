@@ -20,6 +20,7 @@ import type { Peer } from '../peer.ts';
 import { dropPrivileges } from '../privileges.ts';
 import { tableDir } from '../runtime-dir.ts';
 import { Challenges } from './challenges.ts';
+import { watchDescriptors } from './descriptors.ts';
 import { HandshakePlan, Handshakes, type HandshakeTag } from './handshake.ts';
 import { Listeners } from './listeners.ts';
 import { closeUnboundHandles } from './shared-handles.ts';
@@ -105,6 +106,12 @@ export class Worker {
       onSecure: (socket, secured) => this.#secure(socket, secured),
       handshakeTimeout: ({ localAddress, localPort }) => this.#handshakes.timeout(localAddress, localPort),
       logger: loggers('ssl'),
+    });
+    // For life: a worker ends with its process.
+    void watchDescriptors({
+      clock: systemClock,
+      logger: loggers('core'),
+      signal: new AbortController().signal,
     });
     this.#listeners = new Listeners((socket, listen) => this.#connection(socket, listen));
   }
