@@ -1,7 +1,10 @@
 /** What a start says, where it works and where it doesn't. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { watch } from 'node:fs';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { freePorts, TestServer } from './latchkey.testing.ts';
+import { binary, eventually, freePorts, TestServer } from './latchkey.testing.ts';
 
 const notRoot = process.getuid?.() !== 0 && 'only root has rights to drop';
 
@@ -36,5 +39,43 @@ suite('a start', { concurrency: 2 }, () => {
       /^\[core:warn\] Config variable \$\{NOT_THERE\} is not defined \(\S+:3\)\nAH00526: Syntax error on line 4 /;
     assert.match(await refused(server), said);
     assert.match((await server.run('-t')).stderr, said);
+  });
+
+  test('whose caller goes before it serves ends with it', async () => {
+    await using server = await prepared();
+    await using predecessor = await prepared();
+    await predecessor.start();
+    // A predecessor that is stopping is waited for: long enough for its caller to lose patience.
+    const { pid } = predecessor;
+    server.write('logs/httpd.pid', `${pid}\nstopping\n`);
+    const { promise: claimed, resolve } = Promise.withResolvers<void>();
+    const watcher = watch(join(server.dir, 'logs'));
+    watcher.on('change', (_, name) => {
+      if (/^httpd\.pid\.\d+$/.test(String(name))) resolve();
+    });
+    const start = spawn(binary, ['-d', server.dir, '-f', 'httpd.conf', '-k', 'start'], {
+      env: server.env,
+      stdio: 'ignore',
+    });
+    // It tries to claim the PidFile.
+    await claimed;
+    start.kill('SIGKILL');
+    watcher.close();
+    await eventually('its end', () => server.processes().length === 0);
+  });
+
+  test('names the directive of a folder that it cannot have', async () => {
+    await using server = await prepared('MDStoreDir file', 'MDomain a.test');
+    server.write('file', 'not a folder');
+    assert.match(await refused(server), /^MDStoreDir: cannot make the folder \S+\/file: .*not a folder/);
+    await using second = await prepared('PidFile file/httpd.pid');
+    second.write('file', 'not a folder');
+    assert.match(await refused(second), /^PidFile: cannot make the folder \S+\/file: .*not a folder/);
+    await using third = await prepared();
+    const file = third.write('file', 'not a folder');
+    const { code, stderr } = await third.latchkey('-d', file, '-f', 'httpd.conf', '-k', 'start');
+    assert.equal(code, 1);
+    assert.match(stderr, /not a folder/);
+    assert.match(stderr, /ServerRoot|-d/);
   });
 });

@@ -229,5 +229,6 @@ function reason(error: unknown): string {
   const code = systemCode(error);
   if (code === 'ENOENT') return 'No such file or directory';
   if (code === 'EACCES') return 'Permission denied';
+  if (code === 'ENOTDIR') return 'a part of the path is not a folder (-d and -f say where it is)';
   return code ?? String(error);
 }

@@ -2,7 +2,6 @@
  * What the supervisor does with the store: opens it, keeps it in line with the configuration, and activates
  * what the engine has obtained.
  */
-import { mkdirSync } from 'node:fs';
 import { lchown } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../../base/clock.ts';
@@ -12,6 +11,7 @@ import { FsStore } from '../../store/fs/fs-store.ts';
 import { StoreError } from '../../store/store.ts';
 import { Turns } from '../../store/fs/turns.ts';
 import type { Identity } from '../calls.ts';
+import { makeFolder } from '../folders.ts';
 
 export class StoreKeeper {
   #store: FsStore;
@@ -76,6 +76,7 @@ export class StoreKeeper {
 }
 
 function open({ md }: Settings, identity: Identity | undefined): Promise<FsStore> {
+  makeFolder('MDStoreDir', md.storeDir);
   const owner = identity ? { owner: identity } : {};
   return FsStore.open({ dir: md.storeDir, purgeChallenges: true, ...owner });
 }
@@ -91,6 +92,6 @@ function servedProtocols({ listens, md }: Settings): { http: boolean; https: boo
  * is not followed: the folder around it may be User's.
  */
 async function ownedFolder(dir: string, identity: Identity | undefined): Promise<void> {
-  mkdirSync(dir, { recursive: true, mode: 0o755 });
+  makeFolder('LocalCADir', dir, 0o755);
   if (identity) await lchown(dir, identity.uid, identity.gid);
 }

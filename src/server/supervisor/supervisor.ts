@@ -3,7 +3,7 @@
  * children's calls; it opens no socket (node:cluster binds the workers' listeners through it).
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
@@ -14,6 +14,7 @@ import { loadConfiguration, type ConfigurationSource } from '../../config/load.t
 import type { Settings } from '../../config/settings.ts';
 import type { Birth, Identity, Plan, Wanted } from '../calls.ts';
 import { controlFile } from '../control.ts';
+import { makeFolder } from '../folders.ts';
 import { claim } from '../launch.ts';
 import { LogFiles } from '../logpipe.ts';
 import { isGone } from '../peer.ts';
@@ -59,7 +60,7 @@ export class Supervisor implements AsyncDisposable {
   static async start(input: ConfigurationSource): Promise<Supervisor> {
     const settings = loadServable(input);
     const identity = resolveIdentity(settings.user, settings.group);
-    mkdirSync(dirname(settings.pidFile), { recursive: true });
+    makeFolder('PidFile', dirname(settings.pidFile));
     const running = await claim(settings.pidFile);
     if (running !== undefined) throw new AlreadyRunning(running);
     try {
