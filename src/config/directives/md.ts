@@ -1,8 +1,10 @@
 /** Managed domains: mod_md's directives, and what Latchkey adds to them. */
+import type { ExternalAccount } from '../../acme/client.ts';
 import { authorityNames, findAuthority, LOCAL } from '../authorities.ts';
 import { Refusal, declaring, servers } from '../directive.ts';
 import type { Context, Directive, Family } from '../directive.ts';
 import type { DomainDraft, DomainValues } from '../draft.ts';
+import { externalAccountFrom } from '../external-account.ts';
 import { keySpecs } from '../keys.ts';
 import { words } from '../lexer.ts';
 import { here, pathOf, within } from '../scope.ts';
@@ -118,9 +120,7 @@ export const md: Family<Scope> = {
       args: 'TAKE1',
       apply(_scope, protocol) {
         if (protocol.toUpperCase() === 'ACME') return;
-        throw new Refusal(
-          `MDCertificateProtocol ${protocol} is not supported yet by this version of Latchkey; use ACME`,
-        );
+        throw new Refusal(`MDCertificateProtocol ${protocol} is not supported; use ACME`);
       },
     }),
     directive({
@@ -131,6 +131,17 @@ export const md: Family<Scope> = {
       args: 'TAKE1',
       apply(scope, agreement) {
         valuesOf(scope).agreement = /^accepted$/i.test(agreement) ? 'accepted' : agreement;
+      },
+    }),
+    directive({
+      name: 'MDExternalAccountBinding',
+      syntax: 'key-ID HMAC | file | none',
+      contexts: everywhere,
+      default: 'none',
+      doc: 'The account that you have with the authority by other means: as it gave it to you, or in a JSON file with the members kid and hmac.',
+      args: 'TAKE12',
+      apply(scope, text, hmac) {
+        valuesOf(scope).externalAccount = externalAccount(scope, text, hmac);
       },
     }),
     directive({
@@ -321,6 +332,11 @@ function authority(scope: Scope, text: string): string {
     throw new Refusal(`MDCertificateAuthority '${text}': scheme must be http or https`);
   }
   return found.url;
+}
+
+function externalAccount(scope: Scope, text: string, hmac: string | undefined): ExternalAccount | 'none' {
+  if (hmac !== undefined) return { kid: text, hmac };
+  return text.toLowerCase() === 'none' ? 'none' : externalAccountFrom(pathOf(scope, text));
 }
 
 function portMap(scope: Scope, map: string): void {
