@@ -113,6 +113,16 @@ suite('the listeners of a worker', () => {
     assert.equal(await ask(own), `port ${own}`);
   });
 
+  test('name the other Listen line of ours that has the port', async (t) => {
+    const [port = 0] = await freePorts(1);
+    await assert.rejects(telling(t).prepare(settings(t, `127.0.0.1:${port}`, `${port}`)), {
+      message: /\(98\)Address already in use: by Listen 127\.0\.0\.1:\d+ \(\S+httpd\.conf:1\); .*one of them/,
+    });
+    await assert.rejects(telling(t).prepare(settings(t, `${port}`, `127.0.0.1:${port}`)), {
+      message: /by Listen \d+ \(\S+httpd\.conf:1\)/,
+    });
+  });
+
   test('say that an address is not this machine’s', async (t) => {
     const [port = 0] = await freePorts(1);
     await assert.rejects(telling(t).prepare(settings(t, `192.0.2.1:${port}`)), {

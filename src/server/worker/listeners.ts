@@ -84,7 +84,7 @@ export class Listeners {
     try {
       await promise;
     } catch (error) {
-      throw cannotBind(listen, error);
+      throw cannotBind(listen, error, settings);
     }
     server.removeListener('error', reject);
     // An accept that fails concerns one connection. (Where no descriptors are left there is no event: descriptors.ts.)
@@ -108,22 +108,49 @@ function addressOf(listen: Listen, settings: Settings): { port: number; host?: s
   };
 }
 
-function cannotBind(listen: Listen, error: unknown): ListenError {
-  const host = listen.address?.includes(':') ? `[${listen.address}]` : (listen.address ?? '[::]');
-  const where = `(${listen.at.file}:${listen.at.line})`;
+function cannotBind(listen: Listen, error: unknown, settings: Settings): ListenError {
+  const host = listen.address === undefined ? '[::]' : bracketed(listen.address);
   const reasons: Record<string, string> = {
-    EADDRINUSE: '(98)Address already in use: another program listens there; stop it, or change this Listen',
+    EADDRINUSE: `(98)Address already in use: ${whoListens(listen, settings)}`,
     EACCES: '(13)Permission denied: ports below 1024 need root (or the capability CAP_NET_BIND_SERVICE)',
     EADDRNOTAVAIL: '(99)Cannot assign requested address: this machine does not have it',
   };
   const reason = reasons[systemCode(error) ?? ''] ?? explain(error);
   return new ListenError(
     'listen',
-    `AH00072: make_sock: could not bind to address ${host}:${listen.port} ${where}: ${reason}`,
+    `AH00072: make_sock: could not bind to address ${host}:${listen.port} ${placeOf(listen)}: ${reason}`,
     {
       cause: error,
     },
   );
+}
+
+/** Every address and one of them can't both be had; two lines for the same address are one listener. */
+function whoListens(listen: Listen, { listens }: Settings): string {
+  const other = listens.find(
+    ({ address, port }) =>
+      port === listen.port &&
+      address !== listen.address &&
+      (covers(address, listen.address) || covers(listen.address, address)),
+  );
+  if (!other) return 'another program listens there; stop it, or change this Listen';
+  const address = other.address === undefined ? '' : `${bracketed(other.address)}:`;
+  return `by Listen ${address}${other.port} ${placeOf(other)}; remove one of them`;
+}
+
+function covers(every: string | undefined, one: string | undefined): boolean {
+  if (every === undefined) return true;
+  return (
+    (every === '0.0.0.0' && one?.includes('.') === true) || (every === '::' && one?.includes(':') === true)
+  );
+}
+
+function bracketed(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
+}
+
+function placeOf({ at }: Listen): string {
+  return `(${at.file}:${at.line})`;
 }
 
 function closeAll(listeners: ReadonlyMap<string, Listener>, except: ReadonlyMap<string, Listener>): void {
