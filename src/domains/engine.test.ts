@@ -487,6 +487,18 @@ suite('the engine', () => {
     await until(() => f.activations === 1);
   });
 
+  test('says that it can renew no more, so that it is begun anew', async () => {
+    const failures: unknown[] = [];
+    const fault = new Error('a fault of the program');
+    const f = fixture([settings('a.example')], { onFailure: (error) => failures.push(error) });
+    f.clock.sleep = () => Promise.reject(fault);
+    f.engine.start();
+    await until(() => failures.length > 0);
+    assert.deepEqual(failures, [fault]);
+    assert.ok(f.log.some((line) => line.includes('[md:crit]') && line.includes('a fault of the program')));
+    await assert.rejects(f.engine[Symbol.asyncDispose](), fault);
+  });
+
   test('is not kept from renewing by a wall clock that jumps', async () => {
     await using f = fixture([settings('a.example')]);
     f.engine.start();

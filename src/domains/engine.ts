@@ -44,6 +44,8 @@ export interface EngineOptions {
   readonly maxParallelPerCa?: number | undefined;
   /** The directory URL of a configured authority; default: it is one. `local` has to be resolved here. */
   readonly directoryUrl?: ((authority: string) => string) | undefined;
+  /** Told when a fault of the program has ended all renewing: another engine is needed. Default: the log has it. */
+  readonly onFailure?: ((error: unknown) => void) | undefined;
 }
 
 export interface RenewNowOptions extends Abortable {
@@ -86,10 +88,12 @@ export class RenewalEngine implements AsyncDisposable {
   readonly #context: RenewalContext;
   readonly #schedule: Schedule;
   readonly #stop = new AbortController();
+  readonly #onFailure: (error: unknown) => void;
   #main: Promise<void> | undefined;
 
   constructor(options: EngineOptions) {
     const { clock = systemClock, loggers = silent, random = Math.random } = options;
+    this.#onFailure = options.onFailure ?? (() => {});
     this.#context = {
       store: options.store,
       clock,
@@ -115,6 +119,7 @@ export class RenewalEngine implements AsyncDisposable {
     this.#stop.signal.throwIfAborted();
     this.#main ??= this.#run().catch((error: unknown) => {
       this.#logger.log('crit', `the renewal engine has failed: ${explain(error)}`);
+      this.#onFailure(error);
       throw error;
     });
     // Who disposes of the engine is told; until then the log has it.
@@ -366,7 +371,7 @@ function urgency(state: DomainState | undefined): number {
 }
 
 /** What of md.json has a say in whether an order succeeds. */
-function relevant({ domains, contacts, ca, privkey }: ReturnType<typeof mdDocument>): unknown {
+function relevant({ domains, contacts, ca, privkey, eab }: ReturnType<typeof mdDocument>): unknown {
   const { urls, agreement, challenges } = ca;
-  return JSON.parse(JSON.stringify({ domains, contacts, urls, agreement, challenges, privkey }));
+  return JSON.parse(JSON.stringify({ domains, contacts, urls, agreement, challenges, privkey, eab }));
 }

@@ -64,6 +64,8 @@ export class Renewals implements AsyncDisposable {
       retryDelay: settings.md.retryDelay,
       activateOn: settings.md.activateOn,
       directoryUrl: (authority) => this.#directoryUrl(authority),
+      // The supervisor begins another one, which goes on from the store.
+      onFailure: () => process.exit(1),
     });
   }
 
