@@ -9,8 +9,7 @@ import { dirname } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import { explain, LatchkeyError } from '../../base/errors.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
-import { ConfigError } from '../../config/errors.ts';
-import { loadConfiguration, type ConfigurationSource } from '../../config/load.ts';
+import type { ConfigurationSource } from '../../config/load.ts';
 import type { Settings } from '../../config/settings.ts';
 import type { Birth, Identity, Plan, Wanted } from '../calls.ts';
 import { controlFile } from '../control.ts';
@@ -25,6 +24,7 @@ import { prepareRuntimeDir, removeRuntimeDir } from '../runtime-dir.ts';
 import { version } from '../version.ts';
 import { Children } from './children.ts';
 import { Credentials } from './credentials.ts';
+import { inOneLine, loadServable, planOf, whatCannotChange } from './plan.ts';
 import { supervisorCalls } from './rights.ts';
 import { StoreKeeper } from './store-keeper.ts';
 
@@ -209,7 +209,7 @@ export class Supervisor implements AsyncDisposable {
       await this.#reload();
       return undefined;
     } catch (error) {
-      const problem = `reload failed, the running configuration stays: ${reason(error)}`;
+      const problem = `reload failed, the running configuration stays: ${inOneLine(error)}`;
       this.#loggers('core').error(problem);
       return problem;
     }
@@ -294,33 +294,7 @@ export class Supervisor implements AsyncDisposable {
   }
 }
 
-/** A configuration without a Listen is a good one for httpd's -t, and httpd doesn't run with it. */
-function loadServable(input: ConfigurationSource): Settings {
-  const { settings } = loadConfiguration(input);
-  if (settings.listens.length > 0) return settings;
-  throw new ConfigError(
-    `AH00451: no listening sockets available, shutting down: ${settings.configFile} has no Listen line (Listen 80)`,
-  );
-}
-
 interface ReloadPeer {
   call(name: 'prepare', plan: Plan): Promise<void>;
   call(name: 'rollback', generation: number): Promise<void>;
-}
-
-function planOf(generation: number, settings: Settings, { setIds, clientCas }: Credentials): Plan {
-  return { generation, settings, setIds, clientCas };
-}
-
-/** What processes and folders hang on cannot change under them. */
-function whatCannotChange(before: Settings, after: Settings): string | undefined {
-  if (before.md.storeDir !== after.md.storeDir) return 'MDStoreDir';
-  if (before.user !== after.user || before.group !== after.group) return 'User or Group';
-  if (before.pidFile !== after.pidFile) return 'PidFile';
-  if (before.serverRoot !== after.serverRoot) return 'ServerRoot';
-  return undefined;
-}
-
-function reason(error: unknown): string {
-  return error instanceof ConfigError ? error.format().replace(':\n', ': ') : explain(error);
 }

@@ -1,0 +1,34 @@
+/** From the configuration to what all processes run by. */
+import { explain } from '../../base/errors.ts';
+import { ConfigError } from '../../config/errors.ts';
+import { loadConfiguration, type ConfigurationSource } from '../../config/load.ts';
+import type { Settings } from '../../config/settings.ts';
+import type { Plan } from '../calls.ts';
+import type { Credentials } from './credentials.ts';
+
+/** A configuration without a Listen is a good one for httpd's -t, and httpd doesn't run with it. */
+export function loadServable(input: ConfigurationSource): Settings {
+  const { settings } = loadConfiguration(input);
+  if (settings.listens.length > 0) return settings;
+  throw new ConfigError(
+    `AH00451: no listening sockets available, shutting down: ${settings.configFile} has no Listen line (Listen 80)`,
+  );
+}
+
+export function planOf(generation: number, settings: Settings, { setIds, clientCas }: Credentials): Plan {
+  return { generation, settings, setIds, clientCas };
+}
+
+/** What processes and folders hang on cannot change under them. */
+export function whatCannotChange(before: Settings, after: Settings): string | undefined {
+  if (before.md.storeDir !== after.md.storeDir) return 'MDStoreDir';
+  if (before.user !== after.user || before.group !== after.group) return 'User or Group';
+  if (before.pidFile !== after.pidFile) return 'PidFile';
+  if (before.serverRoot !== after.serverRoot) return 'ServerRoot';
+  return undefined;
+}
+
+/** What is wrong, in one line. */
+export function inOneLine(error: unknown): string {
+  return error instanceof ConfigError ? error.format().replace(':\n', ': ') : explain(error);
+}
