@@ -144,6 +144,8 @@ export interface StatusDocument {
     readonly nextRun?: number;
     /** Failures in a row. */
     readonly errors: number;
+    /** Why the last renewal failed. */
+    readonly problem?: { readonly type: string; readonly detail: string };
     readonly certificates: readonly { readonly serial: string; readonly keyType: string }[];
   }[];
 }

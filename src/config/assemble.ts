@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { explain } from '../base/errors.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
 import { defaultLocalCa } from './directives/localca.ts';
-import { configuredDomain, domainValues, unusedWarning } from './domains.ts';
+import { configuredDomain, domainValues, unboundWarning, unusedWarning } from './domains.ts';
 import type { HostDraft, ServerDraft } from './draft.ts';
 import { ConfigError } from './errors.ts';
 import { baseTls, hostsTls, secureHosts } from './host-tls.ts';
@@ -45,8 +45,7 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
     configuredDomain(domain, own, hostsOf.get(domain.name) ?? [], server, { listens, md }),
   );
   for (const domain of configured) {
-    const warning = unusedWarning(domain);
-    if (warning) warn(warning);
+    for (const warning of [unusedWarning(domain), unboundWarning(domain)]) if (warning) warn(warning);
   }
 
   return {

@@ -13,6 +13,9 @@ const known: readonly (readonly [name: string, directory: string])[] = [
   ['Sectigo', 'https://acme.sectigo.com/v2/DV'],
 ];
 
+/** Of those, whose accounts must be bound to an external one. */
+const binding = /^(ZeroSSL|Google|Google-Test|SSLcom-RSA|SSLcom-ECC|Actalis|Sectigo)$/;
+
 const directories = new Map(known.map(([name, directory]) => [name.toLowerCase(), directory]));
 
 export const defaultAuthority = 'https://acme-v02.api.letsencrypt.org/directory';
@@ -36,6 +39,11 @@ export function findAuthority(text: string): Authority {
   if (!/^[a-z][a-z\d+.-]*:\/\/[^/]/i.test(text) || !URL.canParse(text))
     return { problem: 'missing hostname' };
   return { url: text, closed: false };
+}
+
+/** The name of a CA that registers no account without an external one, by its directory; undefined for others. */
+export function authorityThatBinds(directory: string): string | undefined {
+  return known.find(([name, url]) => url === directory && binding.test(name))?.[0];
 }
 
 export const authorityNames = [...known.map(([name]) => name), LOCAL].join(' ');

@@ -123,6 +123,7 @@ test('a domain that says nothing has the defaults', (t) => {
     transitive: true,
     authorities: ['https://acme-v02.api.letsencrypt.org/directory'],
     agreement: undefined,
+    externalAccount: undefined,
     contacts: [],
     challenges: undefined,
     renewMode: 'auto',
@@ -133,6 +134,34 @@ test('a domain that says nothing has the defaults', (t) => {
     caCertificateFile: undefined,
     used: false,
   });
+});
+
+test('the external account is of all, of one domain, or of none; its file is below ServerRoot', (t) => {
+  const text = `MDExternalAccountBinding kid-1 SECRET
+MDomain all.example
+<MDomain own.example>
+  MDExternalAccountBinding conf/eab.json
+</MDomain>
+<MDomain unbound.example>
+  MDExternalAccountBinding None
+</MDomain>
+`;
+  const files = { 'conf/eab.json': '{"kid": "kid-2", "hmac": "OTHER", "more": 1}' };
+  assert.deepEqual(
+    load(t, text, { files }).domains.map((domain) => domain.externalAccount),
+    [{ kid: 'kid-1', hmac: 'SECRET' }, { kid: 'kid-2', hmac: 'OTHER' }, undefined],
+  );
+});
+
+test('a CA that is known to demand an external account is told of where there is none', (t) => {
+  const used = 'MDRenewMode always\nMDomain a.example\n';
+  const warnings = (text: string) => load(t, used + text).warnings.map(({ message }) => message);
+  const [message = '', ...more] = warnings('MDCertificateAuthority LetsEncrypt zerossl');
+  assert.match(message, /^ZeroSSL gives certificates .* for a\.example by MDExternalAccountBinding$/);
+  assert.deepEqual(more, []);
+  assert.equal(warnings('MDCertificateAuthority https://dv.acme-v02.api.pki.goog/directory').length, 1);
+  assert.deepEqual(warnings('MDCertificateAuthority zerossl\nMDExternalAccountBinding a b'), []);
+  assert.deepEqual(warnings('MDCertificateAuthority LetsEncrypt'), []);
 });
 
 test('the contact is MDContactEmail, else ServerAdmin of the hosts', (t) => {

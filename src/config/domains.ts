@@ -1,6 +1,6 @@
 /** Managed domains, complete: values of their own, of the server they stand in, of all; then the defaults. */
 import type { ManagedDomainSettings, Reach } from '../domains/settings.ts';
-import { defaultAuthority } from './authorities.ts';
+import { authorityThatBinds, defaultAuthority } from './authorities.ts';
 import type { DomainValues, HostDraft, ServerDraft } from './draft.ts';
 import { ConfigError } from './errors.ts';
 import type { Assignment } from './managed.ts';
@@ -13,6 +13,7 @@ const defaults: Values = {
   transitive: true,
   authorities: [defaultAuthority],
   agreement: undefined,
+  externalAccount: undefined,
   challenges: undefined,
   renewMode: 'auto',
   renewWindow: { percent: 33 },
@@ -27,6 +28,7 @@ export function domainValues({ draft, transitive }: Assignment, server: ServerDr
   const layers = [draft.values, draft.host.md, server.base.md];
   const value = <Key extends keyof DomainValues>(key: Key) =>
     layers.find((layer) => layer[key] !== undefined)?.[key];
+  const externalAccount = value('externalAccount');
   const authorities = layers.find((layer) => layer.authorities !== undefined);
   if (authorities?.localAuthority && server.localCa.enabled !== true) {
     throw new ConfigError(
@@ -38,6 +40,7 @@ export function domainValues({ draft, transitive }: Assignment, server: ServerDr
     transitive,
     authorities: authorities?.authorities ?? defaults.authorities,
     agreement: value('agreement'),
+    externalAccount: externalAccount === 'none' ? undefined : externalAccount,
     challenges: value('challenges'),
     renewMode: value('renewMode') ?? defaults.renewMode,
     renewWindow: value('renewWindow') ?? defaults.renewWindow,
@@ -119,5 +122,16 @@ export function unusedWarning(domain: ConfiguredDomain): Warning | undefined {
     ...domain.at,
     module: 'md',
     message: `No VirtualHost matches Managed Domain ${domain.name}: no certificate is obtained for it, unless MDRenewMode is always`,
+  };
+}
+
+/** About CAs that are known to register no account without an external one. */
+export function unboundWarning(domain: ConfiguredDomain): Warning | undefined {
+  const name = domain.authorities.map(authorityThatBinds).find((known) => known !== undefined);
+  if (name === undefined || domain.externalAccount) return undefined;
+  return {
+    ...domain.at,
+    module: 'md',
+    message: `${name} gives certificates to its own customers only: get a key ID and an HMAC key there, and configure them for ${domain.name} by MDExternalAccountBinding`,
   };
 }

@@ -3,7 +3,7 @@
  * not said. assemble.ts makes Settings of it.
  */
 import type { LocalCaSettings } from '../ca/settings.ts';
-import type { ManagedDomainSettings } from '../domains/settings.ts';
+import type { ExternalAccount, ManagedDomainSettings } from '../domains/settings.ts';
 import type { Level } from '../base/log.ts';
 import type {
   ConnectionLimits,
@@ -133,6 +133,7 @@ export type DomainValues = Draft<
   /** Where `local` was named, which needs `LocalCA on`. */
   localAuthority?: Position;
   contact?: string;
+  externalAccount?: ExternalAccount | 'none';
   /** `none` is written as an empty string: it undoes an outer one. */
   caCertificateFile?: string;
 };

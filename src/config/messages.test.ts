@@ -14,6 +14,9 @@ const messages: readonly (readonly [text: string, message: string])[] = [
   ['MDRenewMode manual # x', 'takes one argument'],
   ['MDRenewWindow 100%', 'a length of 100% or more is not allowed.'],
   ['MDRequireHttps maybe', "supported parameter values are 'temporary' and 'permanent'"],
+  ['MDExternalAccountBinding', 'takes 1-2 arguments'],
+  ['MDExternalAccountBinding nowhere.json', 'MDExternalAccountBinding: file not found: /'],
+  ['MDExternalAccountBinding .', 'file not found:'],
   ['MDBaseServer maybe', "supported parameter values are 'on' and 'off'"],
   ['MDCertificateAuthority yes', "The CA name 'yes' is not known "],
   ['MDCertificateAuthority ftp://ca.example/', 'scheme must be http or https'],
@@ -39,6 +42,26 @@ const messages: readonly (readonly [text: string, message: string])[] = [
   ['ProxyRequests On', 'Latchkey is no forward proxy'],
   ['CustomLog "|rotate" common', 'name a file'],
 ];
+
+test('the file of an external account is refused with words that show nothing of it', (t) => {
+  const files: Readonly<Record<string, readonly [text: string, message: string]>> = {
+    'a.json': ['SECRET', 'error reading JSON file'],
+    'b.json': ['{"hmac": "SECRET"}', "JSON does not contain 'kid' element in file"],
+    'c.json': ['{"kid": 7, "hmac": "SECRET"}', "JSON does not contain 'kid' element in file"],
+    'd.json': ['{"kid": "SECRET"}', "JSON does not contain 'hmac' element in file"],
+    'e.json': ['{"kid": "SECRET", "hmac": ""}', "JSON does not contain 'hmac' element in file"],
+    'f.json': ['null', "JSON does not contain 'kid' element in file"],
+    'g.json': [JSON.stringify({ kid: 'SECRET', hmac: 'SECRET'.repeat(20_000) }), 'error reading JSON file'],
+  };
+  for (const [name, [text, message]] of Object.entries(files)) {
+    const found = refusal(t, `MDExternalAccountBinding ${name}`, { files: { [name]: text } }).format();
+    assert.ok(found.includes(message), found);
+    assert.ok(!found.includes('SECRET'), found);
+  }
+  const quoted = refusal(t, 'MDExternalAccountBinding "kid SECRET"').format();
+  assert.match(quoted, /file not found:/);
+  assert.ok(!quoted.includes('SECRET'), quoted);
+});
 
 test('messages have the texts that people and scripts rely on', (t) => {
   for (const [text, message] of messages) {

@@ -46,6 +46,7 @@ export function mdDocument(
     'renew-mode': renewModes[domain.renewMode],
     'renew-window': formatSpan(domain.renewWindow),
     'warn-window': formatSpan(domain.warnWindow),
+    eab: domain.externalAccount,
     'require-https': domain.requireHttps === 'off' ? undefined : domain.requireHttps,
     proto: { 'acme-tls/1': domain.reach.tlsAlpn01.possible ? domain.domains : [] },
   };

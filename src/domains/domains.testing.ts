@@ -24,6 +24,7 @@ export function settings(
     transitive: false,
     authorities: ['https://ca.example/dir'],
     agreement: 'accepted',
+    externalAccount: undefined,
     contacts: ['mailto:admin@example.org'],
     challenges: undefined,
     renewMode: 'auto',

@@ -2,7 +2,10 @@
  * What a managed domain is to be: the engine's half of the configuration. config/ fills it in from an httpd
  * configuration, the library from its options; every default is in, every name lower case, every path absolute.
  */
+import type { ExternalAccount } from '../acme/client.ts';
 import type { KeySpec } from '../pki/keyspec.ts';
+
+export type { ExternalAccount };
 
 /** A share of a certificate's life, or a length of time in ms. */
 export type Window = { readonly percent: number } | { readonly ms: number };
@@ -18,6 +21,8 @@ export interface ManagedDomainSettings {
   readonly authorities: readonly string[];
   /** `accepted`, or the URL of the terms agreed to. */
   readonly agreement: string | undefined;
+  /** What accounts are bound to (MDExternalAccountBinding); undefined: to nothing. `hmac` is a secret. */
+  readonly externalAccount: ExternalAccount | undefined;
   /** `mailto:` URLs. */
   readonly contacts: readonly string[];
   /** undefined: chosen by what can work. */

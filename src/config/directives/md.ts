@@ -1,5 +1,5 @@
 /** Managed domains: mod_md's directives, and what Latchkey adds to them. */
-import type { ExternalAccount } from '../../acme/client.ts';
+import type { ExternalAccount } from '../../domains/settings.ts';
 import { authorityNames, findAuthority, LOCAL } from '../authorities.ts';
 import { Refusal, declaring, servers } from '../directive.ts';
 import type { Context, Directive, Family } from '../directive.ts';

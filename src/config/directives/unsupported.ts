@@ -8,7 +8,7 @@ const never = 'is not supported by Latchkey';
 const reasons: readonly (readonly [names: string, reason: string])[] = [
   [
     'MDActivationDelay MDCertificateFile MDCertificateKeyFile MDChallengeDns01 MDChallengeDns01Version ' +
-      'MDCheckInterval MDExternalAccountBinding MDHttpProxy MDHttpProxyCACertificateFile MDInitialDelay ' +
+      'MDCheckInterval MDHttpProxy MDHttpProxyCACertificateFile MDInitialDelay ' +
       'MDMatchNames MDMessageCmd MDMustStaple MDNotifyCmd MDProfile MDProfileMandatory MDRenewViaARI ' +
       'MDRetryFailover MDStapleOthers MDStapling MDStaplingKeepResponse MDStaplingRenewWindow MDStoreLocks',
     later,

@@ -1,7 +1,8 @@
 /**
- * Accounts at CAs. All managed domains with the same CA share one: it is looked for in the domain's own staging,
- * in `accounts`, and among what other domains have staged; only then it is registered. Whatever is used is
- * staged with the order it is used for; activation moves it to `accounts`, where the engine may not write.
+ * Accounts at CAs. All managed domains with the same CA and the same external account (or none) share one: it is
+ * looked for in the domain's own staging, in `accounts`, and among what other domains have staged; only then it is
+ * registered. Whatever is used is staged with the order it is used for; activation moves it to `accounts`, where
+ * the engine may not write.
  */
 import type { AccountRef, AcmeClient } from '../../acme/client.ts';
 import { AcmeError } from '../../acme/errors.ts';
@@ -12,6 +13,7 @@ import type { Group, Store } from '../../store/store.ts';
 import { isDamage } from '../held.ts';
 import { type ObtainOptions, ownProblem, RenewalError } from '../issuer.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
+import { isBindingRequired, mustBind } from './external-account.ts';
 import { dropOrder, isRefusal } from './staged-order.ts';
 
 /** mod_md's, which reads our accounts and can sign with RSA only. */
@@ -19,7 +21,7 @@ const ACCOUNT_KEY = { type: 'RSA', bits: 3072 } as const;
 
 export class Accounts {
   readonly #store: Store;
-  /** By CA: the account that this process has found in staging or registered, or is about to. */
+  /** By CA and external account: the account that this process has found in staging or registered, or is about to. */
   readonly #found = new Map<string, Promise<KnownAccount>>();
 
   constructor(store: Store) {
@@ -28,13 +30,14 @@ export class Accounts {
 
   /** The account to use for a domain, staged with it. */
   async use(domain: ManagedDomainSettings, client: AcmeClient, options: ObtainOptions): Promise<AccountRef> {
-    const { authority, signal } = options;
+    const { signal } = options;
+    const wanted = wantedBy(domain, options);
     const staged = await this.#load('staging', domain.name);
-    if (staged?.authority === authority) return staged;
-    // An order of another CA's account is of no use with this one.
+    if (staged && isWanted(staged, wanted)) return staged;
+    // An order of another account is of no use with this one.
     await dropOrder({ store: this.#store, domain, options });
     if (staged) await this.#unstage(domain.name);
-    const account = (await this.#kept(authority)) ?? (await this.#shared(domain, client, options));
+    const account = (await this.#kept(wanted)) ?? (await this.#shared(domain, client, options));
     signal?.throwIfAborted();
     await this.#stage(domain.name, account);
     return account;
@@ -48,8 +51,9 @@ export class Accounts {
   ): Promise<AccountRef> {
     await this.#store.remove('staging', domain.name, 'account.json');
     const registering = this.#registerAnyhow(domain, client, options);
-    this.#found.set(options.authority, registering);
-    registering.catch(() => this.#found.delete(options.authority));
+    const id = idOf(wantedBy(domain, options));
+    this.#found.set(id, registering);
+    registering.catch(() => this.#found.delete(id));
     const account = await registering;
     await this.#stage(domain.name, account);
     return account;
@@ -70,22 +74,22 @@ export class Accounts {
     }
   }
 
-  async #kept(authority: string): Promise<KnownAccount | undefined> {
-    const prefix = accountPrefix(authority);
+  async #kept(wanted: Wanted): Promise<KnownAccount | undefined> {
+    const prefix = accountPrefix(wanted.authority);
     const names = await this.#store.list('accounts');
     return this.#first(
       'accounts',
       names.filter((name) => name.startsWith(prefix)),
-      authority,
+      wanted,
     );
   }
 
-  /** The first usable account of a CA among `names`; damaged ones are as good as none. */
-  async #first(group: Group, names: readonly string[], authority: string): Promise<KnownAccount | undefined> {
+  /** The first usable account that is the `wanted` one among `names`; damaged ones are as good as none. */
+  async #first(group: Group, names: readonly string[], wanted: Wanted): Promise<KnownAccount | undefined> {
     for (const name of names) {
       try {
         const account = await this.#load(group, name);
-        if (account?.authority === authority) return account;
+        if (account && isWanted(account, wanted)) return account;
       } catch (error) {
         if (!isDamage(error)) throw error;
       }
@@ -93,21 +97,22 @@ export class Accounts {
     return undefined;
   }
 
-  /** One search and one registration for each CA, however many domains begin at once. */
+  /** One search and one registration for each CA and external account, however many domains begin at once. */
   async #shared(
     domain: ManagedDomainSettings,
     client: AcmeClient,
     options: ObtainOptions,
   ): Promise<KnownAccount> {
-    const { authority, signal } = options;
+    const { signal } = options;
+    const id = idOf(wantedBy(domain, options));
     for (;;) {
-      const others = this.#found.get(authority);
+      const others = this.#found.get(id);
       const finding = others ?? this.#find(domain, client, options);
-      this.#found.set(authority, finding);
+      this.#found.set(id, finding);
       try {
         return await finding;
       } catch (error) {
-        if (this.#found.get(authority) === finding) this.#found.delete(authority);
+        if (this.#found.get(id) === finding) this.#found.delete(id);
         signal?.throwIfAborted();
         // That another domain was told to stop is no reason for this one to.
         const isTold = error instanceof AcmeError || error instanceof RenewalError;
@@ -121,7 +126,8 @@ export class Accounts {
     client: AcmeClient,
     options: ObtainOptions,
   ): Promise<KnownAccount> {
-    const staged = await this.#first('staging', await this.#store.list('staging'), options.authority);
+    const wanted = wantedBy(domain, options);
+    const staged = await this.#first('staging', await this.#store.list('staging'), wanted);
     return staged ?? this.#register(domain, client, options);
   }
 
@@ -131,10 +137,11 @@ export class Accounts {
     client: AcmeClient,
     { authority, signal, progress }: ObtainOptions,
   ): Promise<KnownAccount> {
-    const { name, contacts, agreement } = domain;
+    const { name, contacts, agreement, externalAccount } = domain;
     const { meta } = await client.directory({ signal });
     const terms = meta.termsOfService;
     if (terms !== undefined && agreement !== 'accepted' && agreement !== terms) throw mustAgree(terms);
+    if (meta.externalAccountRequired === true && !externalAccount) throw mustBind(authority);
     if (contacts.length === 0) progress({ step: 'account', detail: 'No contact information is configured' });
     progress({ step: 'account', detail: `Registering an account at ${authority}` });
     let key = await loadPrivateKey(this.#store, 'staging', name, 'account.pem', { signal });
@@ -142,10 +149,9 @@ export class Accounts {
       key = await generateKey(ACCOUNT_KEY);
       await savePrivateKey(this.#store, 'staging', name, 'account.pem', key, { signal });
     }
-    const made = await client.newAccount(key, {
-      contacts,
-      termsOfServiceAgreed: agreement !== undefined,
-      signal,
+    const asked = { contacts, termsOfServiceAgreed: agreement !== undefined, externalAccount, signal };
+    const made = await client.newAccount(key, asked).catch((error: unknown) => {
+      throw !externalAccount && isBindingRequired(error) ? mustBind(authority, { cause: error }) : error;
     });
     const document: AccountDocument = {
       status: made.status,
@@ -155,6 +161,7 @@ export class Accounts {
       registration: made.document,
       agreement: terms,
       orders: made.orders,
+      eab: externalAccount,
     };
     return { url: made.url, key, authority, document };
   }
@@ -182,6 +189,27 @@ interface KnownAccount extends AccountRef {
   /** The CA's directory. */
   readonly authority: string;
   readonly document: AccountDocument;
+}
+
+/** What makes an account the right one for a domain. */
+interface Wanted {
+  /** The CA's directory. */
+  readonly authority: string;
+  /** Of the external account it is bound to. Its HMAC key only proves the right to bind: a new one changes nothing. */
+  readonly kid: string | undefined;
+}
+
+function wantedBy({ externalAccount }: ManagedDomainSettings, { authority }: ObtainOptions): Wanted {
+  return { authority, kid: externalAccount?.kid };
+}
+
+/** A domain without an external account gets none that is bound: somebody else may pay for what it is used for. */
+function isWanted({ authority, document }: KnownAccount, wanted: Wanted): boolean {
+  return authority === wanted.authority && document.eab?.kid === wanted.kid;
+}
+
+function idOf({ authority, kid }: Wanted): string {
+  return JSON.stringify([authority, kid]);
 }
 
 /** How the accounts of a CA are called in `accounts`, up to their number. */

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { suite, test } from 'node:test';
+import { inspect } from 'node:util';
 import { AcmeClient } from '../../acme/client.ts';
-import { type HostileCa, reply, startHostileCa } from '../../acme/hostile-ca.testing.ts';
+import { type HostileCa, type Reply, reply, startHostileCa } from '../../acme/hostile-ca.testing.ts';
 import { startPebble, withoutPebble } from '../../acme/pebble.testing.ts';
 import { parseChain } from '../../pki/certificate.ts';
 import { generateKey, keyFileSuffix } from '../../pki/keys.ts';
@@ -10,6 +11,7 @@ import { readAccount, readOrder, writeAccount } from '../../store/documents.ts';
 import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
 import { MemoryStore } from '../../store/memory.ts';
 import type { Store } from '../../store/store.ts';
+import { activateStaged } from '../activate.ts';
 import { Crash, CrashStore } from '../crash-store.testing.ts';
 import { impatientClock, makePair, P256, P384, put, settings } from '../domains.testing.ts';
 import { RenewalError } from '../issuer.ts';
@@ -18,6 +20,8 @@ import { AcmeIssuer } from './acme.ts';
 
 /** One for all: making them takes long. */
 const accountKey = await generateKey({ type: 'RSA', bits: 2048 });
+
+const hmac = 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W';
 
 interface Setup {
   readonly store: Store;
@@ -100,6 +104,28 @@ suite('obtaining from Pebble', { skip: withoutPebble }, () => {
       setup: { directoryUrl: pebble.directoryUrl, ca: pebble.ca },
       orders: made,
     });
+  });
+
+  test('binds accounts to external ones, one account each, and says what is missing', async () => {
+    const externalAccounts = { 'kid-1': hmac, 'kid-2': hmac.toLowerCase() };
+    await using pebble = await startPebble({ env: { PEBBLE_VA_ALWAYS_VALID: '1' }, externalAccounts });
+    const store = await storeFor('a.example');
+    const bound = (name: string, kid: 'kid-1' | 'kid-2') =>
+      settings(name, { externalAccount: { kid, hmac: externalAccounts[kid] } });
+    const urlOf = async (name: string) => (await readAccount(store, 'staging', name))?.url;
+    await obtain({ store, ...pebble }, bound('a.example', 'kid-1'));
+    assert.deepEqual((await readAccount(store, 'staging', 'a.example'))?.eab, { kid: 'kid-1', hmac });
+    await obtain({ store, ...pebble }, bound('b.example', 'kid-1'));
+    assert.equal(await urlOf('b.example'), await urlOf('a.example'));
+    await obtain({ store, ...pebble }, bound('c.example', 'kid-2'));
+    assert.notEqual(await urlOf('c.example'), await urlOf('a.example'));
+
+    const none = await failure({ store, ...pebble }, settings('d.example'));
+    assert.equal(none.problem.type, 'urn:ietf:params:acme:error:externalAccountRequired');
+    const wrong = { kid: 'kid-3', hmac };
+    const refused = await failure({ store, ...pebble }, settings('e.example', { externalAccount: wrong }));
+    assert.match(refused.problem.type, /^urn:ietf:params:acme:error:/);
+    assert.ok(!inspect(refused, { depth: 10 }).includes(hmac));
   });
 
   test('registers anew when the CA has lost its memory', async () => {
@@ -469,6 +495,83 @@ suite('obtaining from a CA that misbehaves', () => {
     assert.equal(accounts(ca), 0);
     const order = ca.seen.find(({ endpoint }) => endpoint === 'newOrder');
     assert.equal(order?.protected['kid'], `${ca.origin}/account/7`);
+  });
+
+  test('takes an account by its external one: changed, another is registered; changed back, it is found', async () => {
+    await using ca = await startHostileCa();
+    const store = await storeFor('a.example');
+    const account = (count: number): Reply =>
+      reply.json({ status: 'valid' }, 201, { location: `${ca.origin}/account/${count}` });
+    ca.next('newAccount', account(1), account(2), account(3));
+    const used = async (kid: string | undefined, changes: Partial<ManagedDomainSettings> = {}) => {
+      const externalAccount = kid === undefined ? undefined : { kid, hmac };
+      await store.remove('staging', 'a.example', 'pubcert.p-256.pem');
+      await obtain({ store, ...ca }, settings('a.example', { externalAccount, ...changes }));
+      // A renewal later.
+      await activateStaged(store, 'a.example');
+      const order = ca.seen.findLast(({ endpoint }) => endpoint === 'newOrder');
+      return String(order?.protected['kid']).replace(`${ca.origin}/account/`, '');
+    };
+    assert.equal(await used('kid-1'), '1');
+    assert.equal(await used('kid-2'), '2');
+    assert.equal(await used(undefined), '3', 'no account of somebody else');
+    assert.equal(await used('kid-1'), '1');
+    assert.equal(await used('kid-2', { externalAccount: { kid: 'kid-2', hmac: 'AAAA' } }), '2');
+    assert.equal(await used(undefined), '3');
+    assert.equal(accounts(ca), 3);
+    const bindings = ca.seen
+      .filter(({ endpoint }) => endpoint === 'newAccount')
+      .map(({ payload }) => {
+        const { externalAccountBinding: binding } = payload as {
+          externalAccountBinding?: { protected: string };
+        };
+        return binding && JSON.parse(Buffer.from(binding.protected, 'base64url').toString()).kid;
+      });
+    assert.deepEqual(bindings, ['kid-1', 'kid-2', undefined]);
+  });
+
+  test('drops a staged account and its order once another external account is configured', async () => {
+    await using ca = await startHostileCa();
+    const store = await storeFor('a.example');
+    ca.next('challenge', reply.problem('serverInternal', 500));
+    await failure({ store, ...ca }, settings('a.example'));
+    assert.ok(await readOrder(store, 'staging', 'a.example'));
+    const domain = settings('a.example', { externalAccount: { kid: 'kid-1', hmac } });
+    await obtain({ store, ...ca }, domain);
+    assert.equal(accounts(ca), 2);
+    assert.equal(orders(ca), 2);
+    await assertObtained(store, domain);
+  });
+
+  test('says how to bind an account where the CA demands it, announced or not', async () => {
+    await using ca = await startHostileCa();
+    const unbound = async () => {
+      const { problem } = await failure({ store: await storeFor('a.example'), ...ca }, settings('a.example'));
+      assert.equal(problem.type, 'urn:ietf:params:acme:error:externalAccountRequired');
+      assert.match(problem.detail, /MDExternalAccountBinding KEY-ID HMAC/);
+    };
+    ca.next('newAccount', reply.problem('externalAccountRequired', 403));
+    await unbound();
+    assert.equal(accounts(ca), 1);
+    const url = (path: string) => ca.origin + path;
+    const announced = {
+      newNonce: url('/new-nonce'),
+      newAccount: url('/new-account'),
+      newOrder: url('/new-order'),
+      meta: { externalAccountRequired: true },
+    };
+    ca.next('directory', reply.json(announced));
+    await unbound();
+    assert.equal(accounts(ca), 1, 'it is not asked in vain');
+  });
+
+  test('refuses an HMAC key that is none before any CA is asked, and shows it to nobody', async () => {
+    await using ca = await startHostileCa();
+    const domain = settings('a.example', { externalAccount: { kid: 'kid-1', hmac: 'no base64!' } });
+    const error = await failure({ store: await storeFor('a.example'), ...ca }, domain);
+    assert.equal(error.problem.type, 'apache:eab-hmac-invalid');
+    assert.ok(!inspect(error, { depth: 10 }).includes('no base64!'));
+    assert.equal(ca.seen.length, 0);
   });
 
   test('leaves everything as it is when aborted, with the reason', async () => {

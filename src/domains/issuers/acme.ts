@@ -19,6 +19,7 @@ import { Accounts, isAccountGone } from './accounts.ts';
 import { authorize } from './authorize.ts';
 import { challengeProblem } from './challenges.ts';
 import { chainProblem, shortcomingOf } from './check.ts';
+import { bindingProblem } from './external-account.ts';
 import type { Run } from './run.ts';
 import {
   DeadOrderError,
@@ -51,8 +52,7 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
   }
 
   check(domain: ManagedDomainSettings): readonly Problem[] {
-    const problem = challengeProblem(domain);
-    return problem ? [problem] : [];
+    return [challengeProblem(domain), bindingProblem(domain)].filter((problem) => problem !== undefined);
   }
 
   async obtain(domain: ManagedDomainSettings, options: ObtainOptions): Promise<void> {
