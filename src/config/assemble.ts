@@ -76,6 +76,7 @@ function mdSettings({ md, serverRoot }: ServerDraft): MdServerSettings {
     httpPort: md.httpPort === '-' ? undefined : (md.httpPort ?? 80),
     httpsPort: md.httpsPort === '-' ? undefined : (md.httpsPort ?? 443),
     retryDelay: md.retryDelay ?? 30_000,
+    retryFailover: md.retryFailover ?? 13,
     activateOn: md.activateOn ?? 'renewal',
   };
 }

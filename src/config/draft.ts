@@ -50,6 +50,7 @@ export interface MdServerDraft {
   httpPort?: number | '-';
   httpsPort?: number | '-';
   retryDelay?: number;
+  retryFailover?: number;
   activateOn?: 'renewal' | 'restart';
   baseServer?: boolean;
 }

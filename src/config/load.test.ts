@@ -53,8 +53,20 @@ test('an empty configuration has all defaults', (t) => {
   assert.equal(types['html'], 'text/html');
   assert.deepEqual(
     { ...md, storeDir: md.storeDir.replace(/.*\//, '') },
-    { storeDir: 'md', httpPort: 80, httpsPort: 443, retryDelay: 30_000, activateOn: 'renewal' },
+    {
+      storeDir: 'md',
+      httpPort: 80,
+      httpsPort: 443,
+      retryDelay: 30_000,
+      retryFailover: 13,
+      activateOn: 'renewal',
+    },
   );
+});
+
+test('directives of all renewals are taken', (t) => {
+  const { md } = load(t, 'MDRetryDelay 5mi\nMDRetryFailover 3\nMDActivateOn restart');
+  assert.partialDeepStrictEqual(md, { retryDelay: 300_000, retryFailover: 3, activateOn: 'restart' });
 });
 
 test('settings can be sent to another process', (t) => {

@@ -310,6 +310,8 @@ export interface MdServerSettings {
   readonly httpsPort: number | undefined;
   /** MDRetryDelay in ms. */
   readonly retryDelay: number;
+  /** MDRetryFailover: errors in a row with one CA before the next one is tried. */
+  readonly retryFailover: number;
   /** MDActivateOn. */
   readonly activateOn: 'renewal' | 'restart';
 }

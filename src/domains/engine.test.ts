@@ -189,6 +189,35 @@ suite('the engine', () => {
     assert.ok(f.log.some((line) => /\[md:error\].*AH10056: processing a\.example: no such name/.test(line)));
   });
 
+  test('tries the next CA after as many errors as configured, a new number counting from a reload on', async () => {
+    const authorities = ['https://one.example/dir', 'https://two.example/dir'];
+    const domains = [settings('a.example', { authorities })];
+    await using f = fixture(domains, { retryDelay: SECOND, retryFailover: 2 });
+    f.issuer.script = () => {
+      throw new RenewalError(ownProblem('down', 'the CA is down'));
+    };
+    const fail = async (times: number) => {
+      for (let time = 1; time <= times; time += 1) {
+        const run = f.issuer.runs.length + 1;
+        await f.clock.advance((statusOf(f.engine, 'a.example').nextRun ?? 0) - f.clock.now());
+        await until(() => f.issuer.runs.length === run);
+        await idle(f);
+      }
+    };
+    f.engine.start();
+    await until(() => f.issuer.runs.length === 1);
+    await idle(f);
+    await fail(4);
+    assert.equal(statusOf(f.engine, 'a.example').authority, authorities[0]);
+    f.engine.reconfigure(domains, { retryDelay: 7 * SECOND, retryFailover: 1 });
+    assert.equal(statusOf(f.engine, 'a.example').authority, authorities[1]);
+    await fail(3);
+    const used = f.issuer.runs.map(({ authority }) => (authority === authorities[0] ? 1 : 2));
+    assert.deepEqual(used, [1, 1, 2, 2, 1, 2, 1, 2]);
+    const { nextRun = 0 } = statusOf(f.engine, 'a.example');
+    assert.equal(nextRun - f.clock.now(), 7 * SECOND * 2 ** 7);
+  });
+
   test('obeys Retry-After where that is longer', async () => {
     await using f = fixture([settings('a.example')]);
     f.issuer.script = () => {

@@ -16,7 +16,7 @@ import type { Abortable, Store } from '../store/store.ts';
 import { mdDocument } from './document.ts';
 import { isDamage, readHeld, stagedFiles, undamaged } from './held.ts';
 import type { Issuer, Progress } from './issuer.ts';
-import { authorityAfter, DEFAULT_RETRY_DELAY, Job } from './job.ts';
+import { authorityAfter, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_FAILOVER, Job } from './job.ts';
 import { type Plan, plan } from './plan.ts';
 import { type Outcome, renew, type RenewalContext } from './renewal.ts';
 import { Schedule } from './schedule.ts';
@@ -38,6 +38,8 @@ export interface EngineOptions {
   readonly random?: (() => number) | undefined;
   /** ms; default 30 s (MDRetryDelay). */
   readonly retryDelay?: number | undefined;
+  /** Errors in a row with one CA before the next one is tried; default 13 (MDRetryFailover). */
+  readonly retryFailover?: number | undefined;
   /** Default `renewal` (MDActivateOn). */
   readonly activateOn?: 'renewal' | 'restart' | undefined;
   /** Renewals at once with one CA; default 10. */
@@ -47,6 +49,9 @@ export interface EngineOptions {
   /** Told when a fault of the program has ended all renewing: another engine is needed. Default: the log has it. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
 }
+
+/** What of the options may change while it runs; what is not given stays. */
+export type Pace = Partial<Pick<RenewalContext, 'retryDelay' | 'retryFailover' | 'activateOn'>>;
 
 export interface RenewNowOptions extends Abortable {
   /** Called at each step. */
@@ -85,7 +90,7 @@ interface Entry {
 
 export class RenewalEngine implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
-  readonly #context: RenewalContext;
+  #context: RenewalContext;
   readonly #schedule: Schedule;
   readonly #stop = new AbortController();
   readonly #onFailure: (error: unknown) => void;
@@ -103,6 +108,7 @@ export class RenewalEngine implements AsyncDisposable {
       activateOn: options.activateOn ?? 'renewal',
       directoryUrl: options.directoryUrl ?? ((authority) => authority),
       retryDelay: options.retryDelay ?? DEFAULT_RETRY_DELAY,
+      retryFailover: options.retryFailover ?? DEFAULT_RETRY_FAILOVER,
       random,
     };
     this.#schedule = new Schedule({
@@ -127,7 +133,8 @@ export class RenewalEngine implements AsyncDisposable {
   }
 
   /** Changes to a new configuration: what is as it was goes on undisturbed, a changed domain starts anew. */
-  reconfigure(domains: readonly ManagedDomainSettings[]): void {
+  reconfigure(domains: readonly ManagedDomainSettings[], pace: Pace = {}): void {
+    this.#context = { ...this.#context, ...pace };
     const names = new Set(domains.map(({ name }) => name));
     for (const [name, entry] of this.#entries) {
       if (names.has(name)) continue;
@@ -170,9 +177,16 @@ export class RenewalEngine implements AsyncDisposable {
     return names.flatMap((name) => {
       const entry = this.#entries.get(name);
       if (!entry) return [];
-      const problems = this.#context.issuer.check(entry.domain);
+      const { issuer, retryFailover } = this.#context;
+      const problems = issuer.check(entry.domain);
       return [
-        statusOf({ ...entry, problems, due: this.#schedule.due(name), runs: this.#schedule.runs(name) }),
+        statusOf({
+          ...entry,
+          problems,
+          retryFailover,
+          due: this.#schedule.due(name),
+          runs: this.#schedule.runs(name),
+        }),
       ];
     });
   }
@@ -248,7 +262,7 @@ export class RenewalEngine implements AsyncDisposable {
     const entry = this.#entries.get(name);
     if (!entry) return { key: '', priority: 0 };
     const { domain, state, job } = entry;
-    const key = authorityAfter(domain.authorities, job?.errors ?? 0) ?? '';
+    const key = authorityAfter(domain.authorities, job?.errors ?? 0, this.#context.retryFailover) ?? '';
     return { key, priority: urgency(state) };
   }
 

@@ -104,11 +104,24 @@ suite('a retry', () => {
     );
   });
 
+  test('goes round the CAs, as many errors each as configured', () => {
+    const three = ['a', 'b', 'c'];
+    const at = (errors: number, failover: number) => authorityAfter(three, errors, failover);
+    assert.deepEqual(
+      [0, 1, 2, 3].map((errors) => at(errors, 1)),
+      ['a', 'b', 'c', 'a'],
+    );
+    assert.deepEqual(
+      [0, 1, 2, 5, 6].map((errors) => at(errors, 2)),
+      ['a', 'a', 'b', 'c', 'a'],
+    );
+  });
+
   test('goes round the CAs, thirteen errors each', () => {
-    const used = Array.from({ length: 40 }, (_, errors) => authorityAfter(['a', 'b'], errors));
+    const used = Array.from({ length: 40 }, (_, errors) => authorityAfter(['a', 'b'], errors, 13));
     assert.equal(used.indexOf('b'), 13);
     assert.equal(used.indexOf('a', 13), 26);
-    assert.equal(authorityAfter(['a'], 1000), 'a');
-    assert.equal(authorityAfter([], 0), undefined);
+    assert.equal(authorityAfter(['a'], 1000, 13), 'a');
+    assert.equal(authorityAfter([], 0, 13), undefined);
   });
 });

@@ -16,8 +16,8 @@ const LOG_ENTRIES = 128;
 /** Progress reaches the disk no more often than this, ms. What a crash takes is words, not results. */
 const SAVE_INTERVAL = 500;
 
-/** After so many errors in a row with one CA the next one of the list is tried (MDRetryFailover). */
-const FAILOVER = 13;
+/** After so many errors in a row with one CA the next one of the list is tried, unless configured (MDRetryFailover). */
+export const DEFAULT_RETRY_FAILOVER = 13;
 
 /** The first retry's delay unless configured, ms (MDRetryDelay). */
 export const DEFAULT_RETRY_DELAY = 30_000;
@@ -226,7 +226,11 @@ export function retryAt(now: number, errors: number, problem: Problem, options: 
   return Math.round(now + Math.max(delay, asked) + (delay / 4) * options.random());
 }
 
-/** The CA to use after `errors` errors in a row. */
-export function authorityAfter(authorities: readonly string[], errors: number): string | undefined {
-  return authorities[Math.floor(errors / FAILOVER) % authorities.length];
+/** The CA to use after `errors` errors in a row, each being tried `failover` times. */
+export function authorityAfter(
+  authorities: readonly string[],
+  errors: number,
+  failover: number,
+): string | undefined {
+  return authorities[Math.floor(errors / failover) % authorities.length];
 }

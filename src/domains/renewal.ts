@@ -19,6 +19,8 @@ export interface RenewalContext extends RetryOptions {
   readonly issuer: Issuer;
   readonly logger: Logger;
   readonly activateOn: 'renewal' | 'restart';
+  /** Errors in a row after which the next CA is tried (MDRetryFailover). */
+  readonly retryFailover: number;
   /** Moves `staging/NAME` into `domains` and has it served; see activate.ts. */
   readonly activate: (name: string, options: Abortable) => Promise<ActivationResult>;
   /** The directory URL of a configured authority (`local` is one). */
@@ -114,9 +116,9 @@ async function obtain(context: RenewalContext, task: RenewalTask): Promise<Stage
 
 /** md.json and job.json are there before anything else is: staging says what it is for. */
 async function issue(context: RenewalContext, task: RenewalTask): Promise<void> {
-  const { store, issuer } = context;
+  const { store, issuer, retryFailover } = context;
   const { domain, job, signal } = task;
-  const authority = authorityAfter(domain.authorities, job.errors);
+  const authority = authorityAfter(domain.authorities, job.errors, retryFailover);
   if (authority === undefined) throw new RenewalError(ownProblem('no-authority', 'No CA is configured'));
   const document = mdDocument(domain, { state: 'incomplete', description: '' }, undefined);
   await writeMd(store, 'staging', domain.name, { ...document, ca: { ...document.ca, url: authority } });

@@ -60,9 +60,12 @@ export interface StatusSource {
   readonly problems: readonly Problem[];
   readonly due: number | undefined;
   readonly runs: boolean;
+  /** Errors in a row after which the next CA is tried. */
+  readonly retryFailover: number;
 }
 
-export function statusOf({ domain, state, job, problems, due, runs }: StatusSource): DomainStatus {
+export function statusOf(source: StatusSource): DomainStatus {
+  const { domain, state, job, problems, due, runs, retryFailover } = source;
   return {
     name: domain.name,
     names: domain.domains,
@@ -89,7 +92,7 @@ export function statusOf({ domain, state, job, problems, due, runs }: StatusSour
     errors: job?.errors ?? 0,
     problem: job?.problem,
     problems,
-    authority: authorityAfter(domain.authorities, job?.errors ?? 0),
+    authority: authorityAfter(domain.authorities, job?.errors ?? 0, retryFailover),
     staged: job?.finished ? { validFrom: job.validFrom } : undefined,
     log: [...(job?.log ?? [])],
   };

@@ -82,6 +82,7 @@ export function settingsOf(changes: Partial<Settings> = {}): Settings {
       httpPort: 80,
       httpsPort: 443,
       retryDelay: 30_000,
+      retryFailover: 13,
       activateOn: 'renewal',
     },
     localCa: undefined,

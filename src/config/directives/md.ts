@@ -279,6 +279,18 @@ export const md: Family<Scope> = {
       },
     }),
     directive({
+      name: 'MDRetryFailover',
+      syntax: 'number',
+      contexts: servers,
+      default: '13',
+      doc: 'After how many failures in a row with one of several authorities the next one is tried.',
+      args: 'TAKE1',
+      apply(scope, text) {
+        if (!/^[1-9]\d{0,8}$/.test(text)) throw new Refusal('invalid argument, must be a number > 0');
+        scope.server.md.retryFailover = Number(text);
+      },
+    }),
+    directive({
       name: 'MDActivateOn',
       syntax: 'renewal|restart',
       contexts: servers,

@@ -10,7 +10,7 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
     'MDActivationDelay MDCertificateFile MDCertificateKeyFile MDChallengeDns01 MDChallengeDns01Version ' +
       'MDCheckInterval MDHttpProxy MDHttpProxyCACertificateFile MDInitialDelay ' +
       'MDMatchNames MDMessageCmd MDMustStaple MDNotifyCmd MDProfile MDProfileMandatory MDRenewViaARI ' +
-      'MDRetryFailover MDStapleOthers MDStapling MDStaplingKeepResponse MDStaplingRenewWindow MDStoreLocks',
+      'MDStapleOthers MDStapling MDStaplingKeepResponse MDStaplingRenewWindow MDStoreLocks',
     later,
   ],
   [

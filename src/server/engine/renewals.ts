@@ -62,6 +62,7 @@ export class Renewals implements AsyncDisposable {
       activate,
       loggers,
       retryDelay: settings.md.retryDelay,
+      retryFailover: settings.md.retryFailover,
       activateOn: settings.md.activateOn,
       directoryUrl: (authority) => this.#directoryUrl(authority),
       // The supervisor begins another one, which goes on from the store.
@@ -81,7 +82,8 @@ export class Renewals implements AsyncDisposable {
       this.#loggers('ca').error(explain(error));
     });
     this.#issuer.forgetClients();
-    this.#engine.reconfigure(settings.domains);
+    const { retryDelay, retryFailover, activateOn } = settings.md;
+    this.#engine.reconfigure(settings.domains, { retryDelay, retryFailover, activateOn });
   }
 
   status(): DomainInService[] {
