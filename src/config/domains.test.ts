@@ -126,6 +126,7 @@ test('a domain that says nothing has the defaults', (t) => {
     externalAccount: undefined,
     contacts: [],
     challenges: undefined,
+    challengeDns01: undefined,
     renewMode: 'auto',
     renewWindow: { percent: 33 },
     warnWindow: { percent: 10 },
@@ -260,4 +261,51 @@ LocalCAExternalAccountRequired on`;
     externalAccountRequired: true,
   });
   assert.match(refusal(t, 'LocalCA on 192.0.2.1:14000').message, /loopback/);
+});
+
+test('the command for DNS is of all, of one host, or of one domain, and makes dns-01 possible', (t) => {
+  const settings = load(
+    t,
+    `MDChallengeDns01 bin/dns "--zone=a b" plain
+MDChallengeDns01Version 2
+MDomain all.example
+<VirtualHost *:443>
+  ServerName inner.example
+  MDomain inner.example
+  MDChallengeDns01Version 1
+</VirtualHost>
+<MDomain own.example *.own.example>
+  MDChallengeDns01 acme-dns
+</MDomain>
+`,
+  );
+  const command = [`${settings.serverRoot}/bin/dns`, '--zone=a b', 'plain'];
+  assert.deepEqual(
+    settings.domains.map((domain) => domain.challengeDns01),
+    [
+      { command, version: 2 },
+      { command, version: 1 },
+      { command: ['acme-dns'], version: 2 },
+    ],
+  );
+  assert.ok(settings.domains.every(({ reach }) => reach.dns01.possible));
+  const [none] = domains(t, 'MDChallengeDns01Version 2\nMDomain a.example');
+  assert.deepEqual(none?.reach.dns01, {
+    possible: false,
+    reason: 'there is no command for DNS challenges (MDChallengeDns01)',
+  });
+  assert.equal(none?.challengeDns01, undefined);
+});
+
+test('a command for DNS that is none, and a version that there is not, are refused', (t) => {
+  assert.equal(refusal(t, 'MDChallengeDns01').message, 'MDChallengeDns01 needs the path of a command');
+  assert.equal(refusal(t, 'MDChallengeDns01 ""').message, 'MDChallengeDns01 needs the path of a command');
+  assert.equal(
+    refusal(t, 'MDChallengeDns01Version 3').message,
+    "unknown '3', supported parameter values are '1' and '2'",
+  );
+  assert.match(
+    refusal(t, '<MDomain a.example>\nMDChallengeDns01Version 2\n</MDomain>').message,
+    /^MDChallengeDns01Version (cannot occur within|is not allowed)/,
+  );
 });

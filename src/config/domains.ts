@@ -15,6 +15,7 @@ const defaults: Values = {
   agreement: undefined,
   externalAccount: undefined,
   challenges: undefined,
+  challengeDns01: undefined,
   renewMode: 'auto',
   renewWindow: { percent: 33 },
   warnWindow: { percent: 10 },
@@ -36,12 +37,14 @@ export function domainValues({ draft, transitive }: Assignment, server: ServerDr
       authorities.localAuthority,
     );
   }
+  const command = value('challengeDns01');
   return {
     transitive,
     authorities: authorities?.authorities ?? defaults.authorities,
     agreement: value('agreement'),
     externalAccount: externalAccount === 'none' ? undefined : externalAccount,
     challenges: value('challenges'),
+    challengeDns01: command && { command, version: value('challengeDns01Version') ?? 1 },
     renewMode: value('renewMode') ?? defaults.renewMode,
     renewWindow: value('renewWindow') ?? defaults.renewWindow,
     warnWindow: value('warnWindow') ?? defaults.warnWindow,
@@ -68,7 +71,9 @@ export function configuredDomain(
     reach: {
       http01: http01(listens, md.httpPort),
       tlsAlpn01: tlsAlpn01(assignment, hosts, listens, md.httpsPort),
-      dns01: no('there is no command for DNS challenges (MDChallengeDns01)'),
+      dns01: values.challengeDns01
+        ? { possible: true }
+        : no('there is no command for DNS challenges (MDChallengeDns01)'),
     },
     at: assignment.draft.at,
   };

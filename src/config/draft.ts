@@ -135,6 +135,9 @@ export type DomainValues = Draft<
   localAuthority?: Position;
   contact?: string;
   externalAccount?: ExternalAccount | 'none';
+  /** The command and its arguments. */
+  challengeDns01?: readonly string[];
+  challengeDns01Version?: 1 | 2;
   /** `none` is written as an empty string: it undoes an outer one. */
   caCertificateFile?: string;
 };

@@ -40,6 +40,7 @@ export function mdDocument(
       agreement: domain.agreement,
       challenges: domain.challenges,
     },
+    'cmd-dns-01': domain.challengeDns01?.command.join(' '),
     privkey: defaultKey ? undefined : formatKeySpecs(domain.keys),
     state: mdState[judged.state],
     'state-descr': judged.description || undefined,

@@ -27,6 +27,7 @@ export function settings(
     externalAccount: undefined,
     contacts: ['mailto:admin@example.org'],
     challenges: undefined,
+    challengeDns01: undefined,
     renewMode: 'auto',
     renewWindow: { percent: 33 },
     warnWindow: { percent: 10 },

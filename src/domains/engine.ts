@@ -385,7 +385,8 @@ function urgency(state: DomainState | undefined): number {
 }
 
 /** What of md.json has a say in whether an order succeeds. */
-function relevant({ domains, contacts, ca, privkey, eab }: ReturnType<typeof mdDocument>): unknown {
+function relevant(document: ReturnType<typeof mdDocument>): unknown {
+  const { domains, contacts, ca, privkey, eab, 'cmd-dns-01': dns01 } = document;
   const { urls, agreement, challenges } = ca;
-  return JSON.parse(JSON.stringify({ domains, contacts, urls, agreement, challenges, privkey, eab }));
+  return JSON.parse(JSON.stringify({ domains, contacts, urls, agreement, challenges, privkey, eab, dns01 }));
 }

@@ -27,6 +27,8 @@ export interface ManagedDomainSettings {
   readonly contacts: readonly string[];
   /** undefined: chosen by what can work. */
   readonly challenges: readonly string[] | undefined;
+  /** What sets up and takes down DNS records; in version 2 it is told the data when it takes one down, too. */
+  readonly challengeDns01: { readonly command: readonly string[]; readonly version: 1 | 2 } | undefined;
   readonly renewMode: 'auto' | 'manual' | 'always';
   readonly renewWindow: Window;
   readonly warnWindow: Window;
@@ -36,7 +38,7 @@ export interface ManagedDomainSettings {
   readonly caCertificateFile: string | undefined;
   /** Whether a virtual host uses it (else it is watched only with renewMode `always`). */
   readonly used: boolean;
-  /** What a CA can reach, by Listen, MDPortMap and Protocols; the reasons speak to the administrator. */
+  /** What a CA can reach, by Listen, MDPortMap, Protocols and MDChallengeDns01; the reasons speak to the administrator. */
   readonly reach: {
     readonly http01: Reach;
     readonly tlsAlpn01: Reach;

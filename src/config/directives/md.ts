@@ -171,11 +171,38 @@ export const md: Family<Scope> = {
       name: 'MDCAChallenges',
       syntax: 'type …',
       contexts: everywhere,
-      default: 'tls-alpn-01 http-01, less what cannot work',
+      default: 'tls-alpn-01 http-01 dns-01, less what cannot work',
       doc: 'How to prove control of a name, preferred first: http-01, tls-alpn-01, dns-01.',
       args: 'ITERATE',
       apply(scope, ...types) {
         valuesOf(scope).challenges = types.map((type) => type.toLowerCase());
+      },
+    }),
+    directive({
+      name: 'MDChallengeDns01',
+      syntax: 'command [argument …]',
+      contexts: everywhere,
+      doc: 'What writes DNS records for dns-01, and so for wildcards: it is run with `setup NAME DATA` and `teardown NAME`, as User, for a minute at most.',
+      args: 'RAW_ARGS',
+      apply(scope, text) {
+        const [program = '', ...args] = words(text);
+        if (program === '') throw new Refusal('MDChallengeDns01 needs the path of a command');
+        // Without a slash it is searched for in PATH.
+        valuesOf(scope).challengeDns01 = [program.includes('/') ? pathOf(scope, program) : program, ...args];
+      },
+    }),
+    directive({
+      name: 'MDChallengeDns01Version',
+      syntax: '1|2',
+      contexts: servers,
+      default: '1',
+      doc: 'With 2, the command of MDChallengeDns01 is given the data at `teardown`, too.',
+      args: 'TAKE1',
+      apply(scope, version) {
+        if (version !== '1' && version !== '2') {
+          throw new Refusal(`unknown '${version}', supported parameter values are '1' and '2'`);
+        }
+        valuesOf(scope).challengeDns01Version = version === '1' ? 1 : 2;
       },
     }),
     renewModeDirective(

@@ -7,7 +7,7 @@ const never = 'is not supported by Latchkey';
 
 const reasons: readonly (readonly [names: string, reason: string])[] = [
   [
-    'MDActivationDelay MDCertificateFile MDCertificateKeyFile MDChallengeDns01 MDChallengeDns01Version ' +
+    'MDActivationDelay MDCertificateFile MDCertificateKeyFile ' +
       'MDCheckInterval MDHttpProxy MDHttpProxyCACertificateFile MDInitialDelay ' +
       'MDMatchNames MDMessageCmd MDMustStaple MDNotifyCmd MDProfile MDProfileMandatory MDRenewViaARI ' +
       'MDStapleOthers MDStapling MDStaplingKeepResponse MDStaplingRenewWindow MDStoreLocks',

@@ -4,6 +4,7 @@ import type { Authorization, Order } from '../../acme/client.ts';
 import { ownProblem, type Problem, RenewalError } from '../issuer.ts';
 import { fromCa } from '../problems.ts';
 import { challengeChoices, chooseChallenge, putChallenge, type Setup, setupLabel } from './challenges.ts';
+import type { ManagedDomainSettings } from '../settings.ts';
 import type { Run } from './run.ts';
 import { DeadOrderError, saveOrder, ValidationError } from './staged-order.ts';
 
@@ -19,11 +20,52 @@ export async function authorize(run: Run, order: Order): Promise<void> {
   );
   const setups = authorizations.filter(({ status }) => status !== 'valid').map((open) => choose(run, open));
   if (setups.length === 0) return;
-  await saveOrder(run, order, setups.map(setupLabel));
-  await allOrAbort(options.signal, setups, (setup, signal) => validate(run, setup, signal));
+  const labels = setups.map((setup) => setupLabel(run.domain, setup, keyAuthorizationOf(run, setup)));
+  await saveOrder(run, order, labels);
+  for (const round of roundsOf(run.domain, setups)) {
+    // One by one: a command for DNS need not bear a second call while it works.
+    for (const setup of round) await putUp(run, setup);
+    await allOrAbort(options.signal, round, (setup, signal) => validate(run, setup, signal));
+  }
+}
+
+/**
+ * What can be validated at once. A name and its wildcard share a DNS record, of which a command of version 1 keeps
+ * one value only: setting up another replaces it, so they come one after the other.
+ */
+function roundsOf({ challengeDns01 }: ManagedDomainSettings, setups: readonly Setup[]): readonly Setup[][] {
+  if (challengeDns01?.version === 2) return [[...setups]];
+  const rounds: Setup[][] = [];
+  for (const setup of setups) {
+    const earlier = rounds.filter((round) => round.some((other) => sharesRecord(setup, other))).length;
+    (rounds[earlier] ??= []).push(setup);
+  }
+  return rounds;
+}
+
+function sharesRecord(one: Setup, other: Setup): boolean {
+  return one.type === 'dns-01' && other.type === 'dns-01' && one.name === other.name;
+}
+
+function keyAuthorizationOf({ client, account }: Run, { challenge }: Setup): string {
+  return client.keyAuthorization(account, challenge.token ?? '');
+}
+
+async function putUp(run: Run, setup: Setup): Promise<void> {
+  const { type, name } = setup;
+  run.options.progress({ step: 'challenge', detail: `Setting up challenge ${type} for ${name}` });
+  const task = { keyAuthorization: keyAuthorizationOf(run, setup), now: run.clock.now() };
+  await putChallenge(run, setup, task, run.options);
 }
 
 function choose(run: Run, authorization: Authorization): Setup {
+  const name = authorization.identifier.value;
+  // It becomes the name of a folder and an argument of a command.
+  if (!run.domain.domains.some((own) => own.replace(/^\*\./, '') === name.toLowerCase())) {
+    throw new RenewalError(
+      ownProblem('authorization', `The CA wants ${name} validated, which is no name of this domain`),
+    );
+  }
   if (authorization.status !== 'pending') throw new DeadOrderError(failureOf(authorization));
   const chosen = chooseChallenge(challengeChoices(run.domain), authorization);
   if ('detail' in chosen) throw new RenewalError(chosen);
@@ -31,10 +73,8 @@ function choose(run: Run, authorization: Authorization): Setup {
 }
 
 async function validate(run: Run, setup: Setup, signal: AbortSignal): Promise<void> {
-  const { client, account, clock, options, store, domain } = run;
+  const { client, account, clock, options } = run;
   const { type, name, challenge } = setup;
-  const keyAuthorization = client.keyAuthorization(account, challenge.token ?? '');
-  await putChallenge(store, domain.name, setup, { keyAuthorization, now: clock.now() }, { signal });
   options.progress({ step: 'challenge', detail: `Starting challenge ${type} for ${name}` });
   // Resumed, a challenge may be with the CA already; asking again is allowed only while it is pending.
   if (challenge.status === 'pending') await client.answerChallenge(account, challenge.url, { signal });

@@ -5,9 +5,11 @@ import type { Authorization, Challenge } from '../../acme/client.ts';
 import { publish } from '../../base/events.ts';
 import { createAlpnCertificate } from '../../pki/selfsigned.ts';
 import { savePrivateKey } from '../../store/keys.ts';
-import type { Abortable, Store } from '../../store/store.ts';
+import type { Abortable } from '../../store/store.ts';
 import { ownProblem, type Problem } from '../issuer.ts';
 import type { ManagedDomainSettings, Reach } from '../settings.ts';
+import { recordOf, setUpRecord, tearDownRecord } from './dns-01.ts';
+import type { Run } from './run.ts';
 
 /** In order of preference, unless configured otherwise. */
 const PREFERRED = ['tls-alpn-01', 'http-01', 'dns-01'] as const;
@@ -28,14 +30,19 @@ interface Task {
   readonly now: number;
 }
 
+type Solver = (where: Pick<Run, 'store' | 'domain'>, task: Task, options: Abortable) => Promise<void>;
+
 /** Puts a key authorization where the CA will look for it, by challenge type. */
-const solvers: Readonly<Record<string, (store: Store, task: Task, options: Abortable) => Promise<void>>> = {
-  'http-01': (store, { name, keyAuthorization }, options) =>
+const solvers: Readonly<Record<string, Solver>> = {
+  'http-01': ({ store }, { name, keyAuthorization }, options) =>
     store.save('challenges', name, 'acme-http-01.txt', keyAuthorization, options),
-  'tls-alpn-01': async (store, task, options) => {
+  'tls-alpn-01': async ({ store }, task, options) => {
     const { certPem, keyPem } = await createAlpnCertificate(task);
     await savePrivateKey(store, 'challenges', task.name, 'acme-tls-alpn-01-privkey.pem', keyPem, options);
     await store.save('challenges', task.name, 'acme-tls-alpn-01-pubcert.pem', certPem, options);
+  },
+  'dns-01': async ({ domain: { challengeDns01 } }, { name, keyAuthorization }, options) => {
+    if (challengeDns01) await setUpRecord(challengeDns01, name, recordOf(keyAuthorization), options);
   },
 };
 
@@ -65,7 +72,7 @@ function reachOf(domain: ManagedDomainSettings, type: string): Reach {
     'dns-01': domain.reach.dns01,
   };
   const reach = known[type] ?? { possible: false, reason: 'no such challenge type is known' };
-  if (!reach.possible || Object.hasOwn(solvers, type)) return reach;
+  if (!reach.possible || type !== 'dns-01' || domain.challengeDns01) return reach;
   return { possible: false, reason: 'there is nothing here that could set it up' };
 }
 
@@ -95,33 +102,51 @@ export function chooseChallenge(choices: Choices, authorization: Authorization):
   );
 }
 
-/** Has the workers answer the challenge. */
+/**
+ * Has the challenge answered: by the workers, or by DNS.
+ * @throws RenewalError when the command for DNS fails
+ */
 export async function putChallenge(
-  store: Store,
-  domain: string,
-  setup: Pick<Setup, 'type' | 'name'>,
+  { store, domain }: Pick<Run, 'store' | 'domain'>,
+  { type, name }: Pick<Setup, 'type' | 'name'>,
   task: Pick<Task, 'keyAuthorization' | 'now'>,
   options: Abortable,
 ): Promise<void> {
-  await solvers[setup.type]?.(store, { ...task, name: setup.name }, options);
-  publish('latchkey:challenge:ready', { domain, name: setup.name, type: setup.type });
+  await solvers[type]?.({ store, domain }, { ...task, name }, options);
+  publish('latchkey:challenge:ready', { domain: domain.name, name, type });
 }
 
-/** A set-up as order.json has it, `TYPE:DNS`. */
-export function setupLabel({ type, name }: Pick<Setup, 'type' | 'name'>): string {
-  return `${type}:${name}`;
+/**
+ * A set-up as order.json has it, `TYPE:DNS`; with the data behind it, `dns-01:DNS DATA`, for a command that needs
+ * it to take down the record.
+ */
+export function setupLabel(
+  { challengeDns01 }: Pick<ManagedDomainSettings, 'challengeDns01'>,
+  { type, name }: Pick<Setup, 'type' | 'name'>,
+  keyAuthorization: string,
+): string {
+  const withData = type === 'dns-01' && challengeDns01?.version === 2;
+  return withData ? `${type}:${name} ${recordOf(keyAuthorization)}` : `${type}:${name}`;
 }
 
-/** Takes down what order.json's `challenge-setups` name. What isn't there any more is no error. */
+/**
+ * Takes down what order.json's `challenge-setups` name. What isn't there any more is no error, and neither is a
+ * command that fails: it is told, and the certificate is none the worse for it.
+ */
 export async function removeChallenges(
-  store: Store,
-  domain: string,
+  { store, domain, options }: Pick<Run, 'store' | 'domain' | 'options'>,
   labels: readonly string[],
 ): Promise<void> {
   for (const label of labels) {
     const colon = label.indexOf(':');
-    const [type, name] = [label.slice(0, colon), label.slice(colon + 1)];
-    await store.purge('challenges', name);
-    publish('latchkey:challenge:removed', { domain, name, type });
+    const type = label.slice(0, colon);
+    const [name = '', data] = label.slice(colon + 1).split(' ');
+    if (type === 'dns-01') {
+      const problem = await tearDownRecord(domain.challengeDns01, name, data, options);
+      if (problem !== undefined) options.progress({ step: 'challenge', detail: problem });
+    } else {
+      await store.purge('challenges', name);
+    }
+    publish('latchkey:challenge:removed', { domain: domain.name, name, type });
   }
 }

@@ -63,14 +63,11 @@ function isUsable({ domain, clock }: Run, order: Order): boolean {
 }
 
 /** Takes down the challenges of the remembered order, then forgets it. */
-export async function dropOrder({
-  store,
-  domain,
-  options,
-}: Pick<Run, 'store' | 'domain' | 'options'>): Promise<void> {
+export async function dropOrder(run: Pick<Run, 'store' | 'domain' | 'options'>): Promise<void> {
+  const { store, domain, options } = run;
   const document = await readOrder(store, 'staging', domain.name, options);
   if (!document) return;
-  await removeChallenges(store, domain.name, document['challenge-setups']);
+  await removeChallenges(run, document['challenge-setups']);
   await store.remove('staging', domain.name, 'order.json');
 }
 
