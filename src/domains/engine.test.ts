@@ -218,6 +218,24 @@ suite('the engine', () => {
     assert.equal(nextRun - f.clock.now(), 7 * SECOND * 2 ** 7);
   });
 
+  test('renews nothing for another external account, but tries anew what failed with the former', async () => {
+    const account = (kid: string) => ({ externalAccount: { kid, hmac: 'AAAA' } });
+    await using f = fixture([settings('a.example', account('one')), settings('b.example', account('one'))]);
+    f.issuer.script = ({ name, externalAccount }) => {
+      if (name !== 'b.example' || externalAccount?.kid !== 'one') return;
+      throw new RenewalError(ownProblem('unknown', 'the external account is unknown'));
+    };
+    f.engine.start();
+    await until(() => f.issuer.runs.length === 2);
+    await idle(f);
+    assert.equal(statusOf(f.engine, 'b.example').errors, 1);
+    f.engine.reconfigure([settings('a.example', account('two')), settings('b.example', account('two'))]);
+    await until(() => f.issuer.count('b.example') === 2);
+    await idle(f);
+    assert.equal(statusOf(f.engine, 'b.example').state, 'complete');
+    assert.equal(f.issuer.count('a.example'), 1);
+  });
+
   test('obeys Retry-After where that is longer', async () => {
     await using f = fixture([settings('a.example')]);
     f.issuer.script = () => {
