@@ -106,9 +106,15 @@ export interface ChallengeDns extends AsyncDisposable {
 export async function startChallengeDns(): Promise<ChallengeDns> {
   const [port, managementPort] = await freePorts(2);
   const off = ['-http01', '', '-https01', '', '-tlsalpn01', ''];
+  const help = usage('pebble-challtestsrv') ?? '';
   // Newer ones also serve DNS over https, at a fixed port unless told not to.
-  if (usage('pebble-challtestsrv')?.includes('-doh ')) off.push('-doh', '');
-  const at = ['-dns01', `127.0.0.1:${port}`, '-management', `127.0.0.1:${managementPort}`];
+  if (help.includes('-doh ')) off.push('-doh', '');
+  const at = [
+    help.includes('-dnsserver ') ? '-dnsserver' : '-dns01',
+    `127.0.0.1:${port}`,
+    '-management',
+    `127.0.0.1:${managementPort}`,
+  ];
   const addresses = ['-defaultIPv4', '127.0.0.1', '-defaultIPv6', ''];
   const child = launch('pebble-challtestsrv', [...addresses, ...at, ...off]);
   const managementUrl = `http://127.0.0.1:${managementPort}`;
