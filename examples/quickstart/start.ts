@@ -27,7 +27,7 @@ const backend = await startBackend(8081).catch((error: Error) => {
   process.stderr.write(`The backend could not start: ${error.message}\n`);
   process.exit(1);
 });
-const server = spawn(latchkey, ['-X', '-d', state, '-f', join(folder, 'httpd.conf'), '-D', 'FOREGROUND'], {
+const server = spawn(latchkey, ['-X', '-d', state, '-f', join(folder, 'httpd.conf')], {
   stdio: 'inherit',
   env: { ...process.env, QUICKSTART: folder.replace(/\/$/, '') },
 });

@@ -1,6 +1,7 @@
 /**
  * All that the three kinds of process say to each other. The supervisor may be root: what it does for the
- * engine is what SupervisorCalls lists, with names that the store and the configuration know, and nothing else.
+ * engine is what SupervisorCalls lists and nothing else: reading any part of the store (domains, accounts and archive
+ * among it), activating domains of the configuration, asking the workers.
  */
 import type { CertificateSet } from '../certificates/table.ts';
 import type { Settings } from '../config/settings.ts';
