@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { problem as problemSchema, type AcmeProblem } from './documents.ts';
 import { AcmeError } from './errors.ts';
-import { parseRetryAfter } from './retry-after.ts';
+import { parseRetryAfter } from '../base/retry-after.ts';
 import type { Answer } from './transport.ts';
 
 const RATE_LIMITED = 'urn:ietf:params:acme:error:rateLimited';

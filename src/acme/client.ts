@@ -17,7 +17,7 @@ import * as documents from './documents.ts';
 import type { Authorization, Directory, Identifier, Order } from './documents.ts';
 import { AcmeError } from './errors.ts';
 import { bindExternalAccount, type ExternalAccount, thumbprint } from './jws.ts';
-import { parseRetryAfter } from './retry-after.ts';
+import { parseRetryAfter } from '../base/retry-after.ts';
 import { Sender } from './sender.ts';
 import { type Abortable, type Answer, Transport } from './transport.ts';
 import { isAllowedUrl } from './urls.ts';

@@ -19,7 +19,7 @@ import type { Issuer, Progress } from './issuer.ts';
 import { authorityAfter, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_FAILOVER, Job } from './job.ts';
 import { type Plan, plan } from './plan.ts';
 import { type Outcome, renew, type RenewalContext } from './renewal.ts';
-import { Schedule } from './schedule.ts';
+import { Schedule } from '../base/schedule.ts';
 import type { ManagedDomainSettings } from './settings.ts';
 import { assess, type DomainState } from './state.ts';
 import { type DomainStatus, statusOf } from './status.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import * as fc from 'fast-check';
-import { TestClock } from '../base/clock.testing.ts';
+import { TestClock } from './clock.testing.ts';
 import { DueHeap } from './heap.ts';
 import { Schedule } from './schedule.ts';
 

@@ -1,10 +1,10 @@
 /**
  * When which job runs. A heap by due time, so that its cost follows what is due and not what exists; jobs are
- * named, and a name runs once at a time. Jobs wait in lanes (one for each CA), each with bounded parallelism:
- * a CA that hangs delays nobody else's.
+ * named, and a name runs once at a time. Jobs wait in lanes (one for each CA or OCSP responder), each with bounded
+ * parallelism: one that hangs delays nobody else's.
  */
 import PQueue from 'p-queue';
-import type { Clock } from '../base/clock.ts';
+import type { Clock } from './clock.ts';
 import { DueHeap } from './heap.ts';
 
 /** How many jobs of a lane run at a time, unless told otherwise. Let's Encrypt and its like allow far more
