@@ -14,6 +14,8 @@ export type PkiErrorCode =
   /** Not PEM, cut off, or more of it than is sane. */
   | 'pem-unreadable'
   | 'certificate-unreadable'
+  /** Not DER, or cut off. */
+  | 'der-unreadable'
   /** A name that fits neither dNSName nor iPAddress. */
   | 'name-invalid';
 
