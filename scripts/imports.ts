@@ -23,7 +23,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   http: ['base', 'tls', 'config'],
   status: ['base', 'domains'],
   server: ['base', 'acme', 'store', 'ca', 'certificates', 'domains', 'tls', 'config', 'http', 'status'],
-  cli: ['base', 'ca', 'certificates', 'config', 'status', 'server'],
+  cli: ['base', 'pki', 'acme', 'store', 'ca', 'certificates', 'domains', 'config', 'status', 'server'],
 };
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { dependencies: Record<string, string> };

@@ -133,6 +133,17 @@ export class AcmeClient implements AsyncDisposable {
     return readAccount(answer, { url: locationOf(answer), key });
   }
 
+  /** The account as the CA has it now. */
+  async account(account: AccountRef, { signal }: Abortable = {}): Promise<Account> {
+    return readAccount(await this.#postAs(account, account.url, { signal }), account);
+  }
+
+  /** Ends an account for good (section 7.3.6). */
+  async deactivate(account: AccountRef, { signal }: Abortable = {}): Promise<Account> {
+    const payload = { status: 'deactivated' };
+    return readAccount(await this.#postAs(account, account.url, { payload, signal }), account);
+  }
+
   async newOrder(account: AccountRef, options: NewOrderOptions): Promise<Order> {
     const { identifiers, profile, replaces, signal } = options;
     const { newOrder: url } = await this.directory({ signal });

@@ -20,6 +20,12 @@ interface ServerOptions {
 
 /** Runs one command line; sets the exit code. */
 export async function run(argv: readonly string[]): Promise<void> {
+  // Its options are mod_md's: -d, -t and -v mean something else there.
+  if (argv[0] === 'a2md') {
+    const { a2md } = await import('./a2md/a2md.ts');
+    process.exitCode = await a2md(argv.slice(1));
+    return;
+  }
   const program = describe();
   try {
     await program.parseAsync(argv, { from: 'user' });
@@ -93,6 +99,10 @@ function describe(): Command {
       const { renew } = await import('./renew.ts');
       await renew(where(program, own), name);
     });
+
+  program
+    .command('a2md')
+    .description("mod_md's tool: managed domains of a store, and accounts ('a2md --help')");
 
   const ca = program.command('ca').description('the embedded certificate authority');
   withCaOptions(

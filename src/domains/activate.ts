@@ -2,10 +2,12 @@
  * Activation: a finished staging becomes the domain's set. It is for whoever may write `domains` and `accounts`
  * (the supervisor): at start before anything listens, and on the engine's request.
  */
+import type { KeyObject } from 'node:crypto';
 import { systemClock, type Clock } from '../base/clock.ts';
 import { LatchkeyError } from '../base/errors.ts';
 import { keyFileSuffix, keyToPem } from '../pki/keys.ts';
 import {
+  type AccountDocument,
   encodeJob,
   encodeMd,
   type MdDocument,
@@ -150,7 +152,11 @@ async function isInstalled(
 async function keepAccount(store: Store, name: string): Promise<string | undefined> {
   const document = await undamaged(readAccount(store, 'staging', name));
   const key = await undamaged(loadPrivateKey(store, 'staging', name, 'account.pem'));
-  if (!document || !key) return undefined;
+  return document && key && storeAccount(store, document, key);
+}
+
+/** Keeps an account in `accounts`, once: one of the same CA with the same key is brought up to date. Gives its name there. */
+export async function storeAccount(store: Store, document: AccountDocument, key: KeyObject): Promise<string> {
   const prefix = accountPrefix(document['ca-url']);
   const known = (await store.list('accounts')).filter((account) => account.startsWith(prefix));
   for (const account of known) {

@@ -36,6 +36,15 @@ export function formatSpan(span: Span): string {
   return `${Math.round(span.ms / size)}${unit}`;
 }
 
+/** A length as `formatSpan` writes it; a bare number is seconds. Undefined for what is none. */
+export function parseSpan(text: string): Span | undefined {
+  const [, digits, unit = 's'] = spanShape.exec(text) ?? [];
+  if (digits === undefined) return undefined;
+  if (unit === '%') return { percent: Number(digits) };
+  const size = units.find(([name]) => name === unit)?.[1] ?? 1000;
+  return { ms: Number(digits) * size };
+}
+
 /** A private key as md.json's `privkey` has it. */
 export interface PrivkeyDocument {
   readonly type: string;

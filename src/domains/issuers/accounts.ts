@@ -4,7 +4,7 @@
  * registered. Whatever is used is staged with the order it is used for; activation moves it to `accounts`, where
  * the engine may not write.
  */
-import type { AccountRef, AcmeClient } from '../../acme/client.ts';
+import type { Account, AccountRef, AcmeClient, ExternalAccount } from '../../acme/client.ts';
 import { AcmeError } from '../../acme/errors.ts';
 import { generateKey } from '../../pki/keys.ts';
 import { type AccountDocument, readAccount, writeAccount } from '../../store/documents.ts';
@@ -17,7 +17,7 @@ import { isBindingRequired, mustBind } from './external-account.ts';
 import { dropOrder, isRefusal } from './staged-order.ts';
 
 /** mod_md's, which reads our accounts and can sign with RSA only. */
-const ACCOUNT_KEY = { type: 'RSA', bits: 3072 } as const;
+export const ACCOUNT_KEY = { type: 'RSA', bits: 3072 } as const;
 
 export class Accounts {
   readonly #store: Store;
@@ -153,16 +153,7 @@ export class Accounts {
     const made = await client.newAccount(key, asked).catch((error: unknown) => {
       throw !externalAccount && isBindingRequired(error) ? mustBind(authority, { cause: error }) : error;
     });
-    const document: AccountDocument = {
-      status: made.status,
-      url: made.url,
-      'ca-url': authority,
-      contact: contacts,
-      registration: made.document,
-      agreement: terms,
-      orders: made.orders,
-      eab: externalAccount,
-    };
+    const document = accountDocument(made, { authority, contacts, terms, externalAccount });
     return { url: made.url, key, authority, document };
   }
 
@@ -183,6 +174,28 @@ export class Accounts {
     await this.#store.remove('staging', name, 'account.json');
     await this.#store.remove('staging', name, 'account.pem');
   }
+}
+
+/** An account as it is kept. `terms`: the URL of those agreed to. */
+export function accountDocument(
+  { url, status, document, orders }: Account,
+  known: {
+    readonly authority: string;
+    readonly contacts: readonly string[];
+    readonly terms: string | undefined;
+    readonly externalAccount?: ExternalAccount | undefined;
+  },
+): AccountDocument {
+  return {
+    status,
+    url,
+    'ca-url': known.authority,
+    contact: known.contacts,
+    registration: document,
+    agreement: known.terms,
+    orders,
+    eab: known.externalAccount,
+  };
 }
 
 interface KnownAccount extends AccountRef {
