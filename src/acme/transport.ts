@@ -1,7 +1,8 @@
 /** HTTP to a CA: bounded in time and size, verified, every failure named. */
-import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
+import { createSecureContext } from 'node:tls';
 import { Agent, buildConnector, request } from 'undici';
 import type { Clock } from '../base/clock.ts';
+import { systemTrust } from '../base/trust.ts';
 import { AcmeError } from './errors.ts';
 import { transportFault } from './faults.ts';
 import { isAllowedUrl } from './urls.ts';
@@ -151,16 +152,4 @@ function connector(options: TransportOptions): buildConnector.connector {
     });
     return secure(target, callback);
   };
-}
-
-/** Read once in a process: as everywhere, a changed trust store asks for a restart. */
-let trust: SecureContext | undefined;
-
-/** What the system's administrator trusts, and NODE_EXTRA_CA_CERTS; where the system has none, Node's own list. */
-function systemTrust(): SecureContext {
-  if (trust) return trust;
-  const system = getCACertificates('system');
-  const anchors =
-    system.length > 0 ? [...system, ...getCACertificates('extra')] : getCACertificates('default');
-  return (trust = createSecureContext({ ca: [...new Set(anchors)] }));
 }

@@ -1,5 +1,6 @@
 /** Reading certificates. On node:crypto alone: workers load this, and nothing that parses ASN.1 in JavaScript. */
 import { type KeyObject, X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
 import { PkiError } from './errors.ts';
 import { keyType } from './keys.ts';
 import { canonicalName, covers } from './names.ts';
@@ -110,8 +111,17 @@ export function matchesKey(certificate: Certificate, key: KeyObject): boolean {
   return certificate.x509.checkPrivateKey(key);
 }
 
+/** DNS names that a certificate is good for: its dNSNames, or the commonName where there are none (RFC 6125, 6.4.4). */
+export function dnsNames({ names, x509 }: Certificate): readonly string[] {
+  const alternative = names.filter((name) => !isIP(name));
+  return alternative.length > 0 ? alternative : commonNameOf(x509);
+}
+
 function namesOf(x509: X509Certificate): readonly string[] {
-  if (x509.subjectAltName !== undefined) return altNames(x509.subjectAltName);
+  return x509.subjectAltName === undefined ? commonNameOf(x509) : altNames(x509.subjectAltName);
+}
+
+function commonNameOf(x509: X509Certificate): readonly string[] {
   const common: unknown = x509.toLegacyObject().subject.CN;
   return typeof common === 'string' ? [canonicalName(common)] : [];
 }

@@ -1,0 +1,44 @@
+/** What the configuration says of certificate stores (DynSSL directives). Times are ms, sizes bytes. */
+
+export interface DynamicSettings {
+  /** One for each store that hosts use, those of equal settings being one. */
+  readonly stores: readonly DynamicStoreSettings[];
+  /** DynSSLSharedCache: all certificates kept, of all stores. */
+  readonly cacheBytes: number;
+}
+
+export interface DynamicStoreSettings {
+  /**
+   * Names the store in the certificate table. Equal as long as what is asked stays the same (URLs, token,
+   * verification), so that a reload keeps what is cached.
+   */
+  readonly id: string;
+  /** DynSSLStoreURL, without slash at the end; those after the first are asked when the ones before fail. */
+  readonly urls: readonly StoreUrl[];
+  /** DynSSLStoreToken. */
+  readonly token: string | undefined;
+  /** DynSSLStoreSSLVerify. */
+  readonly verify: boolean;
+  /** DynSSLStoreCAFile, absolute; undefined: the system's. */
+  readonly caFile: string | undefined;
+  /** DynSSLTimeout: for one question to one URL, answer included. */
+  readonly timeout: number;
+  /** DynSSLMaxAnswer: a longer answer is refused. */
+  readonly maxAnswer: number;
+  /** DynSSLCircuitBreaker: consecutive failures. */
+  readonly breakerFailures: number;
+  /** DynSSLCircuitReset. */
+  readonly breakerReset: number;
+  /** DynSSLCacheTTL. */
+  readonly cacheFloor: number;
+  /** DynSSLCacheRenewDays. */
+  readonly renewBefore: number;
+}
+
+export interface StoreUrl {
+  /** As configured. */
+  readonly display: string;
+  readonly url: string;
+  /** Of `unix:/path|http://…`. */
+  readonly socketPath: string | undefined;
+}
