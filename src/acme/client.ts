@@ -14,9 +14,10 @@ import { parseChain } from '../pki/certificate.ts';
 import { pemBlocks } from '../pki/pem.ts';
 import { invalidAnswer, parseDocument, refusal } from './answers.ts';
 import * as documents from './documents.ts';
-import type { Authorization, Directory, Identifier, Order } from './documents.ts';
+import type { Authorization, Directory, Identifier, Order, RenewalInfo } from './documents.ts';
 import { AcmeError } from './errors.ts';
 import { bindExternalAccount, type ExternalAccount, thumbprint } from './jws.ts';
+import type { ProxyOptions } from './proxy.ts';
 import { parseRetryAfter } from '../base/retry-after.ts';
 import { Sender } from './sender.ts';
 import { type Abortable, type Answer, Transport } from './transport.ts';
@@ -27,6 +28,8 @@ export interface AcmeClientOptions {
   readonly directoryUrl: string;
   /** PEM of the trust anchors for the CA's own servers, instead of the system's (MDCACertificateFile). */
   readonly ca?: string | undefined;
+  /** An HTTP proxy to reach the CA by (MDHttpProxy). */
+  readonly proxy?: ProxyOptions | undefined;
   /** Default `latchkey`. */
   readonly userAgent?: string | undefined;
   readonly clock?: Clock | undefined;
@@ -80,14 +83,21 @@ export class AcmeClient implements AsyncDisposable {
 
   /** @throws AcmeError `acme-bad-url` */
   constructor(options: AcmeClientOptions) {
-    const { directoryUrl, ca, userAgent = 'latchkey', clock = systemClock, timeout = 30_000 } = options;
+    const {
+      directoryUrl,
+      ca,
+      proxy,
+      userAgent = 'latchkey',
+      clock = systemClock,
+      timeout = 30_000,
+    } = options;
     if (!isAllowedUrl(directoryUrl)) {
       const message = `'${directoryUrl}' can't be the directory of a CA: it must be an https URL`;
       throw new AcmeError('acme-bad-url', message);
     }
     this.directoryUrl = directoryUrl;
     this.#clock = clock;
-    this.#transport = new Transport({ ca, userAgent, clock, timeout });
+    this.#transport = new Transport({ ca, proxy, userAgent, clock, timeout });
     this.#sender = new Sender(this.#transport, clock);
   }
 
@@ -144,6 +154,16 @@ export class AcmeClient implements AsyncDisposable {
     return readAccount(await this.#postAs(account, account.url, { payload, signal }), account);
   }
 
+  /** Tells the CA of other contacts (section 7.3.2). */
+  async updateContacts(
+    account: AccountRef,
+    contacts: readonly string[],
+    { signal }: Abortable = {},
+  ): Promise<Account> {
+    const answer = await this.#postAs(account, account.url, { payload: { contact: contacts }, signal });
+    return readAccount(answer, account);
+  }
+
   async newOrder(account: AccountRef, options: NewOrderOptions): Promise<Order> {
     const { identifiers, profile, replaces, signal } = options;
     const { newOrder: url } = await this.directory({ signal });
@@ -163,6 +183,11 @@ export class AcmeClient implements AsyncDisposable {
   async authorization(account: AccountRef, url: string, { signal }: Abortable = {}): Promise<Authorization> {
     const answer = await this.#postAs(account, url, { signal });
     return this.#located(answer, documents.authorization, 'an authorization', url);
+  }
+
+  /** Gives an authorization up (section 7.5.2): one that stays pending counts against the account. */
+  async deactivateAuthorization(account: AccountRef, url: string, { signal }: Abortable = {}): Promise<void> {
+    await this.#postAs(account, url, { payload: { status: 'deactivated' }, signal });
   }
 
   /** Asks the CA to validate (section 7.5.1): what it looks for must be in place. */
@@ -202,6 +227,20 @@ export class AcmeClient implements AsyncDisposable {
       if (cause instanceof AcmeError) throw cause;
       throw invalidAnswer(answer, 'with something that is no certificate chain', { cause });
     }
+  }
+
+  /**
+   * When the CA would like a certificate renewed (RFC 9773 section 4); undefined where it has no opinion on any.
+   * @param certificateId as ariCertId() of pki/ari.ts gives it
+   */
+  async renewalInfo(certificateId: string, { signal }: Abortable = {}): Promise<RenewalInfo | undefined> {
+    const { renewalInfo } = await this.directory({ signal });
+    if (renewalInfo === undefined) return undefined;
+    const url = `${renewalInfo.replace(/\/$/, '')}/${certificateId}`;
+    const answer = await this.#transport.request(url, { method: 'GET', signal });
+    if (answer.status >= 400) throw refusal(answer, this.#clock.now());
+    const retryAfter = parseRetryAfter(answer.header('retry-after'), this.#clock.now());
+    return { ...parseDocument(answer, documents.renewalInfo, 'renewal information'), retryAfter };
   }
 
   /** What a challenge of this token is answered with (section 8.1). */
@@ -264,5 +303,14 @@ function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return result;
 }
 
-export type { Abortable, Authorization, Directory, ExternalAccount, Identifier, Order };
+export type {
+  Abortable,
+  Authorization,
+  Directory,
+  ExternalAccount,
+  Identifier,
+  Order,
+  ProxyOptions,
+  RenewalInfo,
+};
 export type { AcmeProblem, AcmeSubproblem, Challenge } from './documents.ts';

@@ -106,6 +106,8 @@ export const order = v.object({
   profile: text,
 });
 
+const issuerDomain = v.pipe(v.string(), v.maxLength(253), v.regex(/^[A-Za-z0-9.-]+$/));
+
 /** An authorization with its challenges (sections 7.1.4 and 8). */
 export const authorization = v.object({
   status: v.picklist(['pending', 'valid', 'invalid', 'deactivated', 'expired', 'revoked']),
@@ -119,10 +121,37 @@ export const authorization = v.object({
       status: v.picklist(['pending', 'processing', 'valid', 'invalid']),
       /** It becomes part of URLs and file names: nothing but base64url gets through. */
       token: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,512}$/, 'is not base64url'))),
+      /** Of dns-persist-01: any one of them may stand in the record. */
+      'issuer-domain-names': v.fallback(v.optional(v.array(issuerDomain)), undefined),
       error: heldProblem,
     }),
   ),
 });
+
+const instantNeeded = v.pipe(
+  v.string(),
+  v.transform((at) => Date.parse(at)),
+  v.finite(),
+);
+
+/** When the CA would like a certificate renewed (RFC 9773 section 4.2). */
+export const renewalInfo = v.pipe(
+  v.object({
+    suggestedWindow: v.pipe(
+      v.object({ start: instantNeeded, end: instantNeeded }),
+      v.check(({ start, end }) => start < end, 'ends before it begins'),
+    ),
+    /** For people to follow: why the window is where it is. */
+    explanationURL: v.fallback(
+      v.optional(v.pipe(v.string(), v.maxLength(2048), v.regex(/^https?:\/\/\S+$/))),
+      undefined,
+    ),
+  }),
+  v.transform(({ suggestedWindow: { start, end }, explanationURL }) => ({ start, end, explanationURL })),
+);
+
+/** ms since the epoch. */
+export type RenewalInfo = Readonly<v.InferOutput<typeof renewalInfo>> & Pick<Located, 'retryAfter'>;
 
 /** What is known of an order besides its document. */
 interface Located {

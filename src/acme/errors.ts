@@ -12,6 +12,8 @@ export type AcmeErrorCode =
   | 'acme-unreachable'
   /** The CA's own server isn't trusted, or doesn't speak TLS. */
   | 'acme-tls'
+  /** The configured proxy can't be reached, or does not connect to the CA. */
+  | 'acme-proxy'
   /** A request took longer than its timeout. */
   | 'acme-timeout'
   /** An answer that RFC 8555 doesn't allow: HTML, garbage, too large, a redirect, a missing header. */

@@ -11,6 +11,7 @@ import { issueFor } from './issue.testing.ts';
 export type Endpoint =
   | 'directory'
   | 'newNonce'
+  | 'renewalInfo'
   | 'newAccount'
   | 'account'
   | 'newOrder'
@@ -115,6 +116,8 @@ export const reply = {
 interface Authz {
   readonly identifier: { readonly type: string; readonly value: string };
   valid: boolean;
+  /** Deactivated. */
+  given?: boolean;
 }
 
 interface OrderState {
@@ -163,6 +166,7 @@ export async function startHostileCa(options: HostileCaOptions = {}): Promise<Ho
 
 class Ca {
   origin = '';
+  window = { start: '2027-01-20T00:00:00Z', end: '2027-01-22T00:00:00Z' };
   readonly seen: Seen[] = [];
   readonly queued = new Map<Endpoint, Reply[]>();
   readonly standing = new Map<Endpoint, Reply>();
@@ -204,6 +208,7 @@ class Ca {
 
     if (endpoint === 'directory') return json(this.#directory());
     if (endpoint === 'newNonce') return void response.writeHead(200).end();
+    if (endpoint === 'renewalInfo') return json({ suggestedWindow: this.window });
     if (endpoint === 'newAccount') {
       return json({ status: 'valid', contact: given?.['contact'] }, 201, '/account/1');
     }
@@ -218,6 +223,7 @@ class Ca {
     if (!state) return void response.writeHead(404).end();
     const authz = state.authorizations[Number(index)];
     if (endpoint === 'order') return json(this.#order(Number(order), state));
+    if (endpoint === 'authorization' && given?.['status'] === 'deactivated' && authz) authz.given = true;
     if (endpoint === 'authorization' && authz) return json(this.#authorization(order, index, authz));
     if (endpoint === 'challenge' && authz) {
       authz.valid = true;
@@ -238,6 +244,7 @@ class Ca {
       newOrder: url('/new-order'),
       revokeCert: url('/revoke-cert'),
       keyChange: url('/key-change'),
+      renewalInfo: url('/renewal-info'),
       meta: { termsOfService: url('/terms') },
     };
   }
@@ -253,8 +260,8 @@ class Ca {
     };
   }
 
-  #authorization(order: string, index: string, { identifier, valid }: Authz) {
-    const status = valid ? 'valid' : 'pending';
+  #authorization(order: string, index: string, { identifier, valid, given }: Authz) {
+    const status = given ? 'deactivated' : valid ? 'valid' : 'pending';
     const wildcard = identifier.value.startsWith('*.');
     return {
       status,
@@ -273,6 +280,7 @@ class Ca {
 const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   directory: 'directory',
   'new-nonce': 'newNonce',
+  'renewal-info': 'renewalInfo',
   'new-account': 'newAccount',
   account: 'account',
   'new-order': 'newOrder',

@@ -5,6 +5,7 @@ import type { Clock } from '../base/clock.ts';
 import { systemTrust } from '../base/trust.ts';
 import { AcmeError } from './errors.ts';
 import { transportFault } from './faults.ts';
+import { proxyConnector, type ProxyOptions } from './proxy.ts';
 import { isAllowedUrl } from './urls.ts';
 
 /** Every asynchronous function here takes one; an abort rejects with the signal's reason. */
@@ -26,6 +27,7 @@ export interface Answer {
 export interface TransportOptions {
   /** PEM trust anchors instead of the system's. */
   readonly ca?: string | undefined;
+  readonly proxy?: ProxyOptions | undefined;
   readonly userAgent: string;
   readonly clock: Clock;
   /** ms for each request, from its start to the last byte of the answer. */
@@ -141,15 +143,16 @@ function redirection(answer: Answer, left: number): string {
 
 /** TLS contexts are made once, at the first https connection: a system's trust store takes tens of ms to load. */
 function connector(options: TransportOptions): buildConnector.connector {
-  const { timeout, ca } = options;
+  const { timeout, ca, proxy } = options;
   const plain = buildConnector({ timeout });
-  let secure: buildConnector.connector | undefined;
-  return (target, callback) => {
-    if (target.protocol !== 'https:') return plain(target, callback);
-    secure ??= buildConnector({
+  let made: buildConnector.connector | undefined;
+  const secure: buildConnector.connector = (target, callback) => {
+    made ??= buildConnector({
       timeout,
       secureContext: ca === undefined ? systemTrust() : createSecureContext({ ca }),
     });
-    return secure(target, callback);
+    return made(target, callback);
   };
+  if (proxy) return proxyConnector(proxy, secure, timeout);
+  return (target, callback) => (target.protocol === 'https:' ? secure : plain)(target, callback);
 }

@@ -133,8 +133,49 @@ test('a domain that says nothing has the defaults', (t) => {
     keys: [{ type: 'RSA', bits: 2048 }],
     requireHttps: 'off',
     caCertificateFile: undefined,
+    renewViaAri: true,
+    profile: undefined,
+    profileMandatory: false,
+    mustStaple: false,
+    proxy: undefined,
     used: false,
   });
+});
+
+test('what is asked of the CA, and the way to it, are of all, or of one domain', (t) => {
+  const text = `MDHttpProxy http://user:pass@proxy.example:3128
+MDProfile classic
+MDRenewViaARI off
+MDomain all.example
+<MDomain own.example>
+  MDHttpProxy https://[::1]/
+  MDHttpProxyCACertificateFile proxy.pem
+  MDProfile shortlived
+  MDProfileMandatory on
+  MDMustStaple on
+  MDRenewViaARI On
+</MDomain>
+<MDomain direct.example>
+  MDHttpProxy none
+</MDomain>
+`;
+  const { domains } = load(t, text, { files: { 'proxy.pem': 'PEM' } });
+  const [all, own, direct] = domains;
+  assert.deepEqual(all?.proxy, {
+    url: 'http://user:pass@proxy.example:3128',
+    caCertificateFile: undefined,
+  });
+  assert.deepEqual(
+    [all.profile, all.profileMandatory, all.mustStaple, all.renewViaAri],
+    ['classic', false, false, false],
+  );
+  assert.equal(own?.proxy?.url, 'https://[::1]/');
+  assert.match(own.proxy.caCertificateFile ?? '', /\/proxy\.pem$/);
+  assert.deepEqual(
+    [own.profile, own.profileMandatory, own.mustStaple, own.renewViaAri],
+    ['shortlived', true, true, true],
+  );
+  assert.equal(direct?.proxy, undefined);
 });
 
 test('the external account is of all, of one domain, or of none; its file is below ServerRoot', (t) => {

@@ -20,8 +20,13 @@ const defaults: Values = {
   renewWindow: { percent: 33 },
   warnWindow: { percent: 10 },
   keys: [{ type: 'RSA', bits: 2048 }],
+  renewViaAri: true,
+  profile: undefined,
+  profileMandatory: false,
+  mustStaple: false,
   requireHttps: 'off',
   caCertificateFile: undefined,
+  proxy: undefined,
 };
 
 /** Throws ConfigError for `local` without the embedded CA. */
@@ -38,6 +43,7 @@ export function domainValues({ draft, transitive }: Assignment, server: ServerDr
     );
   }
   const command = value('challengeDns01');
+  const proxyUrl = value('proxyUrl');
   return {
     transitive,
     authorities: authorities?.authorities ?? defaults.authorities,
@@ -51,6 +57,13 @@ export function domainValues({ draft, transitive }: Assignment, server: ServerDr
     keys: value('keys') ?? defaults.keys,
     requireHttps: value('requireHttps') ?? defaults.requireHttps,
     caCertificateFile: value('caCertificateFile') || undefined,
+    renewViaAri: value('renewViaAri') ?? defaults.renewViaAri,
+    profile: value('profile'),
+    profileMandatory: value('profileMandatory') ?? defaults.profileMandatory,
+    mustStaple: value('mustStaple') ?? defaults.mustStaple,
+    proxy: proxyUrl
+      ? { url: proxyUrl, caCertificateFile: value('proxyCaCertificateFile') || undefined }
+      : undefined,
   };
 }
 

@@ -128,6 +128,10 @@ export type DomainValues = Draft<
     | 'warnWindow'
     | 'keys'
     | 'requireHttps'
+    | 'renewViaAri'
+    | 'profile'
+    | 'profileMandatory'
+    | 'mustStaple'
   >
 > & {
   authorities?: readonly string[];
@@ -140,6 +144,9 @@ export type DomainValues = Draft<
   challengeDns01Version?: 1 | 2;
   /** `none` is written as an empty string: it undoes an outer one. */
   caCertificateFile?: string;
+  /** `none` is written as an empty string, likewise. */
+  proxyUrl?: string;
+  proxyCaCertificateFile?: string;
 };
 
 export interface DomainDraft {

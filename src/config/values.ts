@@ -88,3 +88,16 @@ export function nonEmptyFile(name: string, path: string): string {
   if (stats?.isFile() && stats.size > 0) return path;
   throw new Refusal(`${name}: file '${path}' does not exist or is empty`);
 }
+
+/** An http(s) URL of a host, as written. What it says wrong is told without quoting it: it may hold a password. */
+export function httpUrl(name: string, text: string): string {
+  const [, scheme, rest = ''] = /^([a-z][a-z\d+.-]*):(?:\/\/(.*))?$/i.exec(text) ?? [];
+  if (scheme === undefined) throw new Refusal(`${name}: missing uri scheme`);
+  if (!/^https?$/i.test(scheme)) throw new Refusal(`${name}: scheme must be http or https`);
+  const authority = rest.replace(/[/?#].*$/, '').replace(/^.*@/, '');
+  const port = /:([^:\]]*)$/.exec(authority)?.[1];
+  if (authority.replace(/:[^:\]]*$/, '') === '') throw new Refusal(`${name}: missing hostname`);
+  if (port !== undefined && portNumber(port) === undefined) throw new Refusal(`${name}: invalid port`);
+  if (!URL.canParse(text)) throw new Refusal(`${name}: this is no URL`);
+  return text;
+}

@@ -3,6 +3,7 @@
  * (the supervisor): at start before anything listens, and on the engine's request.
  */
 import type { KeyObject } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { systemClock, type Clock } from '../base/clock.ts';
 import { LatchkeyError } from '../base/errors.ts';
 import { keyFileSuffix, keyToPem } from '../pki/keys.ts';
@@ -163,7 +164,8 @@ export async function storeAccount(store: Store, document: AccountDocument, key:
     const kept = await undamaged(loadPrivateKey(store, 'accounts', account, 'account.pem'));
     if (!kept?.equals(key)) continue;
     const before = await undamaged(readAccount(store, 'accounts', account));
-    if (before?.url !== document.url) await writeAccount(store, 'accounts', account, document);
+    const same = before?.url === document.url && isDeepStrictEqual(before.contact, document.contact);
+    if (!same) await writeAccount(store, 'accounts', account, document);
     return account;
   }
   const account = prefix + freeNumber(known.map((taken) => taken.slice(prefix.length)));

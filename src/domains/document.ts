@@ -23,10 +23,7 @@ export function mdDocument(
   const defaultKey = domain.keys.length === 1 && key?.type === 'RSA' && key.bits === 2048;
   const inUse = domain.authorities.find((url) => url === before?.ca.url) ?? domain.authorities[0];
   return {
-    'must-staple': false,
     stapling: false,
-    'profile-mandatory': false,
-    'ari-renewals': true,
     ...before,
     name: domain.name,
     domains: domain.domains,
@@ -48,9 +45,19 @@ export function mdDocument(
     'renew-window': formatSpan(domain.renewWindow),
     'warn-window': formatSpan(domain.warnWindow),
     eab: domain.externalAccount,
+    'must-staple': domain.mustStaple,
+    profile: domain.profile,
+    'profile-mandatory': domain.profileMandatory,
+    'ari-renewals': domain.renewViaAri,
+    'proxy-url': domain.proxy && withoutLogin(domain.proxy.url),
     'require-https': domain.requireHttps === 'off' ? undefined : domain.requireHttps,
     proto: { 'acme-tls/1': domain.reach.tlsAlpn01.possible ? domain.domains : [] },
   };
+}
+
+/** In staging, md.json is for everyone to read. */
+function withoutLogin(url: string): string {
+  return url.replace(/^([^/]*\/\/)[^/?#]*@/, '$1');
 }
 
 /** What a document of foreign making would be written as; undefined where it could not be. */

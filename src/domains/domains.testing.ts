@@ -32,8 +32,13 @@ export function settings(
     renewWindow: { percent: 33 },
     warnWindow: { percent: 10 },
     keys: [P256],
+    renewViaAri: true,
+    profile: undefined,
+    profileMandatory: false,
+    mustStaple: false,
     requireHttps: 'off',
     caCertificateFile: undefined,
+    proxy: undefined,
     used: true,
     reach: {
       http01: { possible: true },

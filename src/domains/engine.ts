@@ -388,5 +388,7 @@ function urgency(state: DomainState | undefined): number {
 function relevant(document: ReturnType<typeof mdDocument>): unknown {
   const { domains, contacts, ca, privkey, eab, 'cmd-dns-01': dns01 } = document;
   const { urls, agreement, challenges } = ca;
-  return JSON.parse(JSON.stringify({ domains, contacts, urls, agreement, challenges, privkey, eab, dns01 }));
+  const { profile, 'profile-mandatory': mandatory, 'must-staple': staple, 'proxy-url': proxy } = document;
+  const what = { domains, contacts, urls, agreement, challenges, privkey, eab, dns01 };
+  return JSON.parse(JSON.stringify({ ...what, profile, mandatory, staple, proxy }));
 }

@@ -3,8 +3,12 @@
  * issuers only through this; issuers/ holds one file per implementation (acme.ts, …).
  */
 import { LatchkeyError } from '../base/errors.ts';
+import type { RenewalInfo } from '../acme/client.ts';
+import type { CertificateInfo } from '../pki/certificate.ts';
 import type { Abortable } from '../store/store.ts';
 import type { ManagedDomainSettings } from './settings.ts';
+
+export type { RenewalInfo };
 
 /** A problem as the status shows it: the CA's words (RFC 7807), kept whole. */
 export interface Problem {
@@ -17,6 +21,8 @@ export interface Problem {
   readonly identifier?: string | undefined;
   /** Milliseconds to wait at least, if the CA said so. */
   readonly retryAfter?: number | undefined;
+  /** What the administrator can do about it, where that depends on more than the type (remedies.ts). */
+  readonly remedy?: string | undefined;
 }
 
 /** What an issuer tells while it works: one line of the job log each. */
@@ -39,6 +45,11 @@ export interface Issuer {
    * PkiError where the store fails or what is in staging is damaged; with the signal's reason when aborted.
    */
   obtain(domain: ManagedDomainSettings, options: ObtainOptions): Promise<void>;
+  /**
+   * When the CA would like `certificate` renewed; undefined where it has no opinion. Rejects with what problemOf()
+   * understands, or with the signal's reason.
+   */
+  renewalInfo?(domain: ManagedDomainSettings, question: RenewalQuestion): Promise<RenewalInfo | undefined>;
   /** What would keep it from working, known before asking any CA; empty if nothing does. */
   check(domain: ManagedDomainSettings): readonly Problem[];
 }
@@ -47,6 +58,14 @@ export interface ObtainOptions extends Abortable {
   /** Directory URL of the CA to use now (one of domain.authorities, `local` resolved). */
   readonly authority: string;
   readonly progress: (progress: Progress) => void;
+  /** The certificates in use are of this CA, as far as is known: it can be told that they are replaced. */
+  readonly renewsOwn?: boolean | undefined;
+}
+
+export interface RenewalQuestion extends Abortable {
+  /** Directory URL of the CA that issued the certificate. */
+  readonly authority: string;
+  readonly certificate: Pick<CertificateInfo, 'pem'>;
 }
 
 /** A renewal that failed, in the words that the status shows. */

@@ -3,11 +3,11 @@ import type { Clock } from '../base/clock.ts';
 import { explain } from '../base/errors.ts';
 import { publish } from '../base/events.ts';
 import type { Logger } from '../base/log.ts';
-import { writeMd } from '../store/documents.ts';
+import { readMd, writeMd } from '../store/documents.ts';
 import { formatDate } from '../store/formats.ts';
 import type { Abortable, Store } from '../store/store.ts';
 import { mdDocument } from './document.ts';
-import { isDamage, readHeld } from './held.ts';
+import { isDamage, readHeld, undamaged } from './held.ts';
 import { type Issuer, ownProblem, type Problem, type Progress, RenewalError } from './issuer.ts';
 import { authorityAfter, type Job, retryAt, type RetryOptions } from './job.ts';
 import { problemOf } from './problems.ts';
@@ -121,12 +121,14 @@ async function issue(context: RenewalContext, task: RenewalTask): Promise<void> 
   const authority = authorityAfter(domain.authorities, job.errors, retryFailover);
   if (authority === undefined) throw new RenewalError(ownProblem('no-authority', 'No CA is configured'));
   const document = mdDocument(domain, { state: 'incomplete', description: '' }, undefined);
+  const inUse = await undamaged(readMd(store, 'domains', domain.name));
   await writeMd(store, 'staging', domain.name, { ...document, ca: { ...document.ca, url: authority } });
   await job.save(store);
   await issuer.obtain(domain, {
     authority: context.directoryUrl(authority),
     progress: (step) => progress(context, task, step),
     signal,
+    renewsOwn: inUse !== undefined && (inUse.ca.url ?? authority) === authority,
   });
 }
 

@@ -33,9 +33,19 @@ export interface ManagedDomainSettings {
   readonly renewWindow: Window;
   readonly warnWindow: Window;
   readonly keys: readonly KeySpec[];
+  /** Whether the CA is asked when to renew (MDRenewViaARI, RFC 9773). */
+  readonly renewViaAri: boolean;
+  /** One of the CA's profiles (MDProfile); undefined: whichever it takes by itself. */
+  readonly profile: string | undefined;
+  /** Rather no certificate than one of another profile (MDProfileMandatory). */
+  readonly profileMandatory: boolean;
+  /** Whether certificates are to demand an OCSP staple (MDMustStaple). */
+  readonly mustStaple: boolean;
   readonly requireHttps: 'off' | 'temporary' | 'permanent';
   /** PEM of the CA's own trust anchors, or undefined for the system's. */
   readonly caCertificateFile: string | undefined;
+  /** The HTTP proxy on the way to the CA (MDHttpProxy). */
+  readonly proxy: ProxySettings | undefined;
   /** Whether a virtual host uses it (else it is watched only with renewMode `always`). */
   readonly used: boolean;
   /** What a CA can reach, by Listen, MDPortMap, Protocols and MDChallengeDns01; the reasons speak to the administrator. */
@@ -44,6 +54,13 @@ export interface ManagedDomainSettings {
     readonly tlsAlpn01: Reach;
     readonly dns01: Reach;
   };
+}
+
+export interface ProxySettings {
+  /** http or https; may hold a user and a password, which are secrets. */
+  readonly url: string;
+  /** PEM of an https proxy's trust anchors (MDHttpProxyCACertificateFile), or undefined for the system's. */
+  readonly caCertificateFile: string | undefined;
 }
 
 export type Reach = { readonly possible: true } | { readonly possible: false; readonly reason: string };

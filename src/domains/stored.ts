@@ -35,6 +35,11 @@ export function storedDomain(md: MdDocument, options: StoredOptions = {}): Manag
     keys: keys.length > 0 ? keys : [{ type: 'RSA', bits: 2048 }],
     requireHttps: md['require-https'] ?? 'off',
     caCertificateFile: options.caCertificateFile,
+    renewViaAri: md['ari-renewals'],
+    profile: md.profile,
+    profileMandatory: md['profile-mandatory'],
+    mustStaple: md['must-staple'],
+    proxy: md['proxy-url'] === undefined ? undefined : { url: md['proxy-url'], caCertificateFile: undefined },
     used: true,
     reach: {
       http01: reach(http, 'the server of this store does not listen for http'),

@@ -10,6 +10,7 @@ import { words } from '../lexer.ts';
 import { here, pathOf, within } from '../scope.ts';
 import type { Scope } from '../scope.ts';
 import { duration, nonEmptyFile, onOff, portNumber, windowOf } from '../values.ts';
+import { authorityDirectives } from './md-authority.ts';
 
 const directive = declaring<Scope>();
 
@@ -167,6 +168,7 @@ export const md: Family<Scope> = {
           file.toLowerCase() === 'none' ? '' : nonEmptyFile('MDCACertificateFile', pathOf(scope, file));
       },
     }),
+    ...authorityDirectives,
     directive({
       name: 'MDCAChallenges',
       syntax: 'type …',

@@ -8,8 +8,8 @@ const never = 'is not supported by Latchkey';
 const reasons: readonly (readonly [names: string, reason: string])[] = [
   [
     'MDActivationDelay MDCertificateFile MDCertificateKeyFile ' +
-      'MDCheckInterval MDHttpProxy MDHttpProxyCACertificateFile MDInitialDelay ' +
-      'MDMatchNames MDMessageCmd MDMustStaple MDNotifyCmd MDProfile MDProfileMandatory MDRenewViaARI ' +
+      'MDCheckInterval MDInitialDelay ' +
+      'MDMatchNames MDMessageCmd MDNotifyCmd ' +
       'MDStapleOthers MDStapling MDStaplingKeepResponse MDStaplingRenewWindow MDStoreLocks',
     later,
   ],

@@ -33,14 +33,42 @@ export class Accounts {
     const { signal } = options;
     const wanted = wantedBy(domain, options);
     const staged = await this.#load('staging', domain.name);
-    if (staged && isWanted(staged, wanted)) return staged;
+    if (staged && isWanted(staged, wanted)) return this.#current(staged, domain, client, options);
     // An order of another account is of no use with this one.
     await dropOrder({ store: this.#store, domain, options });
     if (staged) await this.#unstage(domain.name);
     const account = (await this.#kept(wanted)) ?? (await this.#shared(domain, client, options));
     signal?.throwIfAborted();
     await this.#stage(domain.name, account);
-    return account;
+    return this.#current(account, domain, client, options);
+  }
+
+  /**
+   * The account, after the CA has been told of contacts that have changed. It may refuse: the account is as good
+   * with the old ones.
+   */
+  async #current(
+    account: KnownAccount,
+    domain: ManagedDomainSettings,
+    client: AcmeClient,
+    options: ObtainOptions,
+  ): Promise<KnownAccount> {
+    const { contacts } = domain;
+    const { contact } = account.document;
+    if (contacts.every((wanted) => contact.includes(wanted))) return account;
+    options.progress({ step: 'account', detail: `Telling the CA of other contacts: ${contacts.join(', ')}` });
+    try {
+      const { document: registration } = await client.updateContacts(account, contacts, options);
+      const updated = { ...account, document: { ...account.document, contact: contacts, registration } };
+      await this.#stage(domain.name, updated);
+      this.#found.set(idOf(wantedBy(domain, options)), Promise.resolve(updated));
+      return updated;
+    } catch (error) {
+      // What becomes of an account that is gone is decided where it is used.
+      if (!isRefusal(error)) throw error;
+      options.progress({ step: 'account', detail: `The CA keeps the old contacts: ${error.message}` });
+      return account;
+    }
   }
 
   /** Replaces an account that the CA has forgotten, or that was deactivated there. */

@@ -308,8 +308,8 @@ suite('obtaining from a CA that misbehaves', () => {
         },
       ],
     };
-    // The resumed order fails, and so does the new one that is made for it.
-    ca.next('authorization', reply.json(failed), reply.json(failed));
+    // The resumed order fails and is given up (two requests), and so is the new one that is made for it.
+    ca.next('authorization', reply.json(failed), reply.honest, reply.honest, reply.json(failed));
     const error = await failure({ store, ...ca }, domain);
     assert.deepEqual(error.problem, {
       type: 'urn:ietf:params:acme:error:connection',

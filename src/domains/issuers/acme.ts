@@ -1,27 +1,37 @@
 /** The Issuer that speaks ACME (RFC 8555): one order for each key, one after the other, as mod_md does. */
 import type { KeyObject } from 'node:crypto';
-import { isIP } from 'node:net';
 import type { AcmeClient, Order } from '../../acme/client.ts';
 import { AcmeError } from '../../acme/errors.ts';
 import { pollOrder } from '../../acme/poll.ts';
 import type { Clock } from '../../base/clock.ts';
-import { createCsr } from '../../pki/csr.ts';
+import { ariCertId } from '../../pki/ari.ts';
 import { curveNamed, generateKey, keyFileSuffix } from '../../pki/keys.ts';
 import type { KeySpec } from '../../pki/keyspec.ts';
 import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
 import type { Store } from '../../store/store.ts';
 import { chainFile, keyFile, readPair } from '../held.ts';
-import { type Issuer, type ObtainOptions, ownProblem, type Problem, RenewalError } from '../issuer.ts';
+import {
+  type Issuer,
+  type ObtainOptions,
+  ownProblem,
+  type Problem,
+  RenewalError,
+  type RenewalInfo,
+  type RenewalQuestion,
+} from '../issuer.ts';
 import { fromCa, problemOf } from '../problems.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
 import { keyName } from '../state.ts';
-import { Accounts, isAccountGone } from './accounts.ts';
+import { Accounts } from './accounts.ts';
 import { authorize } from './authorize.ts';
 import { challengeProblem } from './challenges.ts';
 import { chainProblem, shortcomingOf } from './check.ts';
 import { bindingProblem } from './external-account.ts';
+import { finalize } from './finalize.ts';
+import { placeOrder } from './place-order.ts';
 import type { Run } from './run.ts';
 import {
+  abandonOrder,
   DeadOrderError,
   dropOrder,
   isRefusal,
@@ -34,8 +44,11 @@ export interface AcmeIssuerOptions {
   readonly store: Store;
   readonly clock: Clock;
   /** Makes the client for a CA. It is shared by all domains (its nonces, its connections) until forgetClients(). */
-  readonly newClient: (authority: string, caCertificateFile: string | undefined) => AcmeClient;
+  readonly newClient: (authority: string, way: ClientSettings) => AcmeClient;
 }
+
+/** How a CA is reached. */
+export type ClientSettings = Pick<ManagedDomainSettings, 'caCertificateFile' | 'proxy'>;
 
 export class AcmeIssuer implements Issuer, AsyncDisposable {
   readonly #store: Store;
@@ -71,13 +84,30 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
     if (open.length > 0) {
       const [problem] = this.check(domain);
       if (problem) throw new RenewalError(problem);
-      const client = this.#client(authority, domain.caCertificateFile);
+      const client = this.#client(authority, domain);
       progress({ step: 'directory', detail: `Contacting ACME server for ${domain.name} at ${authority}` });
       const account = await this.#accounts.use(domain, client, options);
-      const run: Run = { store: this.#store, clock: this.#clock, domain, client, account, options };
+      const { mustStaple } = domain;
+      const run: Run = {
+        store: this.#store,
+        clock: this.#clock,
+        domain,
+        client,
+        account,
+        options,
+        mustStaple,
+      };
       for (const spec of open) await this.#obtainFor(run, spec);
     }
     await dropOrder({ store: this.#store, domain, options });
+  }
+
+  async renewalInfo(
+    domain: ManagedDomainSettings,
+    { authority, certificate, signal }: RenewalQuestion,
+  ): Promise<RenewalInfo | undefined> {
+    const id = ariCertId(certificate);
+    return id === undefined ? undefined : await this.#client(authority, domain).renewalInfo(id, { signal });
   }
 
   /** The keys for which no good certificate is staged; a staged one that is no good is removed. */
@@ -108,38 +138,21 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
         return await this.#complete(run, spec, resumed);
       } catch (error) {
         if (!(error instanceof DeadOrderError) && !isRefusal(error)) throw error;
-        await dropOrder(run);
+        await abandonOrder(run);
         if (error instanceof ValidationError) throw error;
         run.options.progress({ step: 'order', detail: `That order came to nothing: ${error.message}` });
       }
     }
     try {
-      await this.#complete(run, spec, await this.#newOrder(run));
+      await this.#complete(run, spec, await placeOrder(run, spec, this.#accounts));
     } catch (error) {
-      if (error instanceof DeadOrderError) await dropOrder(run);
+      if (error instanceof DeadOrderError) await abandonOrder(run);
       throw error;
     }
   }
 
-  async #newOrder(run: Run): Promise<Order> {
-    const { domain, client, options } = run;
-    options.progress({ step: 'order', detail: `Creating new order for ${domain.domains.join(', ')}` });
-    const identifiers = domain.domains.map((value) => ({ type: isIP(value) ? 'ip' : 'dns', value }) as const);
-    const request = { identifiers, signal: options.signal };
-    let order: Order;
-    try {
-      order = await client.newOrder(run.account, request);
-    } catch (error) {
-      if (!isAccountGone(error)) throw error;
-      run.account = await this.#accounts.replace(domain, client, options);
-      order = await client.newOrder(run.account, request);
-    }
-    await saveOrder(run, order);
-    return order;
-  }
-
   async #complete(run: Run, spec: KeySpec, begun: Order): Promise<void> {
-    const { client, account, clock, options, domain } = run;
+    const { client, account, clock, options } = run;
     const { signal, progress } = options;
     let order = begun;
     const waitWhile = async (...states: readonly string[]) => {
@@ -149,9 +162,8 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
     if (order.status === 'pending') await authorize(run, order);
     await waitWhile('pending');
     if (order.status === 'ready') {
-      const csr = await createCsr({ key: await this.#key(run, spec), names: domain.domains });
       progress({ step: 'finalize', detail: `Submitting the ${keyName(spec)} certificate request` });
-      order = await client.finalize(account, order, csr, { signal });
+      order = await finalize(run, order, await this.#key(run, spec));
       await saveOrder(run, order);
     }
     await waitWhile('processing');
@@ -191,11 +203,11 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
     this.#clients.clear();
   }
 
-  #client(authority: string, caCertificateFile: string | undefined): AcmeClient {
-    const id = JSON.stringify([authority, caCertificateFile]);
+  #client(authority: string, { caCertificateFile, proxy }: ClientSettings): AcmeClient {
+    const id = JSON.stringify([authority, caCertificateFile, proxy]);
     const known = this.#clients.get(id);
     if (known) return known;
-    const client = this.#newClient(authority, caCertificateFile);
+    const client = this.#newClient(authority, { caCertificateFile, proxy });
     this.#clients.set(id, client);
     return client;
   }

@@ -13,4 +13,6 @@ export interface Run {
   /** Replaced when the CA has forgotten it. */
   account: AccountRef;
   readonly options: ObtainOptions;
+  /** Whether to ask for must-staple; no more once the CA has refused it. */
+  mustStaple: boolean;
 }

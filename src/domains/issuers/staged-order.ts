@@ -71,6 +71,26 @@ export async function dropOrder(run: Pick<Run, 'store' | 'domain' | 'options'>):
   await store.remove('staging', domain.name, 'order.json');
 }
 
+/**
+ * Drops an order that came to nothing, and gives up what of it the CA still waits for: pending authorizations count
+ * against the account. That the CA won't hear of it is no matter.
+ */
+export async function abandonOrder(run: Run): Promise<void> {
+  const { client, account, options } = run;
+  const document = await loadDocument(run);
+  await dropOrder(run);
+  for (const url of document?.authorizations ?? []) {
+    try {
+      const { status } = await client.authorization(account, url, options);
+      if (status === 'pending') await client.deactivateAuthorization(account, url, options);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      // Ill or gone, it would be so for the next one, too.
+      if (!isRefusal(error)) return;
+    }
+  }
+}
+
 function loadDocument({ store, domain, options }: Run): Promise<OrderDocument | undefined> {
   return readOrder(store, 'staging', domain.name, options);
 }

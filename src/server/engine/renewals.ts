@@ -12,7 +12,7 @@ import { startLocalCa, type LocalCa } from '../../ca/server.ts';
 import type { LocalCaSettings } from '../../ca/settings.ts';
 import type { Settings } from '../../config/settings.ts';
 import { RenewalEngine } from '../../domains/engine.ts';
-import { AcmeIssuer } from '../../domains/issuers/acme.ts';
+import { AcmeIssuer, type ClientSettings } from '../../domains/issuers/acme.ts';
 import type { Outcome, RenewalContext } from '../../domains/renewal.ts';
 import type { DomainInService } from '../../status/document.ts';
 import type { Store } from '../../store/store.ts';
@@ -53,7 +53,7 @@ export class Renewals implements AsyncDisposable {
     this.#issuer = new AcmeIssuer({
       store,
       clock: systemClock,
-      newClient: (authority, caFile) => this.#newClient(authority, caFile),
+      newClient: (authority, way) => this.#newClient(authority, way),
     });
     this.#engine = new RenewalEngine({
       domains: settings.domains,
@@ -124,15 +124,22 @@ export class Renewals implements AsyncDisposable {
     return this.#localCa.directoryUrl;
   }
 
-  #newClient(directoryUrl: string, caFile: string | undefined): AcmeClient {
-    const local = this.#localCa?.directoryUrl === directoryUrl ? this.#localCa.rootPem : undefined;
-    const ca = local ?? (caFile === undefined ? undefined : readFileSync(caFile, 'utf8'));
+  #newClient(directoryUrl: string, { caCertificateFile, proxy }: ClientSettings): AcmeClient {
+    const userAgent = `latchkey/${version}`;
+    if (this.#localCa?.directoryUrl === directoryUrl) {
+      return new AcmeClient({ directoryUrl, userAgent, ca: this.#localCa.rootPem });
+    }
     return new AcmeClient({
       directoryUrl,
-      userAgent: `latchkey/${version}`,
-      ...(ca === undefined ? {} : { ca }),
+      userAgent,
+      ca: readIfNamed(caCertificateFile),
+      proxy: proxy && { url: proxy.url, ca: readIfNamed(proxy.caCertificateFile) },
     });
   }
+}
+
+function readIfNamed(file: string | undefined): string | undefined {
+  return file === undefined ? undefined : readFileSync(file, 'utf8');
 }
 
 function describeOutcome(outcome: Outcome, unserved: string | undefined): Report {
