@@ -25,16 +25,16 @@ export interface Result {
 
 export class A2md {
   readonly dir: string;
-  readonly #options: readonly string[];
+  readonly options: readonly string[];
 
   constructor(dir: string, options: readonly string[]) {
     this.dir = dir;
-    this.#options = options;
+    this.options = options;
   }
 
   /** With `-d`, `-j` and the options of the object. */
   async run(...args: readonly string[]): Promise<Result> {
-    return this.bare('-j', ...this.#options, ...args);
+    return this.bare('-j', ...this.options, ...args);
   }
 
   /** As run(), of what has to succeed: its only managed domain. */
