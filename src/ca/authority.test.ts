@@ -105,7 +105,7 @@ test('a name too long for a subject stands in the alternative names alone', asyn
 test('the lifetime counts from now, in seconds too; the back-dating is small beside it', async (t) => {
   const clock = new TestClock('2026-11-22T06:00:00.900Z');
   const authority = await openAuthority(await folder(t), options(clock));
-  const short = await authority.issue(names, spki(), 1000);
+  const short = await authority.issue(names, spki(), { lifetime: 1000 });
   assert.equal(short.notBefore, Date.parse('2026-11-22T06:00:00Z'));
   assert.equal(short.notAfter, Date.parse('2026-11-22T06:00:02Z'));
   const usual = await authority.issue(names, spki());

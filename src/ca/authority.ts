@@ -17,10 +17,11 @@ import type { Clock } from '../base/clock.ts';
 import { createDurable, writeDurable } from '../base/durable.ts';
 import { explain, systemCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { commonName } from '../pki/extensions.ts';
 import { CaError } from './errors.ts';
 import type { Identifier } from './identifiers.ts';
-import { buildIntermediate, buildLeaf, buildRoot } from './x509.ts';
-import type { Period, Signer } from './x509.ts';
+import { buildIntermediate, buildLeaf, buildResponder, buildRoot, subjectOf } from './x509.ts';
+import type { Period, RevocationUrls, Signer } from './x509.ts';
 
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
@@ -43,6 +44,14 @@ export interface AuthorityOptions {
   readonly logger: Logger;
   /** Lifetime of the certificates it will issue, ms: the intermediate outlives them. */
   readonly lifetime: number;
+}
+
+export interface IssueOptions {
+  /** ms, rounded up to seconds; default: the authority's. */
+  readonly lifetime?: number;
+  /** Default: the certificate names no place to ask. */
+  readonly revocation?: RevocationUrls | undefined;
+  readonly mustStaple?: boolean;
 }
 
 /**
@@ -77,21 +86,41 @@ export class Authority {
     return this.#root.certificate.toString();
   }
 
+  /** The intermediate: what signs certificates, their revocation list, and OCSP responders. */
+  async issuer(): Promise<Signer> {
+    await this.#freshIntermediate();
+    return this.#intermediate;
+  }
+
   /**
    * Signs a certificate for exactly `identifiers` (which somebody validated) and the public key `spki` (DER).
-   * It is good from now for `lifetime` ms (rounded up to seconds; default: the authority's), though never
-   * longer than its issuer, and a little before now: at most a minute, and a tenth of the lifetime.
+   * It is good from now for its lifetime, though never longer than its issuer, and a little before now: at most
+   * a minute, and a tenth of the lifetime.
    */
-  async issue(identifiers: readonly Identifier[], spki: Buffer, lifetime?: number): Promise<Issued> {
-    await this.#freshIntermediate();
-    const issuer = this.#intermediate;
-    const period = leafPeriod(this.#options.clock.now(), lifetime ?? this.#options.lifetime, issuer);
-    const leaf = await buildLeaf(identifiers, spki, issuer, period);
+  async issue(
+    identifiers: readonly Identifier[],
+    spki: Buffer,
+    { lifetime = this.#options.lifetime, revocation, mustStaple = false }: IssueOptions = {},
+  ): Promise<Issued> {
+    const issuer = await this.issuer();
+    const period = leafPeriod(this.#options.clock.now(), lifetime, issuer);
+    const leaf = await buildLeaf({ identifiers, spki, period, revocation, mustStaple }, issuer);
     return {
       ...periodOf(leaf),
       serial: leaf.serialNumber,
       chainPem: leaf.toString() + issuer.certificate.toString(),
     };
+  }
+
+  /** A certificate for a key that signs OCSP responses; `lifetime` in ms. */
+  async delegate(key: KeyObject, lifetime: number): Promise<X509Certificate> {
+    const issuer = await this.issuer();
+    return buildResponder(
+      'Latchkey Local CA OCSP responder',
+      key,
+      issuer,
+      leafPeriod(this.#options.clock.now(), lifetime, issuer),
+    );
   }
 
   async #freshIntermediate(): Promise<void> {
@@ -103,12 +132,7 @@ export class Authority {
   }
 
   async #renew(): Promise<void> {
-    this.#intermediate = await renewIntermediate(
-      this.#dir,
-      this.#options,
-      this.#root,
-      this.#intermediate.key,
-    );
+    this.#intermediate = await renewIntermediate(this.#dir, this.#options, this.#root, this.#intermediate);
   }
 }
 
@@ -155,7 +179,7 @@ async function makeRoot(dir: string, clock: Clock, logger: Logger): Promise<void
   const key = await loadKey(dir, 'root-key.pem');
   const now = clock.now();
   const period = { notBefore: floor(now - CA_BACKDATING), notAfter: floor(now + ROOT_LIFETIME) };
-  const root = await buildRoot(commonName('root', now), key, period);
+  const root = await buildRoot(nameOf('root', now), key, period);
   if (await createDurable(join(dir, 'root.pem'), root.toString())) {
     logger.notice(
       `made the root of the local CA, ${join(dir, 'root.pem')}, valid to ${date(period.notAfter)}`,
@@ -174,21 +198,22 @@ async function openIntermediate(dir: string, options: AuthorityOptions, root: Si
   }
   if (!(await exists(dir, 'intermediate.pem'))) {
     const key = await loadKey(dir, 'intermediate-key.pem');
-    return renewIntermediate(dir, options, root, key);
+    return renewIntermediate(dir, options, root, { key });
   }
   const intermediate = await loadPair(dir, 'intermediate');
   if (!isIssuedBy(intermediate.certificate, root.certificate)) {
     throw garbage(dir, 'intermediate.pem', 'is not signed by root.pem', 'remove it to have a new one made');
   }
   if (!isDue(intermediate.certificate, root.certificate, options)) return intermediate;
-  return renewIntermediate(dir, options, root, intermediate.key);
+  return renewIntermediate(dir, options, root, intermediate);
 }
 
+/** Key and name stay, so that lists and responses of the new one speak for what the old one issued. */
 async function renewIntermediate(
   dir: string,
   { clock, lifetime, logger }: AuthorityOptions,
   root: Signer,
-  key: KeyObject,
+  { key, certificate: old }: { readonly key: KeyObject; readonly certificate?: X509Certificate },
 ): Promise<Signer> {
   const now = clock.now();
   const limit = periodOf(root.certificate);
@@ -196,7 +221,8 @@ async function renewIntermediate(
     notBefore: Math.max(floor(now - CA_BACKDATING), limit.notBefore),
     notAfter: Math.min(floor(now + Math.max(INTERMEDIATE_LIFETIME, 2 * lifetime)), limit.notAfter),
   };
-  const certificate = await buildIntermediate(commonName('intermediate', now), key, root, period);
+  const subject = old ? subjectOf(old) : commonName(nameOf('intermediate', now));
+  const certificate = await buildIntermediate(subject, key, root, period);
   await writeDurable(join(dir, 'intermediate.pem'), certificate.toString());
   logger.info(`made an intermediate of the local CA, valid to ${date(period.notAfter)}`);
   return { certificate, key };
@@ -281,7 +307,7 @@ function keyPem(key: KeyObject): string {
 
 // ---- small things
 
-function commonName(role: 'root' | 'intermediate', now: number): string {
+function nameOf(role: 'root' | 'intermediate', now: number): string {
   const year = new Date(now).getUTCFullYear();
   const room = 64 - `Latchkey Local CA ${role} () ${year}`.length;
   const host = hostname()

@@ -1,7 +1,10 @@
 /** A CA of its own for a test, and an ACME client bare enough to say wrong things. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -51,6 +54,35 @@ export async function startCa(
     dir: folder,
     base: directoryUrl.replace(/\/directory$/, ''),
   };
+}
+
+/** A web server for http-01: answers what is in `answers`, by token. */
+export interface TestWeb {
+  readonly port: number;
+  readonly answers: Map<string, string>;
+}
+
+export async function startWeb(t: TestContext): Promise<TestWeb> {
+  const answers = new Map<string, string>();
+  const server = createServer((request, response) => {
+    const token = request.url?.split('/').at(-1) ?? '';
+    response.writeHead(answers.has(token) ? 200 : 404).end(answers.get(token));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  return { port: (server.address() as AddressInfo).port, answers };
+}
+
+/** PEM of a chain for a.localhost, from a CA that validates at `web`; `more` goes into the order. */
+export async function certified(client: TestClient, web: TestWeb, more: object = {}): Promise<string> {
+  if (client.kid === undefined) await client.register();
+  const order = await client.orderWith(more, 'a.localhost');
+  await client.prove(order.json.authorizations[0], 'http-01', (token, answer) => {
+    web.answers.set(token, answer);
+  });
+  const { json } = await client.finalize(order, ['a.localhost']);
+  return (await client.post(json.certificate)).text;
 }
 
 export interface Answer {
@@ -133,8 +165,13 @@ export class TestClient {
   }
 
   async order(...names: string[]): Promise<Answer & { url: string }> {
+    return this.orderWith({}, ...names);
+  }
+
+  /** `more` goes into the order beside its names. */
+  async orderWith(more: object, ...names: string[]): Promise<Answer & { url: string }> {
     const identifiers = names.map((value) => ({ type: /^[\d.]+$|:/.test(value) ? 'ip' : 'dns', value }));
-    const answer = await this.post('/new-order', { identifiers });
+    const answer = await this.post('/new-order', { identifiers, ...more });
     return { ...answer, url: answer.headers.get('location') ?? '' };
   }
 

@@ -17,7 +17,6 @@ const schema = v.object({
   /** Until when it can be downloaded: at least an hour, however short its life. */
   keepUntil: v.number(),
   chainPem: v.string(),
-  revoked: v.optional(v.object({ at: v.number(), reason: v.number() })),
 });
 export type IssuedCertificate = Readonly<v.InferOutput<typeof schema>>;
 

@@ -56,13 +56,20 @@ for (const [newkey, reason] of [
 for (const [extension, reason] of [
   ['subjectAltName=email:a@example.org', /neither a DNS name/],
   ['subjectAltName=DNS:a..b', /not a host name/],
-  ['tlsfeature=status_request', /must-staple/],
+  ['tlsfeature=status_request_v2', /only status_request \(must-staple\)/],
+  ['tlsfeature=status_request,status_request_v2', /only status_request/],
 ] as const) {
   test(`a request with ${extension} is refused`, async () => {
     const der = await openssl(p256, '/CN=a.localhost', '-addext', extension);
     assert.throws(() => readSigningRequest(der), { code: 'ca-bad-csr', message: reason });
   });
 }
+
+test('must-staple is read', async () => {
+  const stapled = await openssl(p256, '/CN=a.localhost', '-addext', 'tlsfeature=status_request');
+  assert.equal(readSigningRequest(stapled).mustStaple, true);
+  assert.equal(readSigningRequest(await openssl(p256, '/CN=a.localhost')).mustStaple, false);
+});
 
 const key = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey;
 

@@ -5,6 +5,7 @@ import { CertificationRequest } from '@peculiar/asn1-csr';
 import type { CertificationRequestInfo } from '@peculiar/asn1-csr';
 import { AsnConvert } from '@peculiar/asn1-schema';
 import { Extensions, SubjectAlternativeName, id_ce_subjectAltName } from '@peculiar/asn1-x509';
+import type { Extension } from '@peculiar/asn1-x509';
 import { explain } from '../base/errors.ts';
 import { CaError } from './errors.ts';
 import { readIdentifier } from './identifiers.ts';
@@ -15,11 +16,15 @@ export interface SigningRequest {
   readonly spki: Buffer;
   /** Names of the subject's common name and the subject alternative name, each once. */
   readonly identifiers: readonly Identifier[];
+  /** The certificate shall demand that a response is stapled (RFC 7633). */
+  readonly mustStaple: boolean;
 }
 
 const COMMON_NAME = '2.5.4.3';
 const EXTENSION_REQUEST = '1.2.840.113549.1.9.14';
 const TLS_FEATURE = '1.3.6.1.5.5.7.1.24';
+/** SEQUENCE of one INTEGER, the extension status_request. */
+const STATUS_REQUEST = '3003020105';
 
 const hashes: Readonly<Record<string, string>> = {
   '1.2.840.113549.1.1.11': 'sha256',
@@ -44,7 +49,9 @@ export function readSigningRequest(der: Buffer): SigningRequest {
   const key = publicKey(spki);
   checkKey(key);
   checkSignature(request, key);
-  return { spki, identifiers: identifiersOf(request.certificationRequestInfo) };
+  const extensions = requestedExtensions(request.certificationRequestInfo);
+  const identifiers = identifiersOf(request.certificationRequestInfo, extensions);
+  return { spki, identifiers, mustStaple: mustStaple(extensions) };
 }
 
 function parse(der: Buffer): CertificationRequest {
@@ -93,9 +100,9 @@ function holds(hash: string, signed: Buffer, key: KeyObject, signature: Buffer):
   }
 }
 
-function identifiersOf(info: CertificationRequestInfo): Identifier[] {
+function identifiersOf(info: CertificationRequestInfo, extensions: readonly Extension[]): Identifier[] {
   const found = new Map<string, Identifier>();
-  for (const name of [...commonNames(info), ...alternativeNames(info)]) {
+  for (const name of [...commonNames(info), ...alternativeNames(extensions)]) {
     const identifier = readIdentifier(name.type, name.value);
     if ('wrong' in identifier) throw bad(`${JSON.stringify(name.value.slice(0, 253))}: ${identifier.wrong}`);
     found.set(`${identifier.type}:${identifier.value}`, identifier);
@@ -116,11 +123,9 @@ function commonNames(info: CertificationRequestInfo): Named[] {
     .map((value) => ({ type: /^[\d.]+$|:/.test(value) ? 'ip' : 'dns', value }));
 }
 
-function alternativeNames(info: CertificationRequestInfo): Named[] {
+function alternativeNames(extensions: readonly Extension[]): Named[] {
   const names: Named[] = [];
-  for (const { extnID, extnValue } of requestedExtensions(info)) {
-    // Issued without, it would look granted; issued with, no client would accept it, for nothing is stapled.
-    if (extnID === TLS_FEATURE) throw bad('must-staple is not possible: this CA has no OCSP responder');
+  for (const { extnID, extnValue } of extensions) {
     if (extnID !== id_ce_subjectAltName) continue;
     for (const name of decode(extnValue.buffer, SubjectAlternativeName)) {
       if (name.dNSName !== undefined) names.push({ type: 'dns', value: name.dNSName });
@@ -131,7 +136,16 @@ function alternativeNames(info: CertificationRequestInfo): Named[] {
   return names;
 }
 
-function requestedExtensions(info: CertificationRequestInfo): Extensions[number][] {
+function mustStaple(extensions: readonly Extension[]): boolean {
+  const features = extensions.filter(({ extnID }) => extnID === TLS_FEATURE);
+  // Issued without, any other would look granted.
+  if (features.some(({ extnValue }) => Buffer.from(extnValue.buffer).toString('hex') !== STATUS_REQUEST)) {
+    throw bad('of the TLS features, only status_request (must-staple) can be had');
+  }
+  return features.length > 0;
+}
+
+function requestedExtensions(info: CertificationRequestInfo): Extension[] {
   // asn1-csr types them as always there; they are optional in what openssl writes.
   const attributes = (info.attributes as CertificationRequestInfo['attributes'] | undefined) ?? [];
   return [...attributes]

@@ -1,24 +1,17 @@
 /**
- * The embedded CA as a server: ACME over HTTPS, with a certificate it issued to itself.
+ * The embedded CA as a server: ACME over HTTPS, with a certificate it issued to itself, and what was revoked over HTTP.
  *
  * @example
  * await using ca = await startLocalCa(settings, { clock: systemClock, loggers: silent });
  * await fetch(ca.directoryUrl); // with ca.rootPem as trust anchor
  */
 import { generateKeyPairSync } from 'node:crypto';
-import { createServer } from 'node:https';
-import type { Server } from 'node:https';
-import { isIP } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { createAdaptorServer } from '@hono/node-server';
 import type { Clock } from '../base/clock.ts';
-import { explain, systemCode } from '../base/errors.ts';
+import { explain } from '../base/errors.ts';
 import type { Logger, Loggers } from '../base/log.ts';
 import { Accounts } from './acme/accounts.ts';
 import { acmeApp } from './acme/app.ts';
-import type { AcmeApp } from './acme/app.ts';
 import type { Services } from './acme/handlers.ts';
 import { Nonces } from './acme/nonces.ts';
 import { Orders } from './acme/orders.ts';
@@ -27,9 +20,14 @@ import { Urls } from './acme/views.ts';
 import { openAuthority } from './authority.ts';
 import type { Authority } from './authority.ts';
 import { Certificates } from './certificates.ts';
-import { CaError } from './errors.ts';
+import { RevocationList } from './crl.ts';
 import { externalAccount, loadExternalAccount } from './external.ts';
 import type { Identifier } from './identifiers.ts';
+import { CaListener } from './listener.ts';
+import type { Apps, OwnCertificate } from './listener.ts';
+import { Responder } from './responder.ts';
+import { revocationApp } from './revocation-app.ts';
+import { Revocations } from './revocations.ts';
 import type { LocalCaSettings } from './settings.ts';
 import { endpoint } from './validation/failure.ts';
 import { nameResolver } from './validation/resolve.ts';
@@ -55,9 +53,6 @@ const MINUTE = 60_000;
 const DAY = 1440 * MINUTE;
 /** Of its own certificate; renewed when a third is left. */
 const OWN_LIFETIME = 30 * DAY;
-const MOST_CONNECTIONS = 1000;
-/** How long requests under way may take to end when it is closed, ms. */
-const CLOSING = 1000;
 
 /**
  * Opens the CA of `settings.dir` (made on first use) and serves it. Port 0 takes any free one. One process at a
@@ -69,31 +64,38 @@ export async function startLocalCa(settings: LocalCaSettings, options: LocalCaOp
   const logger = options.loggers('ca');
   const resolver = nameResolver(settings.resolver);
   const authority = await openAuthority(settings.dir, { clock, logger, lifetime: settings.lifetime });
-  const app = Promise.withResolvers<AcmeApp>();
-  app.promise.catch(() => {});
-  const server = httpsServer(await ownCertificate(authority, settings.address), app.promise);
-  const port = await listen(server, settings);
+  const apps = Promise.withResolvers<Apps>();
+  apps.promise.catch(() => {});
+  const listener = new CaListener(await ownCertificate(authority, settings.address), apps.promise);
+  const port = await listener.listen(settings.address, settings.port);
   const stop = new AbortController();
   try {
     // Only who has the port touches the state: a second process ends before.
     const urls = new Urls(`https://${endpoint(settings.address, port)}`);
     const parts = { settings, urls, authority, resolver, clock, logger, signal: stop.signal };
     const services = await openServices(parts);
-    app.resolve(acmeApp(services, new Nonces()));
-    keepGoing(services, server, settings, stop.signal);
+    const responder = new Responder(services);
+    const revocationList = new RevocationList(services);
+    const plain = revocationApp({ responder, revocationList, logger });
+    apps.resolve({ secure: acmeApp(services, new Nonces()), plain });
+    keepGoing(services, listener, settings, stop.signal);
     logger.notice(`the local CA answers at ${urls.directory}`);
-    return handle(server, services, stop, options.signal);
+    return handle(listener, services, stop, options.signal);
   } catch (error) {
-    app.reject(error);
-    server.close();
-    server.closeAllConnections();
+    apps.reject(error);
+    listener.closeNow();
     throw error;
   }
 }
 
-function handle(server: Server, services: Services, stop: AbortController, signal?: AbortSignal): LocalCa {
+function handle(
+  listener: CaListener,
+  services: Services,
+  stop: AbortController,
+  signal?: AbortSignal,
+): LocalCa {
   let closing: Promise<void> | undefined;
-  const close = () => (closing ??= end(server, services, stop));
+  const close = () => (closing ??= end(listener, services, stop));
   const abort = () => void close();
   signal?.addEventListener('abort', abort, { once: true });
   stop.signal.addEventListener('abort', () => signal?.removeEventListener('abort', abort));
@@ -105,16 +107,9 @@ function handle(server: Server, services: Services, stop: AbortController, signa
   };
 }
 
-async function end(server: Server, { validator }: Services, stop: AbortController): Promise<void> {
+async function end(listener: CaListener, { validator }: Services, stop: AbortController): Promise<void> {
   stop.abort();
-  const { promise: closed, resolve } = Promise.withResolvers<void>();
-  server.close(() => resolve());
-  const waited = new AbortController();
-  const late = delay(CLOSING, undefined, { signal: waited.signal }).catch(() => {});
-  await Promise.race([closed, late]);
-  waited.abort();
-  server.closeAllConnections();
-  await closed;
+  await listener.close();
   await validator.idle();
 }
 
@@ -135,6 +130,7 @@ async function openServices({ settings, resolver, signal, ...parts }: Parts): Pr
   const accounts = await Accounts.open(join(state, 'accounts'), clock, logger);
   const orders = await Orders.open(join(state, 'orders'), clock, logger);
   const certificates = await Certificates.open(join(state, 'certificates'), logger);
+  const revocations = await Revocations.open(join(state, 'revoked'), logger);
   const ports = { http: settings.httpPort, https: settings.tlsPort };
   const validator = new Validator({ accounts, orders, resolver, ports, clock, logger, signal });
   return {
@@ -142,6 +138,7 @@ async function openServices({ settings, resolver, signal, ...parts }: Parts): Pr
     accounts,
     orders,
     certificates,
+    revocations,
     validator,
     externalAccountRequired,
     externalAccount: externalAccountRequired ? await externalAccount(dir) : await loadExternalAccount(dir),
@@ -150,8 +147,13 @@ async function openServices({ settings, resolver, signal, ...parts }: Parts): Pr
 }
 
 /** What goes on without being asked. */
-function keepGoing(services: Services, server: Server, settings: LocalCaSettings, signal: AbortSignal): void {
-  const { orders, certificates, validator, authority, clock, logger } = services;
+function keepGoing(
+  services: Services,
+  listener: CaListener,
+  settings: LocalCaSettings,
+  signal: AbortSignal,
+): void {
+  const { orders, certificates, revocations, validator, authority, clock, logger } = services;
   const now = () => clock.now();
   const repeat = async (interval: number, task: () => Promise<void>) => {
     for (;;) {
@@ -159,11 +161,12 @@ function keepGoing(services: Services, server: Server, settings: LocalCaSettings
       await clock.sleep(interval, { signal });
     }
   };
-  const renewOwn = async () => server.setSecureContext(await ownCertificate(authority, settings.address));
+  const renewOwn = async () => listener.setCertificate(await ownCertificate(authority, settings.address));
   const tasks = [
     validator.resume(),
     repeat(MINUTE, () => orders.sweep()),
     repeat(60 * MINUTE, () => certificates.sweep(now(), signal)),
+    repeat(60 * MINUTE, () => revocations.sweep(now())),
     clock.sleep(OWN_LIFETIME / 1.5, { signal }).then(() => repeat(OWN_LIFETIME / 1.5, renewOwn)),
   ];
   for (const task of tasks) {
@@ -171,11 +174,6 @@ function keepGoing(services: Services, server: Server, settings: LocalCaSettings
       if (!signal.aborted) logger.error(`housekeeping ended: ${explain(error)}`);
     });
   }
-}
-
-interface OwnCertificate {
-  readonly key: string;
-  readonly cert: string;
 }
 
 /** For the address it listens on and for what people call this machine. Its key is never written anywhere. */
@@ -187,56 +185,6 @@ async function ownCertificate(authority: Authority, address: string): Promise<Ow
     ...addresses.map((value) => ({ type: 'ip', value }) as const),
   ];
   const spki = publicKey.export({ format: 'der', type: 'spki' });
-  const { chainPem } = await authority.issue(names, spki, OWN_LIFETIME);
+  const { chainPem } = await authority.issue(names, spki, { lifetime: OWN_LIFETIME });
   return { key: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(), cert: chainPem };
-}
-
-/** `app` may come later than the first request. */
-function httpsServer(own: OwnCertificate, app: Promise<AcmeApp>): Server {
-  const server = createAdaptorServer({
-    fetch: async (request, env) => (await app).fetch(request, env),
-    overrideGlobalObjects: false,
-    createServer,
-    serverOptions: {
-      ...own,
-      minVersion: 'TLSv1.2',
-      handshakeTimeout: 10_000,
-      headersTimeout: 10_000,
-      requestTimeout: 20_000,
-      connectionsCheckingInterval: 2000,
-      keepAliveTimeout: 10_000,
-      maxHeaderSize: 16 * 1024,
-    },
-  }) as Server;
-  server.maxConnections = MOST_CONNECTIONS;
-  return server;
-}
-
-async function listen(server: Server, { address, port }: LocalCaSettings): Promise<number> {
-  const at = endpoint(address, port);
-  if (!isIP(address) || /^(0\.0\.0\.0|[0:]+)$/.test(address)) {
-    throw new CaError(
-      'ca-listen',
-      `the local CA can't listen on ${at}: it needs an address clients can go to`,
-    );
-  }
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('listening', resolve).once('error', reject);
-  server.listen({ host: address, port });
-  try {
-    await promise;
-  } catch (cause) {
-    throw new CaError('ca-listen', `the local CA can't listen on ${at}: ${reasonOf(cause)}`, { cause });
-  } finally {
-    server.off('error', reject);
-  }
-  return (server.address() as AddressInfo).port;
-}
-
-function reasonOf(error: unknown): string {
-  const code = systemCode(error);
-  if (code === 'EADDRINUSE') return 'another program has that port. Stop it, or give LocalCA another one';
-  if (code === 'EACCES') return 'that port is for root alone. Give LocalCA one above 1023';
-  if (code === 'EADDRNOTAVAIL') return 'this machine has no such address';
-  return explain(error);
 }

@@ -1,14 +1,21 @@
 /** Certificates as ASN.1 (RFC 5280): putting one together and signing it. What goes in is authority.ts's affair. */
 import { createHash, createPublicKey, randomBytes, X509Certificate } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
+import { id_kp_OCSPSigning, id_pkix_ocsp, id_pkix_ocsp_nocheck } from '@peculiar/asn1-ocsp';
 import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
 import {
+  AccessDescription,
+  AuthorityInfoAccessSyntax,
   AuthorityKeyIdentifier,
   BasicConstraints,
+  CRLDistributionPoints,
   Certificate,
+  DistributionPoint,
+  DistributionPointName,
   ExtendedKeyUsage,
   Extension,
   Extensions,
+  GeneralName,
   KeyIdentifier,
   KeyUsage,
   KeyUsageFlags,
@@ -19,13 +26,15 @@ import {
   Version,
   id_ce_authorityKeyIdentifier,
   id_ce_basicConstraints,
+  id_ce_cRLDistributionPoints,
   id_ce_extKeyUsage,
   id_ce_keyUsage,
   id_ce_subjectKeyIdentifier,
   id_kp_serverAuth,
+  id_pe_authorityInfoAccess,
 } from '@peculiar/asn1-x509';
 import type { Name } from '@peculiar/asn1-x509';
-import { commonName, subjectAltName } from '../pki/extensions.ts';
+import { commonName, mustStaple, subjectAltName } from '../pki/extensions.ts';
 import { LONGEST_COMMON_NAME } from '../pki/names.ts';
 import { signerOf, toArrayBuffer } from '../pki/sign.ts';
 import type { Identifier } from './identifiers.ts';
@@ -56,7 +65,7 @@ export async function buildRoot(name: string, key: KeyObject, period: Period): P
 
 /** An intermediate that may sign server certificates, and no further CA. */
 export async function buildIntermediate(
-  name: string,
+  subject: Name,
   key: KeyObject,
   root: Signer,
   period: Period,
@@ -64,7 +73,7 @@ export async function buildIntermediate(
   const spki = publicKeyDer(key);
   const extensions = caExtensions(spki, subjectKeyId(root.certificate), 0);
   return signed(root.key, {
-    subject: commonName(name),
+    subject,
     issuer: subjectOf(root.certificate),
     spki,
     period,
@@ -72,13 +81,51 @@ export async function buildIntermediate(
   });
 }
 
-/** A server's certificate for exactly these identifiers. `spki` is the DER of its public key. */
-export async function buildLeaf(
-  identifiers: readonly Identifier[],
-  spki: Buffer,
+/** A delegated OCSP responder (RFC 6960 section 4.2.2.2). Nobody asks whether it was revoked itself: it has to be short-lived. */
+export async function buildResponder(
+  name: string,
+  key: KeyObject,
   issuer: Signer,
   period: Period,
 ): Promise<X509Certificate> {
+  const spki = publicKeyDer(key);
+  return signed(issuer.key, {
+    subject: commonName(name),
+    issuer: subjectOf(issuer.certificate),
+    spki,
+    period,
+    extensions: [
+      extension(id_ce_basicConstraints, new BasicConstraints(), true),
+      extension(id_ce_keyUsage, new KeyUsage(KeyUsageFlags.digitalSignature), true),
+      extension(id_ce_extKeyUsage, new ExtendedKeyUsage([id_kp_OCSPSigning])),
+      new Extension({ extnID: id_pkix_ocsp_nocheck, extnValue: new OctetString(NULL) }),
+      ...keyIdentifiers(spki, subjectKeyId(issuer.certificate)),
+    ],
+  });
+}
+
+const NULL = Uint8Array.of(5, 0);
+
+/** Where one can ask whether a certificate was revoked. */
+export interface RevocationUrls {
+  readonly ocsp: string;
+  readonly crl: string;
+}
+
+export interface LeafContent {
+  readonly identifiers: readonly Identifier[];
+  /** DER of its public key. */
+  readonly spki: Buffer;
+  readonly period: Period;
+  /** Undefined: the certificate names no such place. */
+  readonly revocation: RevocationUrls | undefined;
+  /** Servers have to staple a response (RFC 7633). */
+  readonly mustStaple: boolean;
+}
+
+/** A server's certificate for exactly these identifiers. */
+export async function buildLeaf(content: LeafContent, issuer: Signer): Promise<X509Certificate> {
+  const { identifiers, spki, period, revocation } = content;
   const common = identifiers.find((i) => i.type === 'dns' && i.value.length <= LONGEST_COMMON_NAME);
   const names = identifiers.map(({ value }) => value);
   const rsa = createPublicKey({ key: spki, format: 'der', type: 'spki' }).asymmetricKeyType === 'rsa';
@@ -90,6 +137,8 @@ export async function buildLeaf(
     // Critical where there is no subject (RFC 5280, 4.2.1.6).
     subjectAltName(names, common === undefined),
     ...keyIdentifiers(spki, subjectKeyId(issuer.certificate)),
+    ...(revocation ? revocationExtensions(revocation) : []),
+    ...(content.mustStaple ? [mustStaple()] : []),
   ];
   return signed(issuer.key, {
     subject: commonName(common?.value),
@@ -98,6 +147,17 @@ export async function buildLeaf(
     period,
     extensions,
   });
+}
+
+function revocationExtensions({ ocsp, crl }: RevocationUrls): Extension[] {
+  const accessLocation = new GeneralName({ uniformResourceIdentifier: ocsp });
+  const access = new AccessDescription({ accessMethod: id_pkix_ocsp, accessLocation });
+  const fullName = [new GeneralName({ uniformResourceIdentifier: crl })];
+  const point = new DistributionPoint({ distributionPoint: new DistributionPointName({ fullName }) });
+  return [
+    extension(id_pe_authorityInfoAccess, new AuthorityInfoAccessSyntax([access])),
+    extension(id_ce_cRLDistributionPoints, new CRLDistributionPoints([point])),
+  ];
 }
 
 interface Content {
@@ -150,11 +210,16 @@ function caExtensions(spki: Buffer, issuer: Buffer | undefined, pathLenConstrain
 function keyIdentifiers(spki: Buffer, issuer: Buffer | undefined): Extension[] {
   const own = extension(id_ce_subjectKeyIdentifier, new SubjectKeyIdentifier(toArrayBuffer(keyIdOf(spki))));
   if (!issuer) return [own];
-  const keyIdentifier = new KeyIdentifier(toArrayBuffer(issuer));
-  return [own, extension(id_ce_authorityKeyIdentifier, new AuthorityKeyIdentifier({ keyIdentifier }))];
+  return [own, authorityKeyId(issuer)];
 }
 
-function extension(extnID: string, value: unknown, critical = false): Extension {
+/** Whose key signs, by its identifier. */
+export function authorityKeyId(issuer: Buffer): Extension {
+  const keyIdentifier = new KeyIdentifier(toArrayBuffer(issuer));
+  return extension(id_ce_authorityKeyIdentifier, new AuthorityKeyIdentifier({ keyIdentifier }));
+}
+
+export function extension(extnID: string, value: unknown, critical = false): Extension {
   return new Extension({ extnID, critical, extnValue: new OctetString(AsnConvert.serialize(value)) });
 }
 
@@ -165,14 +230,14 @@ function keyIdOf(spki: Buffer): Buffer {
 }
 
 /** The identifier an issuer gave itself: it may be a CA that somebody else made. */
-function subjectKeyId(issuer: X509Certificate): Buffer {
+export function subjectKeyId(issuer: X509Certificate): Buffer {
   const { tbsCertificate } = AsnConvert.parse(issuer.raw, Certificate);
   const own = tbsCertificate.extensions?.find((e) => e.extnID === id_ce_subjectKeyIdentifier);
   if (!own) return keyIdOf(publicKeyDer(issuer.publicKey));
   return Buffer.from(AsnConvert.parse(own.extnValue, SubjectKeyIdentifier).buffer);
 }
 
-function subjectOf(issuer: X509Certificate): Name {
+export function subjectOf(issuer: X509Certificate): Name {
   return AsnConvert.parse(issuer.raw, Certificate).tbsCertificate.subject;
 }
 

@@ -1,34 +1,19 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { FlattenedSign } from 'jose';
 import { TestClock } from '../../base/clock.testing.ts';
 import { createCsr } from '../../pki/csr.ts';
-import { certificateKey, publicJwk, startCa, TestClient } from '../ca.testing.ts';
+import { openssl } from '../../pki/openssl.testing.ts';
+import { certificateKey, publicJwk, startCa, startWeb, TestClient } from '../ca.testing.ts';
 import type { Answer } from '../ca.testing.ts';
 import { externalAccount } from '../external.ts';
 
 const ERROR = 'urn:ietf:params:acme:error:';
 
-/** Answers what is in `answers`, by token. */
-async function responder(t: TestContext): Promise<{ port: number; answers: Map<string, string> }> {
-  const answers = new Map<string, string>();
-  const server = createServer((request, response) => {
-    const token = request.url?.split('/').at(-1) ?? '';
-    response.writeHead(answers.has(token) ? 200 : 404).end(answers.get(token));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => server.close());
-  return { port: (server.address() as AddressInfo).port, answers };
-}
-
 async function registered(t: TestContext, changes: Parameters<typeof startCa>[1] = {}) {
-  const web = await responder(t);
+  const web = await startWeb(t);
   const client = new TestClient(await startCa(t, { httpPort: web.port, ...changes }));
   await client.register();
   return { client, prepare: (token: string, answer: string) => void web.answers.set(token, answer) };
@@ -356,8 +341,15 @@ test('a CSR that is garbage is badCSR, and the order stays ready', async (t) => 
   await client.prove(order.json.authorizations[0], 'http-01', prepare);
   refused(await client.post(order.json.finalize, { csr: 'AAAA' }), 400, 'badCSR', /PKCS#10/);
   refused(await client.post(order.json.finalize, { csr: '!' }), 400, 'malformed');
-  const csr = await createCsr({ key: certificateKey(), names: ['a.localhost'], mustStaple: true });
-  const staple = await client.post(order.json.finalize, { csr: csr.toString('base64url') });
-  refused(staple, 400, 'badCSR', /must-staple/);
   assert.equal((await client.post(order.url)).json.status, 'ready');
+});
+
+test('must-staple is granted', async (t) => {
+  const { client, prepare } = await registered(t);
+  const order = await client.order('a.localhost');
+  await client.prove(order.json.authorizations[0], 'http-01', prepare);
+  const csr = await createCsr({ key: certificateKey(), names: ['a.localhost'], mustStaple: true });
+  const { json } = await client.post(order.json.finalize, { csr: csr.toString('base64url') });
+  const text = openssl(['x509', '-noout', '-text'], (await client.post(json.certificate)).text);
+  assert.match(text, /TLS Feature: \n\s+status_request\n/);
 });

@@ -5,6 +5,7 @@ import { readSigningRequest } from '../csr.ts';
 import type { SigningRequest } from '../csr.ts';
 import type { IssuedCertificate } from '../certificates.ts';
 import { identifierKey } from '../identifiers.ts';
+import { isRevocationReason } from '../revocations.ts';
 import type { Account } from './accounts.ts';
 import * as documents from './documents.ts';
 import { orderReply, ownOrder } from './handlers.ts';
@@ -38,9 +39,12 @@ export async function finalize(services: Services, asked: AskedByAccount): Promi
 }
 
 /** Written down before the order is: killed in between, the order is still ready, and nobody has the first one. */
-async function issue(services: Services, order: Order, { spki }: SigningRequest): Promise<Order> {
-  const { authority, certificates, orders, clock, logger } = services;
-  const { serial, notAfter, chainPem } = await authority.issue(order.identifiers, spki);
+async function issue(services: Services, order: Order, { spki, mustStaple }: SigningRequest): Promise<Order> {
+  const { authority, certificates, orders, urls, clock, logger } = services;
+  const { serial, notAfter, chainPem } = await authority.issue(order.identifiers, spki, {
+    revocation: { ocsp: urls.ocsp, crl: urls.crl },
+    mustStaple,
+  });
   const keepUntil = Math.max(notAfter, clock.now() + KEEP);
   await certificates.put({ serial, account: order.account, notAfter, keepUntil, chainPem });
   const names = order.identifiers.map(({ value }) => value).join(' ');
@@ -90,12 +94,12 @@ export async function revoke(
       ? by.account.id === known.account
       : spkiOf(by.jwk).equals(leaf.publicKey.export({ format: 'der', type: 'spki' }));
   if (!allowed) throw new AcmeProblem('unauthorized', 'neither your account nor your key may revoke that');
-  if (known.revoked) throw new AcmeProblem('alreadyRevoked', 'the certificate is revoked already');
-  // RFC 5280, 5.3.1: 7 is not used, 8 to 10 are not for servers' certificates.
-  if (![0, 1, 2, 3, 4, 5, 6, 9].includes(reason)) {
+  if (!isRevocationReason(reason)) {
     throw new AcmeProblem('badRevocationReason', `${reason} is no reason to revoke a certificate`);
   }
-  await services.certificates.put({ ...known, revoked: { at: services.clock.now(), reason } });
+  const { serial, notAfter } = known;
+  const isFirst = await services.revocations.add({ serial, at: services.clock.now(), reason, notAfter });
+  if (!isFirst) throw new AcmeProblem('alreadyRevoked', 'the certificate is revoked already');
   services.logger.notice(`revoked ${known.serial} (${leaf.subjectAltName ?? ''}), reason ${reason}`);
   return {};
 }

@@ -1,6 +1,7 @@
 /** What each request does once it is known who asks. One function per resource of RFC 8555 section 7. */
 import type { Authority } from '../authority.ts';
 import type { Certificates } from '../certificates.ts';
+import type { Revocations } from '../revocations.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ExternalAccount } from '../external.ts';
@@ -23,6 +24,7 @@ export interface Services {
   readonly accounts: Accounts;
   readonly orders: Orders;
   readonly certificates: Certificates;
+  readonly revocations: Revocations;
   readonly validator: Validator;
   readonly clock: Clock;
   readonly logger: Logger;

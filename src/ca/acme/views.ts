@@ -21,6 +21,16 @@ export class Urls {
   get terms(): string {
     return `${this.base}/terms`;
   }
+  /** Without TLS: see revocation-app.ts. */
+  get ocsp(): string {
+    return `${this.#plain}/ocsp`;
+  }
+  get crl(): string {
+    return `${this.#plain}/crl`;
+  }
+  get #plain(): string {
+    return this.base.replace(/^https:/, 'http:');
+  }
   account(id: string): string {
     return `${this.base}/account/${id}`;
   }
