@@ -63,4 +63,26 @@ export interface ProxySettings {
   readonly caCertificateFile: string | undefined;
 }
 
+/** So many at once, and as many again evenly over `period` (ms). */
+export interface RateLimit {
+  /** At least 1. */
+  readonly count: number;
+  readonly period: number;
+}
+
+/**
+ * What a CA limits: orders of an account, certificates for a registered domain, certificates for exactly the
+ * same names, failed validations of a name.
+ */
+export const limitKinds = [
+  'new-orders',
+  'certificates-per-domain',
+  'certificates-per-set',
+  'failures-per-name',
+] as const;
+export type LimitKind = (typeof limitKinds)[number];
+
+/** Of one CA, as configured (MDRateLimit); `none` where it has no such limit, absent where the built-in one counts. */
+export type RateLimits = Readonly<Partial<Record<LimitKind, RateLimit | 'none'>>>;
+
 export type Reach = { readonly possible: true } | { readonly possible: false; readonly reason: string };

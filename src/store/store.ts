@@ -17,7 +17,16 @@
 import { LatchkeyError } from '../base/errors.ts';
 import type { StoreKey } from './storekey.ts';
 
-export const groups = ['accounts', 'challenges', 'domains', 'staging', 'archive', 'ocsp', 'tmp'] as const;
+export const groups = [
+  'accounts',
+  'challenges',
+  'domains',
+  'staging',
+  'archive',
+  'ocsp',
+  'limits',
+  'tmp',
+] as const;
 export type Group = (typeof groups)[number];
 
 export interface Abortable {
