@@ -78,6 +78,7 @@ function mdSettings({ md, serverRoot }: ServerDraft): MdServerSettings {
     retryDelay: md.retryDelay ?? 30_000,
     retryFailover: md.retryFailover ?? 13,
     activateOn: md.activateOn ?? 'renewal',
+    rateLimits: md.rateLimits ?? {},
   };
 }
 

@@ -3,7 +3,7 @@
  * not said. assemble.ts makes Settings of it.
  */
 import type { LocalCaSettings } from '../ca/settings.ts';
-import type { ExternalAccount, ManagedDomainSettings } from '../domains/settings.ts';
+import type { ExternalAccount, ManagedDomainSettings, RateLimits } from '../domains/settings.ts';
 import type { Level } from '../base/log.ts';
 import type {
   ConnectionLimits,
@@ -52,6 +52,8 @@ export interface MdServerDraft {
   retryDelay?: number;
   retryFailover?: number;
   activateOn?: 'renewal' | 'restart';
+  /** By authority. */
+  rateLimits?: Record<string, RateLimits>;
   baseServer?: boolean;
 }
 

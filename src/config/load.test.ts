@@ -60,6 +60,7 @@ test('an empty configuration has all defaults', (t) => {
       retryDelay: 30_000,
       retryFailover: 13,
       activateOn: 'renewal',
+      rateLimits: {},
     },
   );
 });
@@ -67,6 +68,20 @@ test('an empty configuration has all defaults', (t) => {
 test('directives of all renewals are taken', (t) => {
   const { md } = load(t, 'MDRetryDelay 5mi\nMDRetryFailover 3\nMDActivateOn restart');
   assert.partialDeepStrictEqual(md, { retryDelay: 300_000, retryFailover: 3, activateOn: 'restart' });
+});
+
+test('limits of an authority are taken by its name or URL, each kind for itself', (t) => {
+  const { md } = load(
+    t,
+    'MDRateLimit LetsEncrypt new-orders 1000/3h\nMDRateLimit letsencrypt failures-per-name none\nMDRateLimit https://ca.example/dir new-orders 5/60',
+  );
+  assert.deepEqual(md.rateLimits, {
+    'https://acme-v02.api.letsencrypt.org/directory': {
+      'new-orders': { count: 1000, period: 3 * 3_600_000 },
+      'failures-per-name': 'none',
+    },
+    'https://ca.example/dir': { 'new-orders': { count: 5, period: 60_000 } },
+  });
 });
 
 test('settings can be sent to another process', (t) => {

@@ -8,7 +8,7 @@
  */
 import type { LogLevels } from '../base/log.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
-import type { ManagedDomainSettings } from '../domains/settings.ts';
+import type { ManagedDomainSettings, RateLimits } from '../domains/settings.ts';
 import type { Expression } from './expression.ts';
 
 /** Where a directive stood, for messages about it. */
@@ -314,4 +314,6 @@ export interface MdServerSettings {
   readonly retryFailover: number;
   /** MDActivateOn. */
   readonly activateOn: 'renewal' | 'restart';
+  /** MDRateLimit, by authority: what differs from the built-in figures. */
+  readonly rateLimits: Readonly<Record<string, RateLimits>>;
 }

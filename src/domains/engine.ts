@@ -14,13 +14,18 @@ import { type Logger, type Loggers, silent } from '../base/log.ts';
 import { readMd, readOrder } from '../store/documents.ts';
 import type { Abortable, Store } from '../store/store.ts';
 import { mdDocument } from './document.ts';
+import { Budgets } from './budgets.ts';
 import { isDamage, readHeld, stagedFiles, undamaged } from './held.ts';
+import type { Hold } from './budget-book.ts';
+import type { BudgetRequest } from './budget-limits.ts';
 import type { Issuer, Progress } from './issuer.ts';
 import { authorityAfter, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_FAILOVER, Job } from './job.ts';
-import { type Plan, plan } from './plan.ts';
+import { describeObtaining, isWorthSaying, type Obtaining, ObtainingMeter } from './obtaining.ts';
+import { isAutomatic, type Plan, plan } from './plan.ts';
 import { type Outcome, renew, type RenewalContext } from './renewal.ts';
 import { Schedule } from '../base/schedule.ts';
-import type { ManagedDomainSettings } from './settings.ts';
+import type { ManagedDomainSettings, RateLimits } from './settings.ts';
+import { Spending } from './spending.ts';
 import { assess, type DomainState } from './state.ts';
 import { type DomainStatus, statusOf } from './status.ts';
 
@@ -46,12 +51,15 @@ export interface EngineOptions {
   readonly maxParallelPerCa?: number | undefined;
   /** The directory URL of a configured authority; default: it is one. `local` has to be resolved here. */
   readonly directoryUrl?: ((authority: string) => string) | undefined;
+  /** By authority, what differs from the built-in figures (MDRateLimit). */
+  readonly rateLimits?: Readonly<Record<string, RateLimits>> | undefined;
   /** Told when a fault of the program has ended all renewing: another engine is needed. Default: the log has it. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
 }
 
 /** What of the options may change while it runs; what is not given stays. */
-export type Pace = Partial<Pick<RenewalContext, 'retryDelay' | 'retryFailover' | 'activateOn'>>;
+export type Pace = Partial<Pick<RenewalContext, 'retryDelay' | 'retryFailover' | 'activateOn'>> &
+  Pick<EngineOptions, 'rateLimits'>;
 
 export interface RenewNowOptions extends Abortable {
   /** Called at each step. */
@@ -85,6 +93,8 @@ interface Entry {
   forced: boolean;
   /** Times in a row that the store could not be used for it. */
   failures: number;
+  /** What keeps it from asking its CA now. */
+  hold: Hold | undefined;
   readonly waiters: Set<Waiter>;
 }
 
@@ -93,6 +103,8 @@ export class RenewalEngine implements AsyncDisposable {
   #context: RenewalContext;
   readonly #schedule: Schedule;
   readonly #stop = new AbortController();
+  readonly #budgets: Budgets;
+  readonly #meter: ObtainingMeter;
   readonly #onFailure: (error: unknown) => void;
   #main: Promise<void> | undefined;
 
@@ -111,6 +123,9 @@ export class RenewalEngine implements AsyncDisposable {
       retryFailover: options.retryFailover ?? DEFAULT_RETRY_FAILOVER,
       random,
     };
+    this.#meter = new ObtainingMeter(clock);
+    this.#budgets = new Budgets({ store: options.store, clock, logger: this.#logger });
+    this.#budgets.configure(options.rateLimits ?? {});
     this.#schedule = new Schedule({
       clock,
       parallel: options.maxParallelPerCa,
@@ -133,12 +148,14 @@ export class RenewalEngine implements AsyncDisposable {
   }
 
   /** Changes to a new configuration: what is as it was goes on undisturbed, a changed domain starts anew. */
-  reconfigure(domains: readonly ManagedDomainSettings[], pace: Pace = {}): void {
+  reconfigure(domains: readonly ManagedDomainSettings[], { rateLimits, ...pace }: Pace = {}): void {
     this.#context = { ...this.#context, ...pace };
+    if (rateLimits) this.#budgets.configure(rateLimits);
     const names = new Set(domains.map(({ name }) => name));
     for (const [name, entry] of this.#entries) {
       if (names.has(name)) continue;
       this.#schedule.remove(name);
+      this.#budgets.forget(name);
       this.#entries.delete(name);
       reject(entry, new EngineError('domain-unknown', `${name} is no managed domain any more`));
     }
@@ -191,6 +208,17 @@ export class RenewalEngine implements AsyncDisposable {
     });
   }
 
+  /** How many of the domains that are to have certificates have them. */
+  obtaining(): Obtaining {
+    const wanted = [...this.#entries.values()].filter(({ domain }) => isAutomatic(domain));
+    return this.#meter.of(
+      wanted.map(({ state, job }) => ({
+        complete: state?.state === 'complete',
+        failing: (job?.errors ?? 0) > 0,
+      })),
+    );
+  }
+
   /** Aborts what runs; staging stays as it is, for the next start to go on with. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(closed());
@@ -237,7 +265,9 @@ export class RenewalEngine implements AsyncDisposable {
     entry.domain = domain;
     if (same) return entry.failures > 0 || entry.job?.finished === true;
     this.#schedule.remove(domain.name);
+    this.#budgets.forget(domain.name);
     entry.job = undefined;
+    entry.hold = undefined;
     return true;
   }
 
@@ -261,9 +291,20 @@ export class RenewalEngine implements AsyncDisposable {
   #lane(name: string): { key: string; priority: number } {
     const entry = this.#entries.get(name);
     if (!entry) return { key: '', priority: 0 };
-    const { domain, state, job } = entry;
-    const key = authorityAfter(domain.authorities, job?.errors ?? 0, this.#context.retryFailover) ?? '';
-    return { key, priority: urgency(state) };
+    const { authority, priority } = this.#request(entry);
+    return { key: authority, priority };
+  }
+
+  #request({ domain, state, job }: Entry): BudgetRequest {
+    const errors = job?.errors ?? 0;
+    return {
+      name: domain.name,
+      names: domain.domains,
+      authority: authorityAfter(domain.authorities, errors, this.#context.retryFailover) ?? '',
+      account: domain.externalAccount?.kid,
+      priority: urgency(state),
+      retrying: errors > 0,
+    };
   }
 
   async #work(name: string, signal: AbortSignal): Promise<number | undefined> {
@@ -274,7 +315,8 @@ export class RenewalEngine implements AsyncDisposable {
       async () => {
         for (;;) {
           const next = await this.#look(entry);
-          if (next.kind === 'run') return this.#renew(entry, next.reason, signal);
+          if (next.kind === 'run') return this.#renewUnlessHeld(entry, next.reason, signal);
+          this.#budgets.forget(name);
           // Asked for between the look and now: once more.
           if (!entry.forced) return this.#waitUntil(entry, next);
         }
@@ -283,20 +325,51 @@ export class RenewalEngine implements AsyncDisposable {
     );
   }
 
+  /** A CA that has asked to be left alone is not even asked for its directory. */
+  async #renewUnlessHeld(entry: Entry, reason: string, signal: AbortSignal): Promise<number | undefined> {
+    // What is only to be activated needs no CA.
+    entry.hold = entry.job?.finished ? undefined : await this.#budgets.held(this.#request(entry));
+    if (!entry.hold) return this.#renew(entry, reason, signal);
+    const { until, reason: why } = entry.hold;
+    for (const waiter of entry.waiters) waiter.resolve({ status: 'postponed', until, reason: why });
+    return this.#spread(until);
+  }
+
+  /** Those who wait for the same moment come one after another. */
+  #spread(until: number): number {
+    const wait = Math.max(until - this.#context.clock.now(), 0);
+    return Math.round(until + Math.min(wait / 10, MAX_SPREAD) * this.#context.random());
+  }
+
   async #renew(entry: Entry, reason: string, signal: AbortSignal): Promise<number | undefined> {
     const { domain } = entry;
     const job = (entry.job ??= await this.#loadJob(domain));
     const tell = (progress: Progress) => {
       for (const waiter of entry.waiters) waiter.progress(progress);
     };
-    const outcome = await renew(this.#context, { domain, job, reason, tell, signal });
-    entry.forced = false;
+    const spending = new Spending(this.#budgets, this.#request(entry));
+    const { beforeOrder } = spending;
+    const outcome = await renew(this.#context, { domain, job, reason, tell, beforeOrder, signal });
+    if (outcome.status === 'failed') await spending.failed(outcome.problem, this.#context.store);
+    // What was put off is still wanted.
+    if (outcome.status !== 'postponed') entry.forced = false;
     for (const waiter of entry.waiters) waiter.resolve(outcome);
     if (outcome.status === 'failed') return outcome.nextRun;
+    if (outcome.status === 'postponed') {
+      entry.hold = outcome;
+      return outcome.until;
+    }
     const next = await this.#look(entry);
+    this.#sayProgress();
     if (next.kind === 'wait') return this.#waitUntil(entry, next);
     // Renewed, and due again: a CA or an activation that does not do what it says must not be asked in a loop.
     return this.#context.clock.now() + this.#leastPause(entry.state);
+  }
+
+  #sayProgress(): void {
+    if (!this.#meter.note()) return;
+    const obtaining = this.obtaining();
+    if (isWorthSaying(obtaining)) this.#logger.log('notice', describeObtaining(obtaining));
   }
 
   /** A failure that isn't a renewal's: of the store, mostly. What is tried again, is so ever more rarely. */
@@ -366,7 +439,15 @@ export class RenewalEngine implements AsyncDisposable {
 }
 
 function newEntry(domain: ManagedDomainSettings): Entry {
-  return { domain, state: undefined, job: undefined, forced: false, failures: 0, waiters: new Set() };
+  return {
+    domain,
+    state: undefined,
+    job: undefined,
+    forced: false,
+    failures: 0,
+    hold: undefined,
+    waiters: new Set(),
+  };
 }
 
 function reject(entry: Entry, error: unknown): void {
@@ -377,9 +458,9 @@ function closed(): EngineError {
   return new EngineError('engine-closed', 'The renewal engine is closed');
 }
 
-/** Expired before expiring before new. */
+/** Expired before expiring before new before what needs no renewal yet. */
 function urgency(state: DomainState | undefined): number {
-  if (!state) return 0;
+  if (!state || state.reasons.length === 0) return 0;
   if (state.expired) return 3;
   return state.certificates.length > 0 ? 2 : 1;
 }

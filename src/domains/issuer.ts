@@ -60,12 +60,28 @@ export interface ObtainOptions extends Abortable {
   readonly progress: (progress: Progress) => void;
   /** The certificates in use are of this CA, as far as is known: it can be told that they are replaced. */
   readonly renewsOwn?: boolean | undefined;
+  /**
+   * To be called before each new order that counts for the CA's limits: any but a renewal in time, which says what
+   * it replaces (RFC 9773 section 5). Rejects with PostponedError: no order is to be made now.
+   */
+  readonly beforeOrder?: (() => Promise<void>) | undefined;
 }
 
 export interface RenewalQuestion extends Abortable {
   /** Directory URL of the CA that issued the certificate. */
   readonly authority: string;
   readonly certificate: Pick<CertificateInfo, 'pem'>;
+}
+
+/** What a CA would refuse now, and so was not asked for. No failure: the renewal goes on when it may. */
+export class PostponedError extends LatchkeyError<'renewal-postponed'> {
+  /** ms since the epoch. */
+  readonly until: number;
+
+  constructor(until: number, reason: string) {
+    super('renewal-postponed', reason);
+    this.until = until;
+  }
 }
 
 /** A renewal that failed, in the words that the status shows. */

@@ -138,6 +138,13 @@ export class Job {
     this.append(now, 'renewal-error', problem.detail, problem.type);
   }
 
+  /** Not to be done now, and nobody's failure. */
+  postpone(now: number, until: number, reason: string): void {
+    this.nextRun = until;
+    this.activity = undefined;
+    this.append(now, 'postponed', reason);
+  }
+
   /** Saves after whatever is being saved. */
   async save(store: Store): Promise<void> {
     const write = () => writeJob(store, 'staging', this.name, this.#toDocument());

@@ -25,8 +25,7 @@ export type Plan =
 export function plan(situation: Situation): Plan {
   const { domain, state, job, begun, staged, forced, activateOn, now } = situation;
   if (forced) return { kind: 'run', reason: 'it was asked for' };
-  const automatic = domain.renewMode === 'always' || (domain.renewMode === 'auto' && domain.used);
-  if (!automatic && !begun) return { kind: 'wait', at: undefined };
+  if (!isAutomatic(domain) && !begun) return { kind: 'wait', at: undefined };
   // A job that calls itself finished without results to show is not.
   if (job.finished && staged) {
     if (activateOn === 'restart') return { kind: 'wait', at: undefined };
@@ -37,6 +36,11 @@ export function plan(situation: Situation): Plan {
   if (!reason) return { kind: 'wait', at: state.renewAt };
   const retry = retryTime(job, now);
   return retry === undefined ? { kind: 'run', reason } : { kind: 'wait', at: retry };
+}
+
+/** Whether it is renewed without being asked for. */
+export function isAutomatic({ renewMode, used }: ManagedDomainSettings): boolean {
+  return renewMode === 'always' || (renewMode === 'auto' && used);
 }
 
 /** A time beyond any that is given to jobs was written by a clock that went wrong. */

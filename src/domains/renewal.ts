@@ -8,7 +8,15 @@ import { formatDate } from '../store/formats.ts';
 import type { Abortable, Store } from '../store/store.ts';
 import { mdDocument } from './document.ts';
 import { isDamage, readHeld, undamaged } from './held.ts';
-import { type Issuer, ownProblem, type Problem, type Progress, RenewalError } from './issuer.ts';
+import {
+  type Issuer,
+  type ObtainOptions,
+  ownProblem,
+  PostponedError,
+  type Problem,
+  type Progress,
+  RenewalError,
+} from './issuer.ts';
 import { authorityAfter, type Job, retryAt, type RetryOptions } from './job.ts';
 import { problemOf } from './problems.ts';
 import type { ManagedDomainSettings } from './settings.ts';
@@ -42,6 +50,8 @@ export type Outcome =
     }
   /** To be activated at `validFrom`, or at the next restart. */
   | { readonly status: 'staged'; readonly serials: readonly string[]; readonly validFrom: number }
+  /** The CA's limits are used up: it goes on at `until`. */
+  | { readonly status: 'postponed'; readonly until: number; readonly reason: string }
   | {
       readonly status: 'failed';
       readonly problem: Problem;
@@ -54,6 +64,7 @@ export interface RenewalTask {
   readonly job: Job;
   readonly reason: string;
   readonly tell: (progress: Progress) => void;
+  readonly beforeOrder?: ObtainOptions['beforeOrder'];
   readonly signal: AbortSignal;
 }
 
@@ -61,6 +72,7 @@ export interface RenewalTask {
 export async function renew(context: RenewalContext, task: RenewalTask): Promise<Outcome> {
   const { job, domain, reason, signal } = task;
   const activating = job.finished;
+  const { problem } = job;
   job.begin(context.clock.now(), reason);
   publish('latchkey:renewal:started', { domain: domain.name, reason });
   context.logger.info(`AH10052: md(${domain.name}): renewing, as ${reason}`);
@@ -73,6 +85,10 @@ export async function renew(context: RenewalContext, task: RenewalTask): Promise
     return await activate(context, task, staged);
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof PostponedError) {
+      job.problem = problem;
+      return await postpone(context, task, error);
+    }
     return await fail(context, task, problemOf(error));
   } finally {
     job.activity = undefined;
@@ -127,9 +143,21 @@ async function issue(context: RenewalContext, task: RenewalTask): Promise<void> 
   await issuer.obtain(domain, {
     authority: context.directoryUrl(authority),
     progress: (step) => progress(context, task, step),
+    beforeOrder: task.beforeOrder,
     signal,
     renewsOwn: inUse !== undefined && (inUse.ca.url ?? authority) === authority,
   });
+}
+
+async function postpone(
+  { clock, store, logger }: RenewalContext,
+  { domain, job }: RenewalTask,
+  { until, message }: PostponedError,
+): Promise<Outcome> {
+  job.postpone(clock.now(), until, message);
+  logger.info(`md(${domain.name}): put off until ${formatDate(until)}: ${message}`);
+  await job.save(store);
+  return { status: 'postponed', until, reason: message };
 }
 
 function progress(context: RenewalContext, { domain, job, tell }: RenewalTask, step: Progress): void {

@@ -1,4 +1,5 @@
 /** A managed domain as `latchkey status` and the status pages show it. Plain data; times are ms since the epoch. */
+import type { Hold } from './budget-book.ts';
 import type { Problem } from './issuer.ts';
 import { authorityAfter, type Job, type LogEntry } from './job.ts';
 import type { ManagedDomainSettings } from './settings.ts';
@@ -45,6 +46,8 @@ export interface DomainStatus {
   readonly problem: Problem | undefined;
   /** What will keep it from working, known before any order. */
   readonly problems: readonly Problem[];
+  /** What its CA's limits make it wait for, and until when; undefined where they don't. */
+  readonly hold: Hold | undefined;
   /** The CA in use, as configured. */
   readonly authority: string | undefined;
   /** A new set is staged, to be activated at this time or at the next restart. */
@@ -58,6 +61,7 @@ export interface StatusSource {
   readonly state: DomainState | undefined;
   readonly job: Job | undefined;
   readonly problems: readonly Problem[];
+  readonly hold: Hold | undefined;
   readonly due: number | undefined;
   readonly runs: boolean;
   /** Errors in a row after which the next CA is tried. */
@@ -65,7 +69,7 @@ export interface StatusSource {
 }
 
 export function statusOf(source: StatusSource): DomainStatus {
-  const { domain, state, job, problems, due, runs, retryFailover } = source;
+  const { domain, state, job, problems, hold, due, runs, retryFailover } = source;
   return {
     name: domain.name,
     names: domain.domains,
@@ -92,6 +96,7 @@ export function statusOf(source: StatusSource): DomainStatus {
     errors: job?.errors ?? 0,
     problem: job?.problem,
     problems,
+    hold: hold && { until: hold.until, reason: hold.reason },
     authority: authorityAfter(domain.authorities, job?.errors ?? 0, retryFailover),
     staged: job?.finished ? { validFrom: job.validFrom } : undefined,
     log: [...(job?.log ?? [])],

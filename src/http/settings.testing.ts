@@ -84,6 +84,7 @@ export function settingsOf(changes: Partial<Settings> = {}): Settings {
       retryDelay: 30_000,
       retryFailover: 13,
       activateOn: 'renewal',
+      rateLimits: {},
     },
     localCa: undefined,
     types: { html: 'text/html', txt: 'text/plain', css: 'text/css', png: 'image/png' },

@@ -35,6 +35,7 @@ function domain(overrides: Partial<DomainInService> = {}): DomainInService {
     errors: 0,
     problem: undefined,
     problems: [],
+    hold: undefined,
     authority: 'local',
     staged: undefined,
     unserved: undefined,

@@ -32,7 +32,7 @@ export function overview(document: StatusDocument): string {
     `Latchkey ${document.version}: ${count}; ${workers.length} workers, generation ${generation}`,
     ...(domains.length === 0 ? [] : ['', ...table([head, ...rows])]),
     ...domains
-      .filter(({ problem, unserved }) => problem ?? unserved)
+      .filter(({ problem, unserved, hold }) => problem ?? unserved ?? hold)
       .flatMap((domain) => ['', `${domain.name}:`, ...troubles(domain, now)]),
     ...warnings(document),
   ];
@@ -90,6 +90,7 @@ function validity({ certificates }: DomainInService, now: number): string {
 function nextOf(domain: DomainInService, now: number): string {
   if (domain.activity !== undefined) return domain.activity;
   if (domain.running) return 'at work';
+  if (domain.hold) return `waits for ${span(domain.hold.until - now)}: a limit of its CA`;
   if (domain.nextRun === undefined) return domain.renewMode === 'manual' ? 'nothing (manual)' : 'nothing';
   const what = domain.problem ? 'tries again' : domain.certificates.length > 0 ? 'renews' : 'begins';
   return `${what} in ${span(domain.nextRun - now)}`;
@@ -98,6 +99,7 @@ function nextOf(domain: DomainInService, now: number): string {
 function troubles(domain: DomainInService, now: number): string[] {
   const known = [
     ...(domain.unserved === undefined ? [] : [`  not served: ${domain.unserved}`]),
+    ...(domain.hold ? [`  put off until ${date(domain.hold.until)}: ${domain.hold.reason}`] : []),
     ...domain.problems.flatMap((problem) => ['  will not work:', ...problemLines(problem, 4)]),
   ];
   if (!domain.problem) return known;

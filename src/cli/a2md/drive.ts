@@ -81,6 +81,7 @@ export async function drive(store: Store, name: string, options: DriveOptions): 
     const { detail, type } = outcome.problem;
     throw new Failure('EGENERAL', `${detail} (${type})`, { cause: failed.error });
   }
+  if (outcome.status === 'postponed') throw new Failure('EGENERAL', outcome.reason);
   if (outcome.status === 'staged') {
     return `staged, to be used from ${new Date(outcome.validFrom).toUTCString()} on`;
   }

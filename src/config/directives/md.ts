@@ -9,6 +9,7 @@ import { keySpecs } from '../keys.ts';
 import { words } from '../lexer.ts';
 import { here, pathOf, within } from '../scope.ts';
 import type { Scope } from '../scope.ts';
+import { sharing } from './md-sharing.ts';
 import { duration, nonEmptyFile, onOff, portNumber, windowOf } from '../values.ts';
 import { authorityDirectives } from './md-authority.ts';
 
@@ -334,6 +335,7 @@ export const md: Family<Scope> = {
         scope.server.md.activateOn = when;
       },
     }),
+    ...sharing,
   ],
 };
 

@@ -21,7 +21,12 @@ export async function placeOrder(run: Run, spec: KeySpec, accounts: Accounts): P
   const identifiers = domain.domains.map((value) => ({ type: isIP(value) ? 'ip' : 'dns', value }) as const);
   let extras: Extras = { profile: await profileOf(run), replaces: await replacedBy(run, spec) };
   let replaced = false;
+  let counted = false;
   for (;;) {
+    if (extras.replaces === undefined && !counted) {
+      await options.beforeOrder?.();
+      counted = true;
+    }
     try {
       const order = await client.newOrder(run.account, { identifiers, ...extras, signal: options.signal });
       await saveOrder(run, order);

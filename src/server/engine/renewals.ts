@@ -64,6 +64,7 @@ export class Renewals implements AsyncDisposable {
       retryDelay: settings.md.retryDelay,
       retryFailover: settings.md.retryFailover,
       activateOn: settings.md.activateOn,
+      rateLimits: settings.md.rateLimits,
       directoryUrl: (authority) => this.#directoryUrl(authority),
       // The supervisor begins another one, which goes on from the store.
       onFailure: () => process.exit(1),
@@ -82,8 +83,8 @@ export class Renewals implements AsyncDisposable {
       this.#loggers('ca').error(explain(error));
     });
     this.#issuer.forgetClients();
-    const { retryDelay, retryFailover, activateOn } = settings.md;
-    this.#engine.reconfigure(settings.domains, { retryDelay, retryFailover, activateOn });
+    const { retryDelay, retryFailover, activateOn, rateLimits } = settings.md;
+    this.#engine.reconfigure(settings.domains, { retryDelay, retryFailover, activateOn, rateLimits });
   }
 
   status(): DomainInService[] {
@@ -155,6 +156,11 @@ function describeOutcome(outcome: Outcome, unserved: string | undefined): Report
       return {
         outcome: 'obtained',
         detail: `to be used from ${new Date(outcome.validFrom).toUTCString()} on or at the next restart`,
+      };
+    case 'postponed':
+      return {
+        outcome: 'failed',
+        detail: `put off until ${new Date(outcome.until).toUTCString()}: ${outcome.reason}`,
       };
     case 'failed': {
       const next = new Date(outcome.nextRun).toUTCString();
