@@ -1,0 +1,385 @@
+import assert from 'node:assert/strict';
+import { setImmediate as turn } from 'node:timers/promises';
+import { before, suite, test } from 'node:test';
+import { TestClock } from '../../base/clock.testing.ts';
+import { silent } from '../../base/log.ts';
+import { createAuthority, type TestAuthority } from '../credentials.testing.ts';
+import { MemoryTable } from '../memory-table.ts';
+import type { CertificateTable } from '../table.ts';
+import { FLUSHES } from './cache.ts';
+import { DynamicCertificates, type Sought } from './dynamic.ts';
+import { HostileStore, saying, silence } from './hostile-store.testing.ts';
+import { HttpStore } from './http-store.ts';
+import type { DynamicStoreSettings } from './settings.ts';
+import { storeSettings } from './settings.testing.ts';
+
+const HOUR = 3_600_000;
+
+let authority: TestAuthority;
+before(async () => {
+  authority = await createAuthority();
+});
+
+interface Options {
+  readonly table?: CertificateTable;
+  readonly cacheBytes?: number;
+  readonly store?: Partial<DynamicStoreSettings>;
+}
+
+/** Certificates live a day; they are fetched again after 20 h. */
+async function setting({ table = new MemoryTable(), cacheBytes = 2 ** 25, store = {} }: Options = {}) {
+  const server = await HostileStore.start();
+  const clock = new TestClock(Date.now());
+  const said: string[] = [];
+  const logger = { ...silent('ssl'), error: (line: string) => void said.push(line) };
+  const settings = storeSettings([server.url], { renewBefore: 4 * HOUR, ...store });
+  const open = (): DynamicCertificates =>
+    new DynamicCertificates({
+      table,
+      clock,
+      logger,
+      settings: { stores: [settings], cacheBytes },
+      open: (own) => new HttpStore({ settings: own, ca: undefined, clock, logger }),
+    });
+  const all = open();
+  return {
+    server,
+    clock,
+    table,
+    all,
+    said,
+    open,
+    settings,
+    async serve(...names: string[]) {
+      const made = await authority.issue(names);
+      server.certificates.set(names[0] ?? '', made);
+      return made.serial;
+    },
+    seek: (name: string) => all.seek(settings.id, name),
+    /** As a worker looks. */
+    serial: (name: string) => table.get(table.find(settings.id, name) ?? '')?.certificates[0]?.serial,
+    /** Waits until so many requests have come. */
+    async hits(count: number) {
+      for (let tries = 0; server.hits.length < count && tries < 10_000; tries++) await turn();
+      assert.equal(server.hits.length, count);
+    },
+    async [Symbol.asyncDispose]() {
+      await all[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Waits for what follows from an answer that is on its way. */
+async function soon(what: () => boolean): Promise<void> {
+  for (let tries = 0; !what() && tries < 10_000; tries++) await turn();
+  assert.ok(what());
+}
+
+const kinds = (answers: readonly Sought[]) => [...new Set(answers.map(({ kind }) => kind))];
+
+suite('certificates by name', () => {
+  test('are asked of the store once, however many wait', async () => {
+    await using at = await setting();
+    const serial = await at.serve('a.example');
+    const answers = await Promise.all(Array.from({ length: 1000 }, () => at.seek('a.example')));
+    assert.deepEqual(kinds(answers), ['stored']);
+    await at.seek('a.example');
+    await at.hits(1);
+    assert.equal(at.serial('a.example'), serial);
+  });
+
+  test('are kept under all names of the certificate, wildcards too', async () => {
+    await using at = await setting();
+    await at.serve('a.example', 'www.a.example', '*.shop.example');
+    await at.seek('a.example');
+    for (const name of ['www.a.example', 'one.shop.example', 'two.shop.example']) {
+      assert.equal((await at.seek(name)).kind, 'stored');
+    }
+    await at.hits(1);
+    assert.ok(at.serial('*.shop.example'));
+    await at.seek('deep.one.shop.example');
+    await at.hits(2);
+  });
+
+  test('leave a name its own certificate, whoever else has it among his', async () => {
+    await using at = await setting();
+    const own = await at.serve('b.example');
+    await at.seek('b.example');
+    await at.serve('a.example', 'b.example');
+    await at.seek('a.example');
+    assert.equal(at.serial('b.example'), own);
+  });
+
+  test('are served past their time while they are fetched again, until they expire', async () => {
+    await using at = await setting();
+    const first = await at.serve('a.example');
+    await at.seek('a.example');
+    await at.clock.advance(20 * HOUR - 1000);
+    await at.seek('a.example');
+    await at.hits(1);
+    const second = await at.serve('a.example');
+    await at.clock.advance(1000);
+    assert.equal((await at.seek('a.example')).kind, 'stored');
+    assert.equal(at.serial('a.example'), first);
+    await at.hits(2);
+    await soon(() => at.serial('a.example') === second);
+  });
+
+  test('that the store still has are not sent again', async () => {
+    await using at = await setting();
+    const serial = await at.serve('a.example');
+    await at.seek('a.example');
+    await at.clock.advance(20 * HOUR);
+    at.all.used([at.table.find(at.settings.id, 'a.example') ?? '']);
+    await at.hits(2);
+    assert.ok(at.server.hits[1]?.ifNoneMatch);
+    await soon(() => (at.all.status().sample[0]?.refetchAt ?? 0) >= at.clock.now() + 300_000);
+    assert.equal(at.serial('a.example'), serial);
+  });
+
+  test('go on being served while the store is down, and not beyond their end', async () => {
+    await using at = await setting();
+    await at.serve('a.example');
+    await at.seek('a.example');
+    at.server.behaviour = saying(500);
+    await at.clock.advance(20 * HOUR);
+    assert.equal((await at.seek('a.example')).kind, 'stored');
+    await at.hits(2);
+    await soon(() => at.said.length === 1);
+    await at.clock.advance(3 * HOUR);
+    assert.equal((await at.seek('a.example')).kind, 'stored');
+    await at.clock.advance(HOUR);
+    assert.equal((await at.seek('a.example')).kind, 'failed');
+    assert.equal(at.serial('a.example'), undefined);
+  });
+
+  test('that the store no longer has are dropped when it says so', async () => {
+    await using at = await setting();
+    await at.serve('a.example', 'www.a.example');
+    await at.seek('a.example');
+    at.server.certificates.clear();
+    await at.clock.advance(20 * HOUR);
+    await at.seek('www.a.example');
+    await soon(() => at.serial('www.a.example') === undefined);
+    assert.equal(at.serial('a.example'), undefined);
+  });
+
+  test('live as long as the directives say', async () => {
+    await using at = await setting({ store: { renewBefore: 7 * 24 * HOUR, cacheFloor: 300_000 } });
+    await at.serve('a.example');
+    await at.seek('a.example');
+    assert.equal(at.all.status().sample[0]?.refetchAt, at.clock.now() + 300_000);
+    await using usual = await setting({ store: { renewBefore: 4 * HOUR } });
+    await usual.serve('a.example');
+    await usual.seek('a.example');
+    const [entry] = usual.all.status().sample;
+    assert.equal(entry?.refetchAt, (entry?.notAfter ?? 0) - 4 * HOUR);
+  });
+});
+
+suite('names without a certificate', () => {
+  test('are remembered for a short while, and forgotten by a flush', async () => {
+    await using at = await setting();
+    assert.deepEqual(await at.seek('a.example'), { kind: 'none', life: 10_000 });
+    await at.clock.advance(9000);
+    assert.deepEqual(await at.seek('a.example'), { kind: 'none', life: 1000 });
+    await at.hits(1);
+    await at.clock.advance(1000);
+    await at.seek('a.example');
+    await at.hits(2);
+    await at.serve('a.example');
+    at.all.flush('a.example');
+    assert.equal((await at.seek('a.example')).kind, 'stored');
+  });
+
+  test('are asked for again a second after a failure, which is said once', async () => {
+    await using at = await setting();
+    at.server.behaviour = saying(500);
+    for (let n = 0; n < 5; n++) await at.seek('a.example');
+    await at.hits(1);
+    await at.clock.advance(1000);
+    await at.seek('a.example');
+    await at.hits(2);
+    assert.equal(at.said.length, 1);
+    assert.match(at.said[0] ?? '', /no certificate for a\.example from the certificate store .* status 500/);
+  });
+
+  test('open no breaker; failures do, and its probe closes it', async () => {
+    await using at = await setting({ store: { breakerFailures: 3, breakerReset: 30_000 } });
+    for (let n = 0; n < 10; n++) await at.seek(`unknown${n}.example`);
+    at.server.behaviour = saying(500);
+    for (let n = 0; n < 5; n++) await at.seek(`a${n}.example`);
+    await at.hits(13);
+    at.server.behaviour = (request, response, name) => at.server.answer(request, response, name);
+    await at.serve('b.example');
+    assert.equal((await at.seek('b.example')).kind, 'failed');
+    await at.clock.advance(30_000);
+    assert.equal((await at.seek('b.example')).kind, 'stored');
+    await at.hits(14);
+  });
+
+  test('in any number keep no more than so many questions under way, and known names go on', async () => {
+    await using at = await setting();
+    await at.serve('a.example');
+    await at.seek('a.example');
+    at.server.behaviour = silence;
+    const answers = Array.from({ length: 10_000 }, (_, n) => at.seek(`scanner${n}.example`));
+    const refused = await Promise.race([answers[5000], turn()]);
+    assert.equal(refused?.kind, 'failed');
+    assert.equal((await at.seek('a.example')).kind, 'stored');
+    for (let n = 0; n < 1000; n++) await turn();
+    assert.ok(at.server.hits.length <= 65);
+    // All that wait are let go by the breaker.
+    for (let n = 0; n < 40; n++) await at.clock.advance(2000);
+    assert.ok(kinds(await Promise.all(answers)).every((kind) => kind === 'failed'));
+  });
+});
+
+suite('a flush', () => {
+  test('of one name drops what it is served with, under all names; of all, everything', async () => {
+    await using at = await setting();
+    await at.serve('a.example', 'www.a.example', '*.a.example');
+    await at.serve('b.example');
+    await at.seek('a.example');
+    await at.seek('b.example');
+    const before = at.table.find(FLUSHES.scope, FLUSHES.name);
+    assert.equal(at.all.flush('shop.a.example'), true);
+    assert.notEqual(at.table.find(FLUSHES.scope, FLUSHES.name), before);
+    for (const name of ['a.example', 'www.a.example', '*.a.example'])
+      assert.equal(at.serial(name), undefined);
+    assert.ok(at.serial('b.example'));
+    await at.seek('a.example');
+    await at.hits(3);
+    assert.equal(at.all.flushAll(), true);
+    assert.deepEqual([at.all.status().entries, [...at.table.ids()]], [0, []]);
+    const { flushes } = at.all.status();
+    assert.deepEqual(flushes, { all: 1, single: 1, lastName: 'shop.a.example' });
+  });
+
+  for (const [what, flush] of [
+    ['all', (all: DynamicCertificates) => all.flushAll()],
+    ['the name', (all: DynamicCertificates) => all.flush('a.example')],
+    ['another of its names', (all: DynamicCertificates) => all.flush('www.a.example')],
+    ['a name under its wildcard', (all: DynamicCertificates) => all.flush('shop.a.example')],
+  ] as const) {
+    test(`of ${what} in the middle of a fetch keeps the old certificate from coming back`, async () => {
+      await using at = await setting();
+      await at.serve('a.example', 'www.a.example', '*.a.example');
+      const held = Promise.withResolvers<void>();
+      const old = at.server.certificates.get('a.example');
+      at.server.behaviour = async (request, response, name) => {
+        if (at.server.hits.length > 1) return at.server.answer(request, response, name);
+        await held.promise;
+        response.writeHead(200).end(JSON.stringify({ cert: old?.chainPem, key: old?.keyPem }));
+      };
+      const early = at.seek('a.example');
+      await at.hits(1);
+      const second = await at.serve('a.example', 'www.a.example', '*.a.example');
+      flush(at.all);
+      const late = at.seek('a.example');
+      held.resolve();
+      assert.deepEqual(kinds(await Promise.all([early, late])), ['stored']);
+      await at.hits(2);
+      assert.equal(at.serial('a.example'), second);
+      assert.equal(at.serial('www.a.example'), second);
+    });
+  }
+
+  test('of another name leaves a fetch alone', async () => {
+    await using at = await setting();
+    await at.serve('a.example');
+    const early = at.seek('a.example');
+    at.all.flush('b.example');
+    await early;
+    await at.hits(1);
+    assert.ok(at.serial('a.example'));
+  });
+
+  test('over and over lets nobody wait for ever, and keeps nothing', async () => {
+    await using at = await setting();
+    await at.serve('a.example');
+    at.server.behaviour = (request, response, name) => {
+      at.all.flushAll();
+      at.server.answer(request, response, name);
+    };
+    const sought = await at.seek('a.example');
+    assert.equal(sought.kind, 'set');
+    await at.hits(3);
+    assert.equal(at.serial('a.example'), undefined);
+  });
+});
+
+suite('the cache of certificates by name', () => {
+  test('is bounded in bytes: who is used stays', async () => {
+    await using at = await setting({ cacheBytes: 20_000 });
+    await at.serve('a.example');
+    await at.seek('a.example');
+    at.all.used([at.table.find(at.settings.id, 'a.example') ?? '']);
+    for (let n = 0; n < 20; n++) {
+      await at.serve(`a${n}.example`);
+      await at.seek(`a${n}.example`);
+    }
+    const { entries, bytes } = at.all.status();
+    assert.ok(bytes <= 20_000 && entries < 20, `${entries} entries, ${bytes} bytes`);
+    assert.equal([...at.table.ids()].length, entries);
+    assert.ok(at.serial('a.example'));
+    assert.equal(at.serial('a0.example'), undefined);
+  });
+
+  test('makes room where the table has none, and hands out what finds none', async () => {
+    const table = new MemoryTable();
+    let room = 3;
+    const small = new Proxy<CertificateTable>(table, {
+      get: (target, name) => {
+        if (name === 'put') {
+          return (...[id, set]: Parameters<CertificateTable['put']>) => {
+            const more = target.version(id) === undefined && [...target.ids()].length >= room;
+            return more ? 'full' : target.put(id, set);
+          };
+        }
+        return Reflect.get(target, name, target).bind(target);
+      },
+    });
+    await using at = await setting({ table: small });
+    for (const name of ['a.example', 'b.example', 'c.example', 'd.example']) {
+      await at.serve(name);
+      assert.equal((await at.seek(name)).kind, 'stored');
+    }
+    assert.equal(at.serial('a.example'), undefined);
+    room = 0;
+    await at.serve('e.example');
+    const sought = await at.seek('e.example');
+    assert.ok(sought.kind === 'set' && sought.set.certificates.length === 1);
+  });
+
+  test('is taken over by the engine that follows', async () => {
+    await using at = await setting();
+    const serial = await at.serve('a.example', 'www.a.example');
+    await at.seek('a.example');
+    at.table.put('dyn:gone:x.example', {
+      fallback: false,
+      certificates: [await authority.issue(['x.example'])],
+    });
+    await using next = at.open();
+    assert.equal((await next.seek(at.settings.id, 'www.a.example')).kind, 'stored');
+    await next.adoptAll(turn);
+    assert.equal(next.status().entries, 1);
+    assert.deepEqual([...at.table.ids()], ['dyn:test:a.example']);
+    await at.hits(1);
+    assert.equal(at.serial('a.example'), serial);
+    next.flush('www.a.example');
+    assert.equal(at.serial('a.example'), undefined);
+  });
+
+  test('survives new settings of its stores, but not without them', async () => {
+    await using at = await setting();
+    await at.serve('a.example');
+    await at.seek('a.example');
+    await at.all.reconfigure({ stores: [{ ...at.settings, timeout: 1 }], cacheBytes: 2 ** 25 });
+    assert.equal((await at.seek('a.example')).kind, 'stored');
+    await at.all.reconfigure({ stores: [], cacheBytes: 2 ** 25 });
+    assert.deepEqual([...at.table.ids()], []);
+    assert.equal((await at.seek('a.example')).kind, 'failed');
+  });
+});

@@ -1,0 +1,301 @@
+/**
+ * Certificates by name, for all workers: what is cached, else what the store of the asking host has. One question
+ * to a store for each name, however many wait; what is past its time is served while it is asked for again; what
+ * isn't there is remembered for a short while.
+ */
+import { LRUCache } from 'lru-cache';
+import PQueue from 'p-queue';
+import type { Clock } from '../../base/clock.ts';
+import { explain } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { CertificateSource, Found, SourceStatus } from '../source.ts';
+import type { CertificateSet, CertificateTable } from '../table.ts';
+import { DYNAMIC_PREFIX, DynamicCache, FLUSHES, type Entry } from './cache.ts';
+import { Flushes } from './flushes.ts';
+import type { DynamicSettings, DynamicStoreSettings } from './settings.ts';
+
+/** What a worker gets for a name. */
+export type Sought =
+  | { readonly kind: 'stored'; readonly id: string }
+  /** The table has no room for it: it is served all the same. */
+  | { readonly kind: 'set'; readonly id: string; readonly set: Omit<CertificateSet, 'version'> }
+  /** For so many ms this need not be asked again, unless something is flushed. */
+  | { readonly kind: 'none' | 'failed'; readonly life: number };
+
+export interface DynamicParts {
+  readonly table: CertificateTable;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly settings: DynamicSettings;
+  /** May throw: the store is then asked nothing, with this reason. */
+  readonly open: (settings: DynamicStoreSettings) => CertificateSource;
+}
+
+export interface DynamicStatus {
+  readonly entries: number;
+  readonly bytes: number;
+  readonly maxBytes: number;
+  readonly flushes: Flushes['status'];
+  /** Some of what is cached, with ms since the epoch. */
+  readonly sample: readonly {
+    readonly name: string;
+    readonly refetchAt: number;
+    readonly notAfter: number;
+  }[];
+  readonly stores: readonly {
+    readonly settings: DynamicStoreSettings;
+    readonly urls: readonly SourceStatus[];
+  }[];
+}
+
+/** How long (ms) it counts that a store has nothing for a name, or that asking failed. */
+const NONE_LIFE = 10_000;
+const FAILURE_LIFE = 1000;
+/** A refetch that failed is tried again after this (ms), or the store's floor if that is less. */
+const RETRY = 60_000;
+const MOST_REMEMBERED = 20_000;
+/** Questions to one store at a time, and how many more may wait. */
+const MOST_ASKED = 64;
+const MOST_WAITING = 1000;
+/** A flush in the middle of a fetch makes it begin again, so often at most. */
+const MOST_TRIES = 3;
+const SAMPLE = 20;
+
+interface Store {
+  readonly settings: DynamicStoreSettings;
+  readonly source: CertificateSource;
+  readonly queue: PQueue;
+}
+
+interface Absence {
+  readonly kind: 'none' | 'failed';
+  readonly until: number;
+}
+
+export class DynamicCertificates implements AsyncDisposable {
+  readonly #parts: DynamicParts;
+  readonly #cache: DynamicCache;
+  readonly #flushes = new Flushes();
+  readonly #stores = new Map<string, Store>();
+  readonly #underWay = new Map<string, Promise<Sought>>();
+  readonly #absent = new LRUCache<string, Absence>({ max: MOST_REMEMBERED });
+  /** By name, so that each trouble is said once. */
+  readonly #said = new LRUCache<string, string>({ max: MOST_REMEMBERED });
+  #closed = false;
+
+  constructor(parts: DynamicParts) {
+    this.#parts = parts;
+    this.#cache = new DynamicCache(parts.table, parts.clock, parts.settings.cacheBytes);
+    for (const store of parts.settings.stores) this.#open(store);
+    this.#announceFlush();
+  }
+
+  /** Takes over what is in the table, in steps; forgets what belongs to no store of the configuration. */
+  async adoptAll(pause: () => Promise<unknown>): Promise<void> {
+    let steps = 0;
+    for (const id of this.#parts.table.ids()) {
+      if (!id.startsWith(DYNAMIC_PREFIX) || this.#cache.byId(id)) continue;
+      const store = this.#stores.get(id.split(':')[1] ?? '');
+      if (!store) this.#parts.table.remove(id);
+      else this.#cache.adopt(store.settings, id);
+      if (++steps % 50 === 0) await pause();
+      if (this.#closed) return;
+    }
+  }
+
+  /** Stores that stay keep what is cached of them. */
+  async reconfigure({ stores, cacheBytes }: DynamicSettings): Promise<void> {
+    const before = new Map(this.#stores);
+    this.#stores.clear();
+    for (const settings of stores) {
+      const known = before.get(settings.id);
+      if (known && JSON.stringify(known.settings) === JSON.stringify(settings)) {
+        this.#stores.set(settings.id, known);
+        before.delete(settings.id);
+      } else this.#open(settings);
+    }
+    this.#cache.maxBytes = cacheBytes;
+    for (const entry of this.#cache.entries()) if (!this.#stores.has(entry.store)) this.#cache.drop(entry);
+    this.#absent.clear();
+    this.#announceFlush();
+    await Promise.all([...before.values()].map(({ source }) => source[Symbol.asyncDispose]()));
+  }
+
+  /** For a worker that has found nothing in the table. `name`: of serverNameOf(). */
+  async seek(storeId: string, name: string): Promise<Sought> {
+    const store = this.#stores.get(storeId);
+    if (!store) return { kind: 'failed', life: FAILURE_LIFE };
+    const entry = this.#cache.find(store.settings, name);
+    if (entry) {
+      this.#refresh(entry);
+      return { kind: 'stored', id: entry.id };
+    }
+    return this.#absence(store, name) ?? this.#fetch(store, name);
+  }
+
+  /** What workers have served since they last told. */
+  used(ids: readonly string[]): void {
+    for (const id of ids) {
+      const entry = this.#cache.byId(id);
+      if (!entry) continue;
+      this.#cache.use(entry);
+      this.#refresh(entry);
+    }
+  }
+
+  /** Forgets everything; false where the table could not be written. */
+  flushAll(): boolean {
+    this.#flushes.flushAll();
+    this.#absent.clear();
+    const done = [...this.#cache.entries()].map((entry) => this.#cache.drop(entry));
+    this.#announceFlush();
+    return !done.includes(false);
+  }
+
+  /** Forgets the certificate that a name is served with, and that it has none. */
+  flush(name: string): boolean {
+    this.#flushes.flush(name);
+    const done: boolean[] = [];
+    for (const { settings } of this.#stores.values()) {
+      this.#absent.delete(keyOf(settings.id, name));
+      for (let entry; (entry = this.#cache.find(settings, name));) {
+        const dropped = this.#cache.drop(entry);
+        done.push(dropped);
+        if (!dropped) break;
+      }
+    }
+    this.#announceFlush();
+    return !done.includes(false);
+  }
+
+  status(): DynamicStatus {
+    return {
+      entries: this.#cache.count,
+      bytes: this.#cache.bytes,
+      maxBytes: this.#cache.maxBytes,
+      flushes: this.#flushes.status,
+      sample: this.#sample(),
+      stores: [...this.#stores.values()].map(({ settings, source }) => ({ settings, urls: source.status() })),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#stores.values()].map(({ source }) => source[Symbol.asyncDispose]()));
+  }
+
+  #sample(): DynamicStatus['sample'] {
+    const sample = [];
+    for (const { asked, refetchAt, notAfter } of this.#cache.entries()) {
+      sample.push({ name: asked, refetchAt, notAfter });
+      if (sample.length === SAMPLE) break;
+    }
+    return sample;
+  }
+
+  #open(settings: DynamicStoreSettings): void {
+    const queue = new PQueue({ concurrency: MOST_ASKED });
+    this.#stores.set(settings.id, { settings, source: this.#parts.open(settings), queue });
+  }
+
+  /** Workers have own memories of what there is not: they last no longer than this value. */
+  #announceFlush(): void {
+    const value = `${this.#parts.clock.now()}-${this.#flushes.count}`;
+    this.#parts.table.point(FLUSHES.scope, [FLUSHES.name], value);
+  }
+
+  #absence({ settings }: Store, name: string): Sought | undefined {
+    const absence = this.#absent.get(keyOf(settings.id, name));
+    if (!absence) return undefined;
+    const life = absence.until - this.#parts.clock.now();
+    // A clock that was put back makes nothing last longer.
+    return life > 0 && life <= NONE_LIFE ? { kind: absence.kind, life } : undefined;
+  }
+
+  /** Past its time: it is asked for again, in the background. */
+  #refresh(entry: Entry): void {
+    const store = this.#stores.get(entry.store);
+    if (!store || entry.refetchAt > this.#parts.clock.now()) return;
+    entry.refetchAt = this.#parts.clock.now() + Math.min(RETRY, store.settings.cacheFloor);
+    void this.#fetch(store, entry.asked, entry);
+  }
+
+  /** Once for each name at a time. Never rejects. */
+  #fetch(store: Store, name: string, known?: Entry): Promise<Sought> {
+    const key = keyOf(store.settings.id, name);
+    const waiting = this.#underWay.get(key);
+    if (waiting) return waiting;
+    const sought = this.#ask(store, name, known)
+      .catch((error: unknown) => this.#fail(store, name, explain(error)))
+      .finally(() => this.#underWay.delete(key));
+    this.#underWay.set(key, sought);
+    return sought;
+  }
+
+  async #ask(store: Store, name: string, known: Entry | undefined): Promise<Sought> {
+    if (store.queue.size >= MOST_WAITING) return { kind: 'failed', life: FAILURE_LIFE };
+    for (let tries = 1; ; tries++) {
+      const tag = tries === 1 ? known?.tag : undefined;
+      const { result, isOld } = await this.#flushes.during(() =>
+        // Who waits at a handshake goes before what is only refreshed.
+        store.queue.add(() => store.source.find(name, tag), { priority: known ? 0 : 1 }),
+      );
+      if (this.#closed || this.#stores.get(store.settings.id) !== store) {
+        return { kind: 'failed', life: FAILURE_LIFE };
+      }
+      const old = isOld(name) || (result.kind === 'found' && result.names.some(isOld));
+      if (!old) return this.#conclude(store, name, result, known);
+      // Flushed again and again: what is fresh enough to be shown is not fresh enough to be kept.
+      if (tries === MOST_TRIES) return this.#unkept(store, name, result);
+    }
+  }
+
+  #conclude(store: Store, name: string, found: Found, known: Entry | undefined): Sought {
+    const { settings } = store;
+    switch (found.kind) {
+      case 'found': {
+        this.#said.delete(name);
+        const entry = this.#cache.keep(settings, name, found);
+        return entry ? { kind: 'stored', id: entry.id } : this.#unkept(store, name, found);
+      }
+      case 'unchanged': {
+        const entry = known && this.#cache.byId(known.id);
+        if (!entry) return { kind: 'failed', life: FAILURE_LIFE };
+        this.#cache.renew(entry, settings);
+        return { kind: 'stored', id: entry.id };
+      }
+      case 'none': {
+        const entry = known && this.#cache.byId(known.id);
+        if (entry) this.#cache.drop(entry);
+        this.#parts.logger.info(`no certificate for ${name} in the certificate store`);
+        return this.#remember(settings.id, name, 'none', NONE_LIFE);
+      }
+      case 'failed':
+        return this.#fail(store, name, found.problem);
+      default:
+        return found satisfies never;
+    }
+  }
+
+  #unkept(store: Store, name: string, found: Found): Sought {
+    if (found.kind !== 'found') return { kind: 'failed', life: FAILURE_LIFE };
+    return { kind: 'set', id: `${DYNAMIC_PREFIX}${store.settings.id}:${name}`, set: found.set };
+  }
+
+  #fail({ settings }: Store, name: string, problem: string): Sought {
+    if (this.#said.get(name) !== problem) {
+      this.#said.set(name, problem);
+      this.#parts.logger.error(`no certificate for ${name} from ${problem}`);
+    }
+    return this.#remember(settings.id, name, 'failed', FAILURE_LIFE);
+  }
+
+  #remember(storeId: string, name: string, kind: Absence['kind'], life: number): Sought {
+    this.#absent.set(keyOf(storeId, name), { kind, until: this.#parts.clock.now() + life });
+    return { kind, life };
+  }
+}
+
+function keyOf(store: string, name: string): string {
+  return `${store} ${name}`;
+}
