@@ -50,6 +50,16 @@ async function staged(store = new MemoryStore()): Promise<MemoryStore> {
 }
 
 suite('activation', () => {
+  test('of what a reload has activated just before is done already, and of anything else is none', async () => {
+    const store = await staged();
+    const { serials } = await activateStaged(store, NAME, { clock, finishedOnly: true });
+    assert.deepEqual(await activateStaged(store, NAME, { clock, serials }), { serials });
+    await assert.rejects(activateStaged(store, NAME, { clock, serials: ['00'] }), {
+      code: 'activation-not-ready',
+    });
+    await assert.rejects(activateStaged(store, NAME, { clock }), { code: 'activation-not-ready' });
+  });
+
   test('moves a finished staging into domains, keys in plain, and the account to accounts', async () => {
     const store = await staged();
     await put(store, 'domains', NAME, { names: [NAME] });

@@ -28,6 +28,8 @@ import type { Held } from './state.ts';
 export interface ActivateOptions {
   /** A staging that isn't ready (yet) is left as it is, and no error; default false. */
   readonly finishedOnly?: boolean | undefined;
+  /** What is to be activated: where `domains` has these serials already (a reload was first), all is done. */
+  readonly serials?: readonly string[] | undefined;
   readonly clock?: Clock | undefined;
 }
 
@@ -52,12 +54,13 @@ export class ActivationError extends LatchkeyError<ActivationErrorCode> {}
 export async function activateStaged(
   store: Store,
   name: string,
-  { finishedOnly = false, clock = systemClock }: ActivateOptions = {},
+  { finishedOnly = false, serials, clock = systemClock }: ActivateOptions = {},
 ): Promise<Activation> {
   const md = await undamaged(readMd(store, 'staging', name));
   const set = await readStaged(store, name, md, clock.now());
   if (typeof set === 'string') {
     if (finishedOnly) return { serials: [] };
+    if (serials && (await isInUse(store, name, serials))) return { serials };
     throw new ActivationError('activation-not-ready', `staging/${name} is not ready: ${set}`);
   }
   if ('damage' in set) {
@@ -147,6 +150,13 @@ async function isInstalled(
     if (!pair || 'damage' in pair) return false;
   }
   return true;
+}
+
+async function isInUse(store: Store, name: string, serials: readonly string[]): Promise<boolean> {
+  const suffixes = heldSuffixes(await store.aspects('domains', name));
+  const pairs = await Promise.all(suffixes.map((suffix) => readPair(store, 'domains', name, suffix)));
+  const held = pairs.flatMap((pair) => (pair && !('damage' in pair) ? [pair.info.serial] : []));
+  return serials.length > 0 && serials.every((serial) => held.includes(serial));
 }
 
 /** Keeps the staged account in `accounts` unless it is there; gives its name there. */

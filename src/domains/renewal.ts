@@ -30,9 +30,14 @@ export interface RenewalContext extends RetryOptions {
   /** Errors in a row after which the next CA is tried (MDRetryFailover). */
   readonly retryFailover: number;
   /** Moves `staging/NAME` into `domains` and has it served; see activate.ts. */
-  readonly activate: (name: string, options: Abortable) => Promise<ActivationResult>;
+  readonly activate: (name: string, options: ActivationOptions) => Promise<ActivationResult>;
   /** The directory URL of a configured authority (`local` is one). */
   readonly directoryUrl: (authority: string) => string;
+}
+
+export interface ActivationOptions extends Abortable {
+  /** Of the certificates to be activated. */
+  readonly serials: readonly string[];
 }
 
 export interface ActivationResult {
@@ -198,7 +203,7 @@ async function activate(
   const { name } = domain;
   job.activity = 'Activating the new certificate';
   tell({ step: 'activation', detail: job.activity });
-  const { missing = [] } = await context.activate(name, { signal });
+  const { missing = [] } = await context.activate(name, { serials, signal });
   job.installed(clock.now(), missing);
   publish('latchkey:certificate:installed', { domain: name, serials, notAfter });
   logger.notice(`AH10059: The Managed Domain ${name} has been setup, its new certificate is in use.`);

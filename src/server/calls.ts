@@ -69,7 +69,9 @@ export type SupervisorCalls = {
   storeList: (group: Group) => string[];
   storeAspects: (at: Omit<StoreAddress, 'aspect'>) => string[];
   storeModified: (at: StoreAddress) => number | undefined;
-  activate: (domain: string) => { readonly serials: readonly string[] };
+  activate: (wanted: { readonly domain: string; readonly serials: readonly string[] }) => {
+    readonly serials: readonly string[];
+  };
   /** Asks every worker to show what it serves for a set, by a handshake. */
   verify: (request: VerifyRequest) => Verification[];
   workers: () => readonly { readonly id: number; readonly pid: number }[];

@@ -157,14 +157,14 @@ export class Engine implements AsyncDisposable {
       settings,
       store: this.#store,
       loggers: this.#loggers,
-      activate: (name) => this.#activate(name),
+      activate: (name, { serials }) => this.#activate(name, serials),
     });
     if (this.#serving) this.#renewals.start();
   }
 
   /** Into domains/, into the table, into every worker: fulfilled when each has shown the new certificates. */
-  async #activate(name: string): Promise<{ missing: number[] }> {
-    const { serials } = await this.#supervisor.call('activate', name);
+  async #activate(name: string, wanted: readonly string[]): Promise<{ missing: number[] }> {
+    const { serials } = await this.#supervisor.call('activate', { domain: name, serials: wanted });
     const setId = domainSetId(name);
     await this.#keeper.refresh([setId]);
     if (!this.#plan.setIds.includes(setId)) return { missing: [] };

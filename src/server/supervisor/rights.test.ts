@@ -104,11 +104,15 @@ suite('what an engine may have the supervisor do', () => {
   test('is to activate managed domains of the configuration, and load their sets, and no others', async (t) => {
     const { calls } = await offered(t);
     for (const name of ['b.example.org', '..', '', NAME.toUpperCase()]) {
-      await assert.rejects(async () => calls.activate(name), { message: /not a managed domain/ });
+      await assert.rejects(async () => calls.activate({ domain: name, serials: [] }), {
+        message: /not a managed domain/,
+      });
       const [loaded] = await calls.loadCredentials([`md:${name}`]);
       assert.ok(loaded?.problem !== undefined && loaded.pems.length === 0);
     }
-    await assert.rejects(async () => calls.activate(NAME), { message: 'nothing is staged' });
+    await assert.rejects(async () => calls.activate({ domain: NAME, serials: [] }), {
+      message: 'nothing is staged',
+    });
     const unknown = await calls.loadCredentials(['file:nothing', '/etc/passwd', '']);
     assert.ok(unknown.every(({ pems, stopgap, problem }) => pems.length + stopgap.length === 0 && problem));
   });

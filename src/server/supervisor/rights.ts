@@ -30,9 +30,9 @@ export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
     storeList: (group) => store().list(checkedGroup({ group })),
     storeAspects: (at) => store().aspects(checkedGroup(at), at.name),
     storeModified: (at) => store().modified(checkedGroup(at), at.name, at.aspect),
-    activate: async (domain) => {
+    activate: async ({ domain, serials }) => {
       if (!rights.domains().has(domain)) throw new Error('not a managed domain of the configuration');
-      return rights.keeper.activate(domain);
+      return rights.keeper.activate(domain, { serials });
     },
     verify: (request) => verifyAll(rights.children(), request),
     workers: () => rights.children().workers.map(({ id, pid }) => ({ id, pid })),
