@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { TestServer, freePorts } from './latchkey.testing.ts';
+import { openssl } from '../src/pki/openssl.testing.ts';
+import { localAuthority, server as base } from './faults/faults.testing.ts';
+import { TestServer, eventually, freePorts } from './latchkey.testing.ts';
 
 test('ca trust finds the root where the configuration keeps it', async () => {
   await using server = new TestServer();
@@ -26,4 +28,32 @@ test('ca trust finds the root where the configuration keeps it', async () => {
   const { code, stderr } = await server.latchkey('ca', 'trust', ...where);
   assert.equal(code, 1);
   assert.match(stderr, /LocalCA is not on in .*httpd\.conf/);
+});
+
+test('ca revoke counts at once in a CA that runs, by its folder and by the server it belongs to', async () => {
+  await using server = new TestServer();
+  const [http = 0, https = 0, ca = 0] = await freePorts(3);
+  const ports = { http, https };
+  server.write('htdocs/index.html', 'a\n');
+  // As root, one that can't read what only root may read.
+  const owner = process.getuid?.() === 0 ? ['User nobody', 'Group nogroup'] : [];
+  server.configure(base(ports, localAuthority(ports, ca, 'a.localhost'), ...owner));
+  await server.start();
+  const served = await eventually('a certificate', async () => {
+    const [domain] = (await server.status()).domains;
+    return domain?.certificates[0]?.serial;
+  });
+  const list = async () => {
+    const response = await fetch(`http://127.0.0.1:${ca}/crl`);
+    return openssl(['crl', '-inform', 'DER', '-noout', '-text'], Buffer.from(await response.arrayBuffer()));
+  };
+  assert.match(await list(), /No Revoked Certificates/);
+  const wrong = await server.run('ca', 'revoke', 'b.localhost');
+  assert.deepEqual([wrong.code, /b\.localhost is neither/.test(wrong.stderr)], [1, true]);
+  assert.match((await server.run('ca', 'revoke', served, '--reason', 'x')).stderr, /keyCompromise/);
+  const { stdout } = await server.run('ca', 'revoke', served, '--reason', 'keycompromise');
+  assert.equal(stdout, `${served} a.localhost is revoked (keycompromise)\n`);
+  assert.match(await list(), new RegExp(`Serial Number: ${served}[^]*Key Compromise`));
+  const again = await server.latchkey('ca', 'revoke', served, '--dir', `${server.dir}/ca`);
+  assert.equal(again.stdout, `${served} a.localhost was revoked earlier\n`);
 });

@@ -82,6 +82,11 @@ export class Authority {
     this.#intermediate = intermediate;
   }
 
+  /** Of the certificates it issues, ms. */
+  get lifetime(): number {
+    return this.#options.lifetime;
+  }
+
   get rootPem(): string {
     return this.#root.certificate.toString();
   }

@@ -17,6 +17,8 @@ const schema = v.object({
   /** Until when it can be downloaded: at least an hour, however short its life. */
   keepUntil: v.number(),
   chainPem: v.string(),
+  /** Serial of the certificate that an order put in its place (RFC 9773 section 5). */
+  replacedBy: v.optional(v.string()),
 });
 export type IssuedCertificate = Readonly<v.InferOutput<typeof schema>>;
 
@@ -37,6 +39,11 @@ export class Certificates {
     return new Certificates(dir, logger);
   }
 
+  /** For another process than the one that serves the folder: nothing is made or tidied up. */
+  static attach(dir: string, logger: Logger): Certificates {
+    return new Certificates(dir, logger);
+  }
+
   async put(certificate: IssuedCertificate): Promise<void> {
     await writeDurable(this.#file(certificate.serial), JSON.stringify(certificate), { mode: 0o600 });
   }
@@ -49,11 +56,18 @@ export class Certificates {
 
   /** Removes what nobody needs any more at `now` (ms). */
   async sweep(now: number, signal: AbortSignal): Promise<void> {
-    for (const name of await readdir(this.#dir)) {
+    for await (const { serial, keepUntil } of this.all()) {
       if (signal.aborted) return;
+      if (keepUntil <= now) await rm(this.#file(serial), { force: true });
+    }
+  }
+
+  /** One after the other, in no order. */
+  async *all(): AsyncIterable<IssuedCertificate> {
+    for (const name of await readdir(this.#dir)) {
       const [serial = '', extension] = name.split('.', 2);
       const known = extension === 'json' ? await this.get(serial) : undefined;
-      if (known && known.keepUntil <= now) await rm(join(this.#dir, name), { force: true });
+      if (known) yield known;
     }
   }
 

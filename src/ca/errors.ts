@@ -13,6 +13,8 @@ export type CaErrorCode =
   | 'ca-bad-csr'
   /** The ACME server can't listen. */
   | 'ca-listen'
+  /** The CA issued no such certificate. */
+  | 'ca-unknown'
   /** The system's trust store can't be changed. */
   | 'ca-trust';
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
+import { copyFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -56,7 +57,17 @@ test('lego obtains two names by http-01, and revokes', async (t) => {
   const how = ['--http', '--http.port', `127.0.0.1:${port}`, '--key-type', 'ec384'];
   await lego(ca, '--domains', 'a.localhost', '--domains', 'b.a.localhost', ...how, 'run');
   assert.match(await verify(ca, 'b.a.localhost', 'a.localhost'), /: OK\n$/);
-  assert.match(await lego(ca, '--domains', 'a.localhost', 'revoke'), /Certificate was revoked/);
+  const chain = join(ca.dir, 'lego', 'certificates', 'a.localhost.crt');
+  const kept = join(ca.dir, 'revoked.pem');
+  await copyFile(chain, kept);
+  const reason = ['revoke', '--reason', '4'];
+  assert.match(await lego(ca, '--domains', 'a.localhost', ...reason), /Certificate was revoked/);
+  const url = `${ca.base.replace('https:', 'http:')}/ocsp`;
+  const [issuer, root] = ['intermediate.pem', 'root.pem'].map((name) => join(ca.dir, name));
+  const question = ['-issuer', issuer ?? '', '-CAfile', root ?? '', '-cert', kept, '-url', url];
+  const { stdout, stderr } = await run('openssl', ['ocsp', ...question]);
+  assert.match(stderr, /Response verify OK/);
+  assert.match(stdout, /: revoked\n[^]*Reason: superseded/);
 });
 
 test('lego obtains and renews by tls-alpn-01', async (t) => {

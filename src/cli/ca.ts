@@ -3,6 +3,10 @@ import { resolve } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { LatchkeyError } from '../base/errors.ts';
 import { createLoggers } from '../base/log.ts';
+import type { Loggers } from '../base/log.ts';
+import { revocationReasons } from '../ca/revocations.ts';
+import type { RevocationReason } from '../ca/revocations.ts';
+import { revokeIn } from '../ca/revoke.ts';
 import { startLocalCa } from '../ca/server.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
 import { installRoot, rootCertificate } from '../ca/trust.ts';
@@ -24,13 +28,39 @@ export interface TrustOptions {
   readonly install?: boolean;
 }
 
+export interface RevokeCommandOptions {
+  readonly dir?: string;
+  readonly reason: string;
+}
+
 /** Prints the root of the CA in `dir`, else of that server's, else of ./ca; or puts it among the system's trusted ones. */
 export async function trust({ dir, install }: TrustOptions, server: Where | undefined): Promise<void> {
-  const folder = dir === undefined && server ? await folderOf(server) : resolve(dir ?? 'ca');
+  const folder = await folderOf(dir, server);
   process.stdout.write(install ? `${await installRoot(folder)}\n` : await rootCertificate(folder));
 }
 
-async function folderOf(server: Where): Promise<string> {
+/** Revokes what `what` names among the certificates of that CA: a serial number, a file, or a name. */
+export async function revoke(
+  what: string,
+  { dir, reason }: RevokeCommandOptions,
+  server: Where | undefined,
+): Promise<void> {
+  const options = { reason: reasonNamed(reason), clock: systemClock, logger: toStandardError()('ca') };
+  for (const { serial, names, earlier } of await revokeIn(await folderOf(dir, server), what, options)) {
+    const done = earlier ? 'was revoked earlier' : `is revoked (${reason})`;
+    process.stdout.write(`${serial} ${names.join(' ')} ${done}\n`);
+  }
+}
+
+function reasonNamed(name: string): RevocationReason {
+  for (const [known, code] of Object.entries(revocationReasons)) {
+    if (known.toLowerCase() === name.toLowerCase()) return code;
+  }
+  throw usage(`'${name}' is no reason; there are: ${Object.keys(revocationReasons).join(', ')}`);
+}
+
+async function folderOf(dir: string | undefined, server: Where | undefined): Promise<string> {
+  if (dir !== undefined || !server) return resolve(dir ?? 'ca');
   const { loadConfiguration } = await import('../config/load.ts');
   const { localCa } = loadConfiguration(server).settings;
   if (!localCa) throw usage(`LocalCA is not on in ${server.file}; --dir names the folder of another CA`);
@@ -39,11 +69,7 @@ async function folderOf(server: Where): Promise<string> {
 
 /** Runs the CA until it is interrupted. */
 export async function run(options: CaOptions): Promise<void> {
-  const loggers = createLoggers(
-    (line) => process.stderr.write(`${line}\n`),
-    () => ({ all: 'info', modules: {} }),
-  );
-  const ca = await startLocalCa(settingsOf(options), { clock: systemClock, loggers });
+  const ca = await startLocalCa(settingsOf(options), { clock: systemClock, loggers: toStandardError() });
   process.stdout.write(
     `ACME directory: ${ca.directoryUrl}\nroot:           ${resolve(options.dir, 'root.pem')}\n`,
   );
@@ -51,6 +77,13 @@ export async function run(options: CaOptions): Promise<void> {
   process.once('SIGINT', stop).once('SIGTERM', stop);
   await promise;
   await ca.close();
+}
+
+function toStandardError(): Loggers {
+  return createLoggers(
+    (line) => process.stderr.write(`${line}\n`),
+    () => ({ all: 'info', modules: {} }),
+  );
 }
 
 function settingsOf(options: CaOptions): LocalCaSettings {

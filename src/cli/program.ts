@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { LatchkeyError, explain } from '../base/errors.ts';
-import type { CaOptions, TrustOptions } from './ca.ts';
+import type { CaOptions, RevokeCommandOptions, TrustOptions } from './ca.ts';
 import { DEFAULT_CONFIGURATION, type Where } from './where.ts';
 
 interface ServerOptions {
@@ -108,17 +108,18 @@ function describe(): Command {
   withCaOptions(
     ca.command('run', { isDefault: true }).description('serve ACME by itself, until interrupted'),
   ).action(async (options: CaOptions) => (await import('./ca.ts')).run(options));
-  ca.command('trust')
-    .description('print the root certificate, or install it')
-    .addOption(rootOption())
-    .addOption(fileOption())
-    .option('--dir <folder>', "the CA's folder (default: the server's, with -d or -f; else ./ca)")
+  ofCa(ca.command('trust').description('print the root certificate, or install it'))
     .option('--install', "put the root among the system's trusted ones")
     .action(async (options: TrustOptions & ServerOptions) => {
-      const { d, f } = program.opts<ServerOptions>();
-      const server = options.d ?? options.f ?? d ?? f;
       const { trust } = await import('./ca.ts');
-      await trust(options, server === undefined ? undefined : where(program, options));
+      await trust(options, namedServer(program, options));
+    });
+  ofCa(ca.command('revoke').description('revoke certificates that the CA issued, also while it runs'))
+    .argument('<certificate>', 'a serial number, a certificate file, or a name (all valid ones with it)')
+    .option('--reason <reason>', 'keyCompromise, superseded, cessationOfOperation, …', 'unspecified')
+    .action(async (what: string, options: RevokeCommandOptions & ServerOptions) => {
+      const { revoke } = await import('./ca.ts');
+      await revoke(what, options, namedServer(program, options));
     });
   return program;
 }
@@ -126,6 +127,20 @@ function describe(): Command {
 function unknownCommand({ commands }: Command, command: string): LatchkeyError {
   const names = commands.map((known) => known.name()).join(', ');
   return new LatchkeyError('usage', `there is no command '${command}'; there are: ${names}`);
+}
+
+/** Options of commands about a CA's folder. */
+function ofCa(command: Command): Command {
+  return command
+    .addOption(rootOption())
+    .addOption(fileOption())
+    .option('--dir <folder>', "the CA's folder (default: the server's, with -d or -f; else ./ca)");
+}
+
+/** The server that -d or -f name, before a command or after it; undefined where neither is given. */
+function namedServer(program: Command, own: ServerOptions): Where | undefined {
+  const { d, f } = program.opts<ServerOptions>();
+  return (own.d ?? own.f ?? d ?? f) === undefined ? undefined : where(program, own);
 }
 
 function withCaOptions(command: Command): Command {

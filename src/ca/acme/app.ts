@@ -13,6 +13,7 @@ import { openRequest } from './jws.ts';
 import type { Opened } from './jws.ts';
 import type { Nonces } from './nonces.ts';
 import { AcmeProblem } from './problem.ts';
+import { getRenewalInfo } from './renewal-handlers.ts';
 import { directoryView } from './views.ts';
 
 /** A hundred names and the largest RSA key need half of this. */
@@ -41,6 +42,9 @@ export function acmeApp(services: Services, nonces: Nonces): AcmeApp {
 
   app.get('/directory', (c) => c.json(directoryView(services.urls, services.externalAccountRequired)));
   app.get('/terms', (c) => c.text(TERMS));
+  app.get('/renewal-info/:id', async (c) =>
+    reply(c, await getRenewalInfo(services, c.req.param('id')), nonces),
+  );
   app.on(['GET', 'HEAD'], '/new-nonce', (c) => {
     c.header('replay-nonce', nonces.issue());
     return c.body(null, c.req.method === 'HEAD' ? 200 : 204);

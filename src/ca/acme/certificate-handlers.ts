@@ -5,6 +5,7 @@ import { readSigningRequest } from '../csr.ts';
 import type { SigningRequest } from '../csr.ts';
 import type { IssuedCertificate } from '../certificates.ts';
 import { identifierKey } from '../identifiers.ts';
+import { profiles } from '../profiles.ts';
 import { isRevocationReason } from '../revocations.ts';
 import type { Account } from './accounts.ts';
 import * as documents from './documents.ts';
@@ -15,6 +16,7 @@ import type { Jwk } from './documents.ts';
 import { orderStatus } from './orders.ts';
 import type { Order } from './orders.ts';
 import { AcmeProblem } from './problem.ts';
+import { markReplaced } from './renewal-handlers.ts';
 
 /** However short its life, a certificate can be fetched for an hour. */
 const KEEP = 3_600_000;
@@ -41,14 +43,17 @@ export async function finalize(services: Services, asked: AskedByAccount): Promi
 /** Written down before the order is: killed in between, the order is still ready, and nobody has the first one. */
 async function issue(services: Services, order: Order, { spki, mustStaple }: SigningRequest): Promise<Order> {
   const { authority, certificates, orders, urls, clock, logger } = services;
+  const profile = profiles[order.profile];
   const { serial, notAfter, chainPem } = await authority.issue(order.identifiers, spki, {
-    revocation: { ocsp: urls.ocsp, crl: urls.crl },
+    lifetime: Math.min(authority.lifetime, profile.lifetime ?? Number.POSITIVE_INFINITY),
+    revocation: profile.revocable ? { ocsp: urls.ocsp, crl: urls.crl } : undefined,
     mustStaple,
   });
   const keepUntil = Math.max(notAfter, clock.now() + KEEP);
   await certificates.put({ serial, account: order.account, notAfter, keepUntil, chainPem });
   const names = order.identifiers.map(({ value }) => value).join(' ');
   logger.info(`issued ${serial} for ${names}, valid to ${new Date(notAfter).toISOString()}`);
+  if (order.replaces !== undefined) await markReplaced(services, order.replaces, serial);
   const completed = await orders.complete(order.id, serial);
   if (completed) return completed;
   throw new AcmeProblem('malformed', 'the order is gone', { status: 404 });
@@ -62,12 +67,19 @@ function readRequest(csr: string): SigningRequest {
   }
 }
 
-function checkRequest({ identifiers, spki }: SigningRequest, order: Order, account: Account): void {
+function checkRequest(
+  { identifiers, spki, mustStaple }: SigningRequest,
+  order: Order,
+  account: Account,
+): void {
   const asked = new Set(identifiers.map(identifierKey));
   const ordered = new Set(order.identifiers.map(identifierKey));
   if (asked.size !== ordered.size || [...asked].some((key) => !ordered.has(key))) {
     const detail = `the request is for ${[...asked].join(' ')}, the order for ${[...ordered].join(' ')}`;
     throw new AcmeProblem('badCSR', detail.slice(0, 2000));
+  }
+  if (mustStaple && !profiles[order.profile].revocable) {
+    throw new AcmeProblem('badCSR', `must-staple is not possible with the profile ${order.profile}`);
   }
   // Section 11.1: else a server's key could speak for the account.
   if (spkiOf(account.jwk).equals(spki)) throw new AcmeProblem('badCSR', 'the key is the key of the account');

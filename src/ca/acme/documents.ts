@@ -68,6 +68,8 @@ export const newOrder = v.object({
     v.nonEmpty(),
     v.maxLength(100),
   ),
+  profile: v.optional(v.string(), 'default'),
+  replaces: v.optional(v.pipe(v.string(), v.maxLength(200))),
   notBefore: v.optional(v.never('the CA sets the dates')),
   notAfter: v.optional(v.never('the CA sets the dates')),
 });

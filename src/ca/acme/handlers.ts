@@ -7,12 +7,14 @@ import type { Logger } from '../../base/log.ts';
 import type { ExternalAccount } from '../external.ts';
 import { identifierKey, readIdentifier } from '../identifiers.ts';
 import type { Identifier } from '../identifiers.ts';
+import { profileNamed, profileNames } from '../profiles.ts';
 import type { Account, Accounts } from './accounts.ts';
 import type { Jwk } from './documents.ts';
 import * as documents from './documents.ts';
 import type { Authorization, Order, Orders } from './orders.ts';
 import { AcmeProblem } from './problem.ts';
 import type { ProblemDocument } from './problem.ts';
+import { checkReplaced } from './renewal-handlers.ts';
 import type { Validator } from './validator.ts';
 import { authorizationView, challengeView, orderView } from './views.ts';
 import type { Urls } from './views.ts';
@@ -66,7 +68,13 @@ const PAGE = 100;
 export async function newOrder(services: Services, { account, payload }: AskedByAccount): Promise<Reply> {
   const wanted = documents.readDocument(documents.newOrder, payload, 'the order');
   const identifiers = readIdentifiers(wanted.identifiers);
-  const order = await services.orders.create(account.id, identifiers);
+  const profile = profileNamed(wanted.profile);
+  if (!profile) {
+    throw new AcmeProblem('invalidProfile', `the profiles here are ${profileNames.join(' and ')}`);
+  }
+  const { replaces } = wanted;
+  if (replaces !== undefined) await checkReplaced(services, { account, identifiers, replaces });
+  const order = await services.orders.create(account.id, { identifiers, profile, replaces });
   return { status: 201, ...orderReply(services, order) };
 }
 

@@ -9,6 +9,7 @@ import { Orders } from './orders.ts';
 import type { Order } from './orders.ts';
 
 const identifiers = [{ type: 'dns', value: 'a.localhost' }] as const;
+const wanted = { identifiers, profile: 'default' } as const;
 
 /** An order as a process before this one left it. */
 function leave(dir: string, order: Pick<Order, 'id' | 'account' | 'created' | 'expires'>): void {
@@ -29,22 +30,22 @@ test('an account may have so many open orders, and another one as soon as one is
   }
   const orders = await Orders.open(dir, clock, silent('ca'));
   const refused = { message: /2000 orders of the account are open/ };
-  await assert.rejects(orders.create('full', identifiers), refused);
-  await orders.create('other', identifiers);
+  await assert.rejects(orders.create('full', wanted), refused);
+  await orders.create('other', wanted);
 
   await orders.decide({ order: 'left-0', index: 0 }, (one) => ({ ...one, status: 'invalid' }));
-  await orders.create('full', identifiers);
-  await assert.rejects(orders.create('full', identifiers), refused);
+  await orders.create('full', wanted);
+  await assert.rejects(orders.create('full', wanted), refused);
 
   await orders.deactivate('left-1', 0);
   await orders.complete('left-2', 'C0FFEE');
   // Changed once more, they are no longer open, and are not taken off again.
   await orders.deactivate('left-1', 0);
-  await orders.create('full', identifiers);
-  await orders.create('full', identifiers);
-  await assert.rejects(orders.create('full', identifiers), refused);
+  await orders.create('full', wanted);
+  await orders.create('full', wanted);
+  await assert.rejects(orders.create('full', wanted), refused);
 
   clock.jump(created + 3_600_001);
   await orders.sweep();
-  await orders.create('full', identifiers);
+  await orders.create('full', wanted);
 });

@@ -6,6 +6,8 @@ import type { Logger } from '../../base/log.ts';
 import { Collection } from '../collection.ts';
 import { baseName, isWildcard } from '../identifiers.ts';
 import type { Identifier } from '../identifiers.ts';
+import { profileNames } from '../profiles.ts';
+import type { ProfileName } from '../profiles.ts';
 import { challengeTypes } from '../validation/validate.ts';
 import type { ChallengeType } from '../validation/validate.ts';
 import { AcmeProblem, compound } from './problem.ts';
@@ -49,6 +51,9 @@ const schema = v.object({
   expires: v.number(),
   identifiers: v.array(identifier),
   authorizations: v.array(authorization),
+  profile: v.optional(v.picklist(profileNames), 'default'),
+  /** Which certificate it replaces (RFC 9773 section 4.1). */
+  replaces: v.optional(v.string()),
   /** Serial number; the order is valid. */
   certificate: v.optional(v.string()),
 });
@@ -120,7 +125,7 @@ export class Orders {
   }
 
   /** Throws AcmeProblem `rateLimited`. */
-  async create(account: string, identifiers: readonly Identifier[]): Promise<Order> {
+  async create(account: string, { identifiers, profile, replaces }: NewOrder): Promise<Order> {
     await this.#makeRoom(account);
     const now = this.#clock.now();
     return this.#kept.put({
@@ -130,6 +135,8 @@ export class Orders {
       expires: now + LIFETIME,
       identifiers: identifiers.map(({ type, value }) => ({ type, value })),
       authorizations: identifiers.map(newAuthorization),
+      profile,
+      ...(replaces !== undefined && { replaces }),
     });
   }
 
@@ -196,6 +203,12 @@ export class Orders {
     if (before && isOpen(before)) add(before.account, -1);
     if (after && isOpen(after)) add(after.account, 1);
   }
+}
+
+export interface NewOrder {
+  readonly identifiers: readonly Identifier[];
+  readonly profile: ProfileName;
+  readonly replaces?: string | undefined;
 }
 
 /** Where a challenge is: authorizations are counted from 0. */

@@ -7,6 +7,7 @@ const PREFIX = 'urn:ietf:params:acme:error:';
 /** Types with the status each usually has. */
 const statuses = {
   accountDoesNotExist: 400,
+  alreadyReplaced: 409,
   alreadyRevoked: 400,
   badCSR: 400,
   badNonce: 400,
@@ -17,6 +18,7 @@ const statuses = {
   dns: 400,
   externalAccountRequired: 403,
   invalidContact: 400,
+  invalidProfile: 400,
   malformed: 400,
   orderNotReady: 403,
   rateLimited: 429,

@@ -1,4 +1,5 @@
 /** Resources as clients see them (RFC 8555 section 7.1). */
+import { profileNames, profiles } from '../profiles.ts';
 import type { Account } from './accounts.ts';
 import { orderError, orderStatus } from './orders.ts';
 import type { Authorization, Challenge, Order } from './orders.ts';
@@ -60,7 +61,12 @@ export function directoryView({ base, terms }: Urls, externalAccountRequired: bo
     newOrder: `${base}/new-order`,
     revokeCert: `${base}/revoke-certificate`,
     keyChange: `${base}/key-change`,
-    meta: { termsOfService: terms, externalAccountRequired },
+    renewalInfo: `${base}/renewal-info`,
+    meta: {
+      termsOfService: terms,
+      externalAccountRequired,
+      profiles: Object.fromEntries(profileNames.map((name) => [name, profiles[name].description])),
+    },
   };
 }
 
@@ -75,6 +81,8 @@ export function orderView(order: Order, urls: Urls, finalizing: boolean): object
     status: finalizing && status === 'ready' ? 'processing' : status,
     expires: timestamp(order.expires),
     identifiers: order.identifiers,
+    profile: order.profile,
+    replaces: order.replaces,
     authorizations: order.authorizations.map((_, index) => urls.authorization(order.id, index)),
     finalize: `${urls.order(order.id)}/finalize`,
     ...(order.certificate !== undefined && { certificate: urls.certificate(order.certificate) }),
