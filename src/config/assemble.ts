@@ -79,6 +79,9 @@ function mdSettings({ md, serverRoot }: ServerDraft): MdServerSettings {
     retryFailover: md.retryFailover ?? 13,
     activateOn: md.activateOn ?? 'renewal',
     rateLimits: md.rateLimits ?? {},
+    serverStatus: md.serverStatus ?? true,
+    certificateStatus: md.certificateStatus ?? true,
+    certificateCheck: md.certificateCheck ?? { name: 'crt.sh', url: 'https://crt.sh?q=' },
   };
 }
 

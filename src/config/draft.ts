@@ -55,6 +55,9 @@ export interface MdServerDraft {
   /** By authority. */
   rateLimits?: Record<string, RateLimits>;
   baseServer?: boolean;
+  serverStatus?: boolean;
+  certificateStatus?: boolean;
+  certificateCheck?: { readonly name: string; readonly url: string };
 }
 
 export interface HostDraft {

@@ -61,6 +61,9 @@ test('an empty configuration has all defaults', (t) => {
       retryFailover: 13,
       activateOn: 'renewal',
       rateLimits: {},
+      serverStatus: true,
+      certificateStatus: true,
+      certificateCheck: { name: 'crt.sh', url: 'https://crt.sh?q=' },
     },
   );
 });
@@ -81,6 +84,19 @@ test('limits of an authority are taken by its name or URL, each kind for itself'
       'failures-per-name': 'none',
     },
     'https://ca.example/dir': { 'new-orders': { count: 5, period: 60_000 } },
+  });
+});
+
+test('what is told of managed domains counts for all, wherever it stands', (t) => {
+  const text = `MDCertificateStatus off
+<MDomain a.example>
+  MDServerStatus off
+  MDCertificateMonitor censys https://search.example/certificates/
+</MDomain>`;
+  assert.partialDeepStrictEqual(load(t, text).md, {
+    serverStatus: false,
+    certificateStatus: false,
+    certificateCheck: { name: 'censys', url: 'https://search.example/certificates/' },
   });
 });
 

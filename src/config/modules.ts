@@ -23,6 +23,7 @@ const builtIn: Readonly<Record<string, string>> = {
   proxy_wstunnel_module: 'mod_proxy_wstunnel.c',
   reqtimeout_module: 'mod_reqtimeout.c',
   ssl_module: 'mod_ssl.c',
+  status_module: 'mod_status.c',
   tls_module: 'mod_tls.c',
   localca_module: 'mod_localca.c',
 };

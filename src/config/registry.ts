@@ -9,6 +9,7 @@ import { localCa } from './directives/localca.ts';
 import { log } from './directives/log.ts';
 import { mapping } from './directives/mapping.ts';
 import { md } from './directives/md.ts';
+import { mdStatus } from './directives/md-status.ts';
 import { proxy } from './directives/proxy.ts';
 import { reading } from './directives/reading.ts';
 import { sections } from './directives/sections.ts';
@@ -29,6 +30,7 @@ export const families: readonly Family<Scope>[] = [
   limits,
   log,
   md,
+  mdStatus,
   localCa,
   ssl,
   tls,

@@ -316,4 +316,10 @@ export interface MdServerSettings {
   readonly activateOn: 'renewal' | 'restart';
   /** MDRateLimit, by authority: what differs from the built-in figures. */
   readonly rateLimits: Readonly<Record<string, RateLimits>>;
+  /** MDServerStatus: managed domains appear in the answers of server-status. */
+  readonly serverStatus: boolean;
+  /** MDCertificateStatus: hosts of managed domains answer `/.httpd/certificate-status`. */
+  readonly certificateStatus: boolean;
+  /** MDCertificateCheck: where people may look up a certificate; its SHA-256 is appended to the URL. */
+  readonly certificateCheck: { readonly name: string; readonly url: string };
 }

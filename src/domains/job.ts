@@ -147,7 +147,7 @@ export class Job {
 
   /** Saves after whatever is being saved. */
   async save(store: Store): Promise<void> {
-    const write = () => writeJob(store, 'staging', this.name, this.#toDocument());
+    const write = () => writeJob(store, 'staging', this.name, this.toDocument());
     this.#saving = this.#saving.then(write, write);
     return this.#saving;
   }
@@ -157,7 +157,8 @@ export class Job {
     await this.#saving.catch(() => {});
   }
 
-  #toDocument(): JobDocument {
+  /** As job.json has it. */
+  toDocument(): JobDocument {
     const { problem } = this;
     return {
       notified: false,

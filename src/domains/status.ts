@@ -1,5 +1,9 @@
 /** A managed domain as `latchkey status` and the status pages show it. Plain data; times are ms since the epoch. */
 import type { Hold } from './budget-book.ts';
+import type { CertificateInfo } from '../pki/certificate.ts';
+import type { KeySpec } from '../pki/keyspec.ts';
+import type { JobDocument, MdDocument } from '../store/documents.ts';
+import { mdDocument } from './document.ts';
 import type { Problem } from './issuer.ts';
 import { authorityAfter, type Job, type LogEntry } from './job.ts';
 import type { ManagedDomainSettings } from './settings.ts';
@@ -51,9 +55,21 @@ export interface DomainStatus {
   /** The CA in use, as configured. */
   readonly authority: string | undefined;
   /** A new set is staged, to be activated at this time or at the next restart. */
-  readonly staged: { readonly validFrom: number | undefined } | undefined;
+  readonly staged: StagedStatus | undefined;
+  /** A virtual host uses it, or it is renewed always. */
+  readonly watched: boolean;
+  /** As md.json has it, with the HMAC key of an external account hidden. */
+  readonly md: MdDocument;
+  /** As job.json has it; its log is below. Undefined until the store has been looked at. */
+  readonly job: Omit<JobDocument, 'log'> | undefined;
   /** Newest first. */
   readonly log: readonly LogEntry[];
+}
+
+export interface StagedStatus {
+  readonly validFrom: number | undefined;
+  /** Where they have been read for this document. */
+  readonly certificates?: readonly CertificateStatus[] | undefined;
 }
 
 export interface StatusSource {
@@ -77,16 +93,7 @@ export function statusOf(source: StatusSource): DomainStatus {
     description: state?.description ?? '',
     expired: state?.expired ?? false,
     renewMode: domain.renewMode,
-    certificates: (state?.certificates ?? []).map(({ spec, info }) => ({
-      key: keyName(spec),
-      keyType: info.keyType,
-      serial: info.serial,
-      notBefore: info.notBefore,
-      notAfter: info.notAfter,
-      names: info.names,
-      issuerName: info.issuerName,
-      sha256: info.sha256,
-    })),
+    certificates: (state?.certificates ?? []).map(({ spec, info }) => certificateStatus(spec, info)),
     renewAt: state && Number.isFinite(state.renewAt) ? state.renewAt : undefined,
     reasons: state?.reasons ?? [],
     nextRun: due,
@@ -99,6 +106,34 @@ export function statusOf(source: StatusSource): DomainStatus {
     hold: hold && { until: hold.until, reason: hold.reason },
     authority: authorityAfter(domain.authorities, job?.errors ?? 0, retryFailover),
     staged: job?.finished ? { validFrom: job.validFrom } : undefined,
+    watched: domain.used || domain.renewMode === 'always',
+    md: publicDocument(domain, state),
+    job: job && jobStatus(job),
     log: [...(job?.log ?? [])],
   };
+}
+
+export function certificateStatus(spec: KeySpec, info: CertificateInfo): CertificateStatus {
+  return {
+    key: keyName(spec),
+    keyType: info.keyType,
+    serial: info.serial,
+    notBefore: info.notBefore,
+    notAfter: info.notAfter,
+    names: info.names,
+    issuerName: info.issuerName,
+    sha256: info.sha256,
+  };
+}
+
+function publicDocument(domain: ManagedDomainSettings, state: DomainState | undefined): MdDocument {
+  const judged = { state: state?.state ?? ('incomplete' as const), description: state?.description ?? '' };
+  const document = mdDocument(domain, judged, undefined);
+  const { eab } = document;
+  return eab === undefined || eab === 'none' ? document : { ...document, eab: { ...eab, hmac: '***' } };
+}
+
+function jobStatus(job: Job): Omit<JobDocument, 'log'> {
+  const { log: _, ...document } = job.toDocument();
+  return document;
 }

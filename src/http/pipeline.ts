@@ -178,7 +178,7 @@ function invite(exchange: LiveExchange): void {
 
 async function handle(exchange: LiveExchange, site: Site, deps: Dependencies): Promise<void> {
   const { filename, directory } = exchange;
-  const name = directory.handler;
+  const name = asksForCertificates(exchange) ? 'certificate-status' : directory.handler;
   if (name !== undefined && name !== 'none' && name !== 'default-handler') {
     exchange.handler = name;
     const handler = Object.hasOwn(deps.handlers, name) ? deps.handlers[name] : undefined;
@@ -201,6 +201,13 @@ async function handle(exchange: LiveExchange, site: Site, deps: Dependencies): P
     default:
       return result satisfies never;
   }
+}
+
+/** MDCertificateStatus: whatever else the host has at this place. */
+function asksForCertificates({ path, host, settings }: LiveExchange): boolean {
+  return (
+    path === '/.httpd/certificate-status' && settings.md.certificateStatus && host.managedDomain !== undefined
+  );
 }
 
 function sendOptions({ response }: LiveExchange): void {

@@ -5,6 +5,7 @@
  */
 import type { CertificateSet } from '../certificates/table.ts';
 import type { Settings } from '../config/settings.ts';
+import type { StatusDocument, StatusQuery } from '../status/document.ts';
 import type { Group } from '../store/store.ts';
 
 /** What a child needs to begin, and again at each reload. Plain data. */
@@ -98,8 +99,15 @@ export function domainSetId(domain: string): string {
 /** A set, or why there is none to serve. */
 export type Wanted = { readonly set: Omit<CertificateSet, 'version'> } | { readonly problem: string };
 
-/** Offered by the supervisor to each worker. */
-export type RelayCalls = {
+/** What the engine alone knows, and others tell of it. */
+export type StatusCalls = {
+  status: (query: StatusQuery) => StatusDocument;
+  /** Prometheus' text format. */
+  metrics: (argument: undefined) => string;
+};
+
+/** Offered by the supervisor to each worker. Calls about the status reject while the engine is away. */
+export type RelayCalls = StatusCalls & {
   /** The table has no such set: fulfilled when it has, with the set itself (the table may be full). */
   want: (setId: string) => Wanted;
 };
@@ -111,14 +119,15 @@ export type ReloadCalls = {
   rollback: (generation: number) => void;
 };
 
-export type EngineCalls = ReloadCalls & {
-  /** Gives the table's generation: another one than before means that readers have to open it anew. */
-  begin: (birth: Birth) => string;
-  /** The workers listen: from now on CAs may be asked, and the table be filled. */
-  serve: (argument: undefined) => void;
-  want: (setId: string) => Wanted;
-  workerDied: (argument: undefined) => void;
-};
+export type EngineCalls = ReloadCalls &
+  StatusCalls & {
+    /** Gives the table's generation: another one than before means that readers have to open it anew. */
+    begin: (birth: Birth) => string;
+    /** The workers listen: from now on CAs may be asked, and the table be filled. */
+    serve: (argument: undefined) => void;
+    want: (setId: string) => Wanted;
+    workerDied: (argument: undefined) => void;
+  };
 
 export type WorkerCalls = ReloadCalls & {
   begin: (birth: Birth) => void;

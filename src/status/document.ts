@@ -14,10 +14,57 @@ export interface StatusDocument {
   readonly tableFull: boolean;
   /** Certificates that cannot be served, and why. */
   readonly problems: readonly string[];
+  /** Of all managed domains, whatever was asked for. */
+  readonly counts: Counts;
+  /** How many domains are of the kind that was asked for, before `offset` and `limit`. */
+  readonly matching: number;
   readonly domains: readonly DomainInService[];
 }
 
 export interface DomainInService extends DomainStatus {
   /** Why no host serves the domain's certificates; undefined where one does. */
   readonly unserved: string | undefined;
+}
+
+/** How many domains; one may be in several. */
+export interface Counts {
+  readonly total: number;
+  /** Have all their certificates, unexpired. */
+  readonly complete: number;
+  readonly expired: number;
+  /** Due for renewal. */
+  readonly due: number;
+  /** Being renewed at this moment. */
+  readonly running: number;
+  /** The last renewal failed. */
+  readonly failing: number;
+  /** A new certificate waits to be put to use. */
+  readonly ready: number;
+}
+
+/** Which domains a document is to have. All of them unless it says less. */
+export interface StatusQuery {
+  /** The one that has this name; it alone comes with the log of its job. */
+  readonly name?: string | undefined;
+  /** Those with a name that contains this text. */
+  readonly search?: string | undefined;
+  readonly show?: Show | undefined;
+  /** Default: by name. */
+  readonly sort?: SortKey | undefined;
+  readonly descending?: boolean | undefined;
+  readonly offset?: number | undefined;
+  readonly limit?: number | undefined;
+}
+
+export const shows = ['all', 'complete', 'expired', 'due', 'running', 'failing', 'ready'] as const;
+export type Show = (typeof shows)[number];
+
+export const sortKeys = ['name', 'state', 'valid', 'ca', 'next'] as const;
+export type SortKey = (typeof sortKeys)[number];
+
+/** Whoever has the document: the engine, asked from wherever. Rejects where it does not answer. */
+export interface StatusSource {
+  status(query: StatusQuery): Promise<StatusDocument>;
+  /** In Prometheus' text format. */
+  metrics(): Promise<string>;
 }

@@ -2,18 +2,11 @@
 import { escapeControls } from '../base/log.ts';
 import type { Problem } from '../domains/issuer.ts';
 import type { DomainInService, StatusDocument } from './document.ts';
-
-const SECOND = 1000;
-const UNITS = [
-  ['d', 86_400 * SECOND],
-  ['h', 3600 * SECOND],
-  ['min', 60 * SECOND],
-  ['s', SECOND],
-] as const;
+import { date, lastRunOf, nextOf, span, stateOf, validUntil } from './words.ts';
 
 /** All domains as a table, one line each, those in trouble explained below it. */
 export function overview(document: StatusDocument): string {
-  const { domains, workers, generation, now } = document;
+  const { domains, workers, generation, now, counts } = document;
   const head = ['DOMAIN', 'STATE', 'VALID FOR', 'KEY', 'NEXT', 'NAMES'];
   const rows = domains.map((domain) => [
     domain.name,
@@ -23,11 +16,10 @@ export function overview(document: StatusDocument): string {
     nextOf(domain, now),
     domain.names.length > 1 ? domain.names.slice(1).join(' ') : '',
   ]);
-  const complete = domains.filter(({ state }) => state === 'complete').length;
   const count =
-    domains.length === 0
+    counts.total === 0
       ? 'no managed domains'
-      : `${complete} of ${domains.length} managed domains have their certificates`;
+      : `${counts.complete} of ${counts.total} managed domains have their certificates`;
   const lines = [
     `Latchkey ${document.version}: ${count}; ${workers.length} workers, generation ${generation}`,
     ...(domains.length === 0 ? [] : ['', ...table([head, ...rows])]),
@@ -67,33 +59,9 @@ export function details(domain: DomainInService, now: number): string {
   return `${lines.map(escapeControls).join('\n')}\n`;
 }
 
-/** Newest first, as the log: up to where the run began. */
-function lastRunOf({ log }: DomainInService): DomainInService['log'] {
-  const begin = log.findIndex(({ type }) => type === 'starting');
-  return begin === -1 ? log : log.slice(0, begin + 1);
-}
-
-function stateOf(domain: DomainInService): string {
-  if (domain.running) return 'renewing';
-  if (domain.expired) return 'EXPIRED';
-  if (domain.problem) return domain.certificates.length > 0 ? 'renewal fails' : 'failing';
-  if (domain.staged) return 'staged';
-  if (domain.state !== 'complete') return domain.state;
-  return domain.unserved === undefined ? 'ok' : 'not served';
-}
-
-function validity({ certificates }: DomainInService, now: number): string {
-  if (certificates.length === 0) return '-';
-  return span(Math.min(...certificates.map(({ notAfter }) => notAfter)) - now);
-}
-
-function nextOf(domain: DomainInService, now: number): string {
-  if (domain.activity !== undefined) return domain.activity;
-  if (domain.running) return 'at work';
-  if (domain.hold) return `waits for ${span(domain.hold.until - now)}: a limit of its CA`;
-  if (domain.nextRun === undefined) return domain.renewMode === 'manual' ? 'nothing (manual)' : 'nothing';
-  const what = domain.problem ? 'tries again' : domain.certificates.length > 0 ? 'renews' : 'begins';
-  return `${what} in ${span(domain.nextRun - now)}`;
+function validity(domain: DomainInService, now: number): string {
+  const until = validUntil(domain);
+  return until === undefined ? '-' : span(until - now);
 }
 
 function troubles(domain: DomainInService, now: number): string[] {
@@ -143,22 +111,4 @@ function table(rows: readonly (readonly string[])[]): string[] {
       .join('  ')
       .trimEnd(),
   );
-}
-
-/** The two largest units of a time span: `82 d 3 h`; `0 s` for what is over. */
-export function span(ms: number): string {
-  const parts: string[] = [];
-  let rest = Math.max(0, ms);
-  for (const [unit, size] of UNITS) {
-    const count = Math.floor(rest / size);
-    rest -= count * size;
-    if (count > 0) parts.push(`${count} ${unit}`);
-    else if (parts.length > 0) break;
-    if (parts.length === 2) break;
-  }
-  return parts.join(' ') || '0 s';
-}
-
-function date(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }

@@ -42,7 +42,6 @@ const byModule: Readonly<Record<string, string>> = {
     'SSLStaplingErrorCacheTimeout SSLStaplingFakeTryLater SSLStaplingForceURL SSLStaplingResponderTimeout ' +
     'SSLStaplingResponseMaxAge SSLStaplingResponseTimeSkew SSLStaplingReturnResponderErrors ' +
     'SSLStaplingStandardCacheTimeout SSLUseStapling TLSOptions TLSSessionCache',
-  md: 'MDCertificateCheck MDCertificateMonitor MDCertificateStatus MDServerStatus',
 };
 
 /** Directive to the module it is of. */

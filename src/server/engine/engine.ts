@@ -6,7 +6,8 @@ import { publish } from '../../base/events.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
 import { openTableForWriting, type LmdbTable } from '../../certificates/lmdb-table.ts';
 import type { Settings } from '../../config/settings.ts';
-import type { StatusDocument } from '../../status/document.ts';
+import type { StatusDocument, StatusQuery } from '../../status/document.ts';
+import { selectDomains } from '../../status/select.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
 import { domainSetId, type Birth, type Plan, type SupervisorCalls, type Wanted } from '../calls.ts';
 import { LogSender } from '../logpipe.ts';
@@ -14,6 +15,7 @@ import type { Peer } from '../peer.ts';
 import { dropPrivileges } from '../privileges.ts';
 import { controlSocket, tableDir } from '../runtime-dir.ts';
 import { version } from '../version.ts';
+import { Metrics } from '../../status/metrics.ts';
 import { ControlServer, type RenewalReport } from './control-server.ts';
 import type { Renewals, Report } from './renewals.ts';
 import { SupervisedStore } from './supervised-store.ts';
@@ -26,6 +28,7 @@ export class Engine implements AsyncDisposable {
   readonly #keeper: TableKeeper;
   readonly #store: SupervisedStore;
   readonly #started = systemClock.now();
+  readonly #metrics = new Metrics(version);
   readonly #stop = new AbortController();
   readonly #runtimeDir: string;
   #plan: Plan;
@@ -77,7 +80,7 @@ export class Engine implements AsyncDisposable {
   async #start(birth: Birth): Promise<void> {
     await this.#openRenewals(this.#plan.settings);
     this.#control = await ControlServer.listen(controlSocket(birth.runtimeDir), {
-      status: () => this.#status(),
+      status: () => this.status(undefined),
       renew: (name, report, signal) => this.#renew(name, report, signal),
     });
   }
@@ -128,6 +131,7 @@ export class Engine implements AsyncDisposable {
     this.#stop.abort();
     await this.#control?.[Symbol.asyncDispose]();
     await this.#renewals?.[Symbol.asyncDispose]();
+    this.#metrics[Symbol.dispose]();
     this.#table[Symbol.dispose]();
     // Workers that are still there have it mapped; nobody opens it again.
     rmSync(tableDir(this.#runtimeDir), { recursive: true, force: true });
@@ -181,17 +185,25 @@ export class Engine implements AsyncDisposable {
     return { missing };
   }
 
-  async #status(): Promise<StatusDocument> {
+  /** See StatusQuery; without one, everything there is. */
+  async status(query: StatusQuery | undefined): Promise<StatusDocument> {
+    const domains = this.#renewals?.status() ?? [];
+    const selected = selectDomains(domains, query);
     return {
+      ...selected,
       version,
       started: this.#started,
       generation: this.#plan.generation,
       workers: await this.#supervisor.call('workers', undefined),
       tableFull: this.#keeper.full,
       problems: [...this.#keeper.problems.values()],
-      domains: this.#renewals?.status() ?? [],
+      domains: (await this.#renewals?.withStaged(selected.domains)) ?? [],
       now: systemClock.now(),
     };
+  }
+
+  metrics(): Promise<string> {
+    return this.#metrics.text(this.#renewals?.status() ?? [], systemClock.now());
   }
 
   async #renew(name: string, report: RenewalReport, signal: AbortSignal): Promise<Report> {

@@ -22,6 +22,8 @@ const calls: Handlers<EngineCalls> = {
   commit: (generation) => running().commit(generation),
   rollback: () => running().rollback(),
   want: (setId) => running().want(setId),
+  status: (query) => running().status(query),
+  metrics: () => running().metrics(),
   workerDied: () => running().workerDied(),
 };
 

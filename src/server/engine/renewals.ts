@@ -13,12 +13,13 @@ import type { LocalCaSettings } from '../../ca/settings.ts';
 import type { Settings } from '../../config/settings.ts';
 import { RenewalEngine } from '../../domains/engine.ts';
 import { AcmeIssuer, type ClientSettings } from '../../domains/issuers/acme.ts';
+import { stagedCertificates } from '../../domains/staged.ts';
 import type { Outcome, RenewalContext } from '../../domains/renewal.ts';
 import type { DomainInService } from '../../status/document.ts';
 import type { Store } from '../../store/store.ts';
 import { version } from '../version.ts';
 import type { RenewalReport } from './control-server.ts';
-import { whyUnserved } from './unserved.ts';
+import { unservedBy } from './unserved.ts';
 
 export interface RenewalsParts {
   readonly settings: Settings;
@@ -35,6 +36,7 @@ export interface Report {
 
 export class Renewals implements AsyncDisposable {
   readonly #loggers: Loggers;
+  readonly #store: Store;
   readonly #issuer: AcmeIssuer;
   readonly #engine: RenewalEngine;
   #settings: Settings;
@@ -50,6 +52,7 @@ export class Renewals implements AsyncDisposable {
   private constructor({ settings, store, loggers, activate }: RenewalsParts) {
     this.#settings = settings;
     this.#loggers = loggers;
+    this.#store = store;
     this.#issuer = new AcmeIssuer({
       store,
       clock: systemClock,
@@ -88,9 +91,21 @@ export class Renewals implements AsyncDisposable {
   }
 
   status(): DomainInService[] {
-    return this.#engine
-      .status()
-      .map((status) => ({ ...status, unserved: whyUnserved(this.#settings, status.name) }));
+    const unserved = unservedBy(this.#settings);
+    return this.#engine.status().map((status) => ({ ...status, unserved: unserved(status.name) }));
+  }
+
+  /** With the certificates that wait in staging, which are read from there. */
+  async withStaged(domains: readonly DomainInService[]): Promise<DomainInService[]> {
+    const settings = new Map(this.#settings.domains.map((domain) => [domain.name, domain]));
+    return Promise.all(
+      domains.map(async (status) => {
+        const domain = status.staged && settings.get(status.name);
+        if (!domain) return status;
+        const certificates = await stagedCertificates(this.#store, domain);
+        return { ...status, staged: { validFrom: status.staged?.validFrom, certificates } };
+      }),
+    );
   }
 
   /** Renews the domain that has the name `wanted` now. */
@@ -100,7 +115,7 @@ export class Renewals implements AsyncDisposable {
     );
     if (!domain) return { outcome: 'failed', detail: `${wanted} is not a name of a managed domain` };
     const outcome = await this.#engine.renewNow(domain.name, { progress, signal });
-    return describeOutcome(outcome, whyUnserved(this.#settings, domain.name));
+    return describeOutcome(outcome, unservedBy(this.#settings)(domain.name));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

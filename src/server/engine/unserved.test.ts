@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
 import { loadConfiguration } from '../../config/load.ts';
-import { whyUnserved } from './unserved.ts';
+import { unservedBy } from './unserved.ts';
 
 /** Why `a.test` is not served by a configuration; DIR in it is its folder. */
 function why(t: TestContext, ...lines: string[]): string | undefined {
@@ -13,7 +13,7 @@ function why(t: TestContext, ...lines: string[]): string | undefined {
   for (const file of ['own.crt', 'own.key']) writeFileSync(join(dir, file), 'not looked into');
   writeFileSync(join(dir, 'httpd.conf'), ['Listen 443', 'MDomain a.test', ...lines].join('\n'));
   const source = { serverRoot: dir, file: 'httpd.conf', defines: [], before: [], after: [] };
-  return whyUnserved(loadConfiguration(source).settings, 'a.test')?.replace(dir, 'DIR');
+  return unservedBy(loadConfiguration(source).settings)('a.test')?.replace(dir, 'DIR');
 }
 
 const host = (...lines: string[]) => ['<VirtualHost *:443>', 'ServerName a.test', ...lines, '</VirtualHost>'];

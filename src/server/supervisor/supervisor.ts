@@ -11,12 +11,12 @@ import { explain, LatchkeyError } from '../../base/errors.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
 import type { ConfigurationSource } from '../../config/load.ts';
 import type { Settings } from '../../config/settings.ts';
-import type { Birth, Identity, Plan, Wanted } from '../calls.ts';
+import type { Birth, EngineCalls, Identity, Plan, Wanted } from '../calls.ts';
 import { controlFile } from '../control.ts';
 import { makeFolder } from '../folders.ts';
 import { claim } from '../launch.ts';
 import { LogFiles } from '../logpipe.ts';
-import { isGone } from '../peer.ts';
+import { isGone, type Peer } from '../peer.ts';
 import { markRunning, markStopping, ownsPidFile, removePidFile } from '../pidfile.ts';
 import { resolveIdentity } from '../privileges.ts';
 import { removeReloadState, writeReloadState, type ReloadState } from '../reload-state.ts';
@@ -118,7 +118,11 @@ export class Supervisor implements AsyncDisposable {
         children: () => this.#children,
         domains: () => new Set(this.settings.domains.map((domain) => domain.name)),
       }),
-      forWorkers: { want: (setId) => this.#want(setId) },
+      forWorkers: {
+        want: (setId) => this.#want(setId),
+        status: (query) => this.#engine().call('status', query),
+        metrics: () => this.#engine().call('metrics', undefined),
+      },
       ports: () => this.#ports(),
       onWorkerDeath: () => void this.#children.engine?.call('workerDied', undefined).catch(() => {}),
     });
@@ -270,6 +274,12 @@ export class Supervisor implements AsyncDisposable {
       await systemClock.sleep(100);
     }
     return { problem: 'the engine is not running' };
+  }
+
+  #engine(): Peer<EngineCalls> {
+    const { engine } = this.#children;
+    if (!engine) throw new Error('the engine is not running');
+    return engine;
   }
 
   #credentialsFor(setId: string): Credentials {

@@ -24,6 +24,7 @@ import { watchDescriptors } from './descriptors.ts';
 import { HandshakePlan, Handshakes, type HandshakeTag } from './handshake.ts';
 import { Listeners } from './listeners.ts';
 import { closeUnboundHandles } from './shared-handles.ts';
+import { StatusHandlers } from './status-handlers.ts';
 import { showCertificates } from './verify.ts';
 
 /** An engine that is restarted has the table closed for an instant: tries, and the pause between them (ms). */
@@ -39,6 +40,7 @@ export class Worker {
   /** By host; those of a configuration that is gone go with it. */
   readonly #hostLoggers = new WeakMap<HostSettings, Loggers>();
   readonly #proxyLog: (host: HostSettings) => Logger;
+  readonly #status: StatusHandlers;
   #proxy: ProxyHandler | undefined;
   #table: LmdbTableReader;
   #prepared: { readonly generation: number; readonly plan: HandshakePlan } | undefined;
@@ -59,6 +61,7 @@ export class Worker {
     });
     const worker = new Worker(birth, supervisor, table, new Challenges(store));
     await worker.#loadProxy(birth.plan.settings);
+    await worker.#status.load(birth.plan.settings);
     await worker.#listeners.prepare(birth.plan.settings);
     worker.#listeners.commit();
     return worker;
@@ -88,6 +91,7 @@ export class Worker {
       },
       new HandshakePlan(birth.plan),
     );
+    this.#status = new StatusHandlers({ supervisor, clock: systemClock, logger: loggers('status') });
     this.#frontend = new Frontend(birth.plan.settings, {
       challenges,
       loggers,
@@ -98,7 +102,7 @@ export class Worker {
         handle: (...request) => this.#loadedProxy().handle(...request),
         upgrade: (...request) => this.#loadedProxy().upgrade(...request),
       },
-      handlers: {},
+      handlers: this.#status.byName,
       isFallback: (host) => this.#handshakes.isFallback(host),
     });
     this.#acceptor = new Acceptor({
@@ -119,6 +123,7 @@ export class Worker {
   async prepare(plan: Plan): Promise<void> {
     const prepared = { generation: plan.generation, plan: new HandshakePlan(plan) };
     await this.#loadProxy(plan.settings);
+    await this.#status.load(plan.settings);
     await this.#listeners.prepare(plan.settings);
     this.#prepared = prepared;
   }

@@ -1,0 +1,79 @@
+/**
+ * The JSON of the handlers md-status and certificate-status, field for field as mod_md has it, so that scripts
+ * which read the one can read the other. Types are exact: `renew` is a boolean, `state` a number, dates are RFC 822.
+ */
+import type { CertificateStatus } from '../domains/status.ts';
+import type { DomainInService } from './document.ts';
+import { validFrom, validUntil } from './words.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** md.json, and what is known of its certificates and their renewal. */
+export function mdStatus(domain: DomainInService): Json {
+  const renew = domain.reasons.length > 0;
+  return {
+    ...domain.md,
+    cert: certificateSet(domain.certificates),
+    'renew-at': dateOf(domain.renewAt),
+    watched: domain.watched,
+    renew,
+    renewal: renew || isAtWork(domain) ? renewal(domain) : undefined,
+  };
+}
+
+/** What anybody may know, as it is in every handshake: the certificates in use, and those about to be. */
+export function certificateStatus(domain: DomainInService): Json {
+  const { certificates, staged } = domain;
+  const renews = domain.reasons.length > 0 || isAtWork(domain);
+  return {
+    ...Object.fromEntries(certificates.map((one) => [specOf(one), briefly(one)])),
+    valid: validity(domain),
+    renewal: renews ? { cert: certificateSet(staged?.certificates ?? []) } : undefined,
+  };
+}
+
+function isAtWork({ running, staged, problem }: DomainInService): boolean {
+  return running || staged !== undefined || problem !== undefined;
+}
+
+function renewal({ job, log, staged }: DomainInService): Json {
+  const entries = log.map(({ when, ...entry }) => ({ when: dateOf(when), ...entry }));
+  return {
+    ...job,
+    log: entries.length > 0 ? { entries } : undefined,
+    cert: certificateSet(staged?.certificates ?? []),
+  };
+}
+
+/** By key spec, as file names have it, but `rsa` for RSA; `valid` is what all of them share. */
+function certificateSet(certificates: readonly CertificateStatus[]): Json {
+  return {
+    ...Object.fromEntries(certificates.map((one) => [specOf(one), fully(one)])),
+    valid: validity({ certificates }),
+  };
+}
+
+function specOf({ key }: CertificateStatus): string {
+  return key.toLowerCase();
+}
+
+function fully(certificate: CertificateStatus): Json {
+  return { 'issuer-name': certificate.issuerName, ...briefly(certificate) };
+}
+
+function briefly({ notBefore, notAfter, serial, sha256 }: CertificateStatus): Json {
+  return { valid: period(notBefore, notAfter), serial, 'sha256-fingerprint': sha256 };
+}
+
+function validity(held: Pick<DomainInService, 'certificates'>): Json | undefined {
+  const [from, until] = [validFrom(held), validUntil(held)];
+  return from === undefined || until === undefined ? undefined : period(from, until);
+}
+
+function period(from: number, until: number): Json {
+  return { from: dateOf(from), until: dateOf(until) };
+}
+
+function dateOf(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : new Date(ms).toUTCString();
+}

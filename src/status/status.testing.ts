@@ -1,0 +1,96 @@
+/** Documents as an engine could have made them, for tests of views. */
+import type { CertificateStatus } from '../domains/status.ts';
+import type { DomainInService, StatusDocument, StatusQuery, StatusSource } from './document.ts';
+import { selectDomains } from './select.ts';
+
+export const NOW: number = Date.parse('2026-11-22T06:00:00Z');
+export const DAY = 86_400_000;
+
+export function certificate(overrides: Partial<CertificateStatus> = {}): CertificateStatus {
+  return {
+    key: 'P-256',
+    keyType: 'ec',
+    serial: '0A',
+    notBefore: NOW - DAY,
+    notAfter: NOW + 89 * DAY,
+    names: ['a.test'],
+    issuerName: '/CN=CA',
+    sha256: '00',
+    ...overrides,
+  };
+}
+
+/** In the best of states. */
+export function domain(overrides: Partial<DomainInService> = {}): DomainInService {
+  const name = overrides.name ?? 'a.test';
+  const names = overrides.names ?? [name];
+  return {
+    name,
+    names,
+    state: 'complete',
+    description: '',
+    expired: false,
+    renewMode: 'auto',
+    certificates: [certificate({ names })],
+    renewAt: NOW + 59 * DAY,
+    reasons: [],
+    nextRun: NOW + 59 * DAY,
+    lastRun: NOW - DAY,
+    running: false,
+    activity: undefined,
+    errors: 0,
+    problem: undefined,
+    problems: [],
+    hold: undefined,
+    authority: 'local',
+    staged: undefined,
+    unserved: undefined,
+    watched: true,
+    md: {
+      name,
+      domains: names,
+      contacts: [],
+      transitive: 1,
+      ca: { proto: 'ACME', url: 'local', urls: ['local'], agreement: 'accepted' },
+      state: 2,
+      'renew-mode': 1,
+      'renew-window': '33%',
+      'warn-window': '10%',
+      'must-staple': false,
+      proto: { 'acme-tls/1': [] },
+      stapling: false,
+      'profile-mandatory': false,
+      'ari-renewals': true,
+    },
+    job: {
+      name,
+      finished: false,
+      notified: false,
+      'notified-renewed': false,
+      errors: 0,
+      last: { status: 0 },
+    },
+    log: [],
+    ...overrides,
+  };
+}
+
+export function document(domains: readonly DomainInService[], query?: StatusQuery): StatusDocument {
+  return {
+    version: '1',
+    now: NOW,
+    started: NOW - 3_600_000,
+    generation: 1,
+    workers: [{ id: 1, pid: 1 }],
+    tableFull: false,
+    problems: [],
+    ...selectDomains(domains, query),
+  };
+}
+
+export function source(domains: readonly DomainInService[]): StatusSource {
+  return {
+    status: async (query) => document(domains, query),
+    metrics: async () => 'up 1\n',
+  };
+}

@@ -1,0 +1,64 @@
+/** How the views for people call things. */
+import type { DomainInService } from './document.ts';
+
+const SECOND = 1000;
+const UNITS = [
+  ['d', 86_400 * SECOND],
+  ['h', 3600 * SECOND],
+  ['min', 60 * SECOND],
+  ['s', SECOND],
+] as const;
+
+/** The state of a domain in a word or two. */
+export function stateOf(domain: DomainInService): string {
+  if (domain.running) return 'renewing';
+  if (domain.expired) return 'EXPIRED';
+  if (domain.problem) return domain.certificates.length > 0 ? 'renewal fails' : 'failing';
+  if (domain.staged) return 'staged';
+  if (domain.state !== 'complete') return domain.state;
+  return domain.unserved === undefined ? 'ok' : 'not served';
+}
+
+/** What is done next, and when. */
+export function nextOf(domain: DomainInService, now: number): string {
+  if (domain.activity !== undefined) return domain.activity;
+  if (domain.running) return 'at work';
+  if (domain.hold) return `waits for ${span(domain.hold.until - now)}: a limit of its CA`;
+  if (domain.nextRun === undefined) return domain.renewMode === 'manual' ? 'nothing (manual)' : 'nothing';
+  const what = domain.problem ? 'tries again' : domain.certificates.length > 0 ? 'renews' : 'begins';
+  return `${what} in ${span(domain.nextRun - now)}`;
+}
+
+/** ms since the epoch when the first of its certificates expires; undefined without any. */
+export function validUntil({ certificates }: Pick<DomainInService, 'certificates'>): number | undefined {
+  return certificates.length === 0 ? undefined : Math.min(...certificates.map(({ notAfter }) => notAfter));
+}
+
+/** ms since the epoch from which on all its certificates are valid. */
+export function validFrom({ certificates }: Pick<DomainInService, 'certificates'>): number | undefined {
+  return certificates.length === 0 ? undefined : Math.max(...certificates.map(({ notBefore }) => notBefore));
+}
+
+/** The two largest units of a time span: `82 d 3 h`; `0 s` for what is over. */
+export function span(ms: number): string {
+  const parts: string[] = [];
+  let rest = Math.max(0, ms);
+  for (const [unit, size] of UNITS) {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    if (count > 0) parts.push(`${count} ${unit}`);
+    else if (parts.length > 0) break;
+    if (parts.length === 2) break;
+  }
+  return parts.join(' ') || '0 s';
+}
+
+export function date(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+}
+
+/** The job's log of the last run, newest first. */
+export function lastRunOf({ log }: DomainInService): DomainInService['log'] {
+  const begin = log.findIndex(({ type }) => type === 'starting');
+  return begin === -1 ? log : log.slice(0, begin + 1);
+}
