@@ -21,7 +21,8 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   // Settings are made of the engine's own settings: types only.
   config: ['base', 'domains/settings.ts', 'ca/settings.ts', 'pki/keyspec.ts'],
   http: ['base', 'tls', 'config'],
-  status: ['base', 'domains'],
+  // Documents are made of what is known of certificates: types only.
+  status: ['base', 'domains', 'pki/transparency.ts'],
   server: ['base', 'acme', 'store', 'ca', 'certificates', 'domains', 'tls', 'config', 'http', 'status'],
   cli: ['base', 'pki', 'acme', 'store', 'ca', 'certificates', 'domains', 'config', 'status', 'server'],
 };

@@ -403,6 +403,8 @@ export class RenewalEngine implements AsyncDisposable {
     const job = (entry.job ??= await this.#loadJob(domain));
     const held = await readHeld(store, 'domains', domain.name, domain.keys);
     const staging = stagedFiles(await store.aspects('staging', domain.name), domain.keys);
+    // Activated by a restart, or deleted: nothing waits to be put to use any more.
+    if (!staging.staged) job.finished = false;
     const now = clock.now();
     const state = (entry.state = assess(domain, held, now));
     return plan({ domain, state, job, ...staging, forced: entry.forced, activateOn, now });

@@ -1,6 +1,7 @@
 /** Certificates that wait in staging to be put to use: what the status tells of them. */
 import { Certificate } from '../pki/certificate.ts';
 import { keyFileSuffix } from '../pki/keys.ts';
+import { signedTimestamps } from '../pki/transparency.ts';
 import type { Store } from '../store/store.ts';
 import { chainFile, undamaged } from './held.ts';
 import type { ManagedDomainSettings } from './settings.ts';
@@ -16,7 +17,10 @@ export async function stagedCertificates(
     const status = await undamaged(
       (async () => {
         const pem = await store.load('staging', domain.name, chainFile(keyFileSuffix(spec)));
-        return pem && certificateStatus(spec, new Certificate(pem.toString()));
+        if (!pem) return undefined;
+        const certificate = new Certificate(pem.toString());
+        const timestamps = signedTimestamps(certificate.x509);
+        return { ...certificateStatus(spec, certificate), signedTimestamps: timestamps };
       })(),
     );
     if (status) found.push(status);

@@ -2,6 +2,7 @@
 import type { Hold } from './budget-book.ts';
 import type { CertificateInfo } from '../pki/certificate.ts';
 import type { KeySpec } from '../pki/keyspec.ts';
+import type { SignedTimestamp } from '../pki/transparency.ts';
 import type { JobDocument, MdDocument } from '../store/documents.ts';
 import { mdDocument } from './document.ts';
 import type { Problem } from './issuer.ts';
@@ -22,6 +23,10 @@ export interface CertificateStatus {
   readonly issuerName: string;
   /** Lower-case hex. */
   readonly sha256: string;
+  /** What ARI calls it. */
+  readonly ariCertId: string | undefined;
+  /** Of a new certificate: which logs have it. */
+  readonly signedTimestamps?: readonly SignedTimestamp[];
 }
 
 export interface DomainStatus {
@@ -123,6 +128,7 @@ export function certificateStatus(spec: KeySpec, info: CertificateInfo): Certifi
     names: info.names,
     issuerName: info.issuerName,
     sha256: info.sha256,
+    ariCertId: info.renewalId,
   };
 }
 

@@ -5,6 +5,7 @@ import { PkiError } from './errors.ts';
 import { keyType } from './keys.ts';
 import { canonicalName, covers } from './names.ts';
 import { pemBlocks } from './pem.ts';
+import { renewalId } from './renewal-id.ts';
 
 /** What Latchkey wants to know of a certificate. */
 export interface CertificateInfo {
@@ -24,12 +25,16 @@ export interface CertificateInfo {
   readonly keyType: string;
   /** With a newline at the end. */
   readonly pem: string;
+  /** What ARI calls it (RFC 9773 section 4.1); undefined where it has no authority key identifier. */
+  readonly renewalId: string | undefined;
 }
 
 /** A certificate, read lazily: each value is computed when asked for. */
 export class Certificate implements CertificateInfo {
   readonly x509: X509Certificate;
   #names: readonly string[] | undefined;
+  /** `null` until it has been looked for. */
+  #renewalId: string | undefined | null = null;
 
   /**
    * @param source PEM (its first certificate) or DER
@@ -65,6 +70,11 @@ export class Certificate implements CertificateInfo {
 
   get sha256(): string {
     return this.x509.fingerprint256.replaceAll(':', '').toLowerCase();
+  }
+
+  get renewalId(): string | undefined {
+    if (this.#renewalId === null) this.#renewalId = renewalId(this.x509);
+    return this.#renewalId;
   }
 
   get keyType(): string {

@@ -3,6 +3,7 @@
  * which read the one can read the other. Types are exact: `renew` is a boolean, `state` a number, dates are RFC 822.
  */
 import type { CertificateStatus } from '../domains/status.ts';
+import type { SignedTimestamp } from '../pki/transparency.ts';
 import type { DomainInService } from './document.ts';
 import { validFrom, validUntil } from './words.ts';
 
@@ -58,11 +59,24 @@ function specOf({ key }: CertificateStatus): string {
 }
 
 function fully(certificate: CertificateStatus): Json {
-  return { 'issuer-name': certificate.issuerName, ...briefly(certificate) };
+  return {
+    'issuer-name': certificate.issuerName,
+    ...briefly(certificate),
+    'ari-cert-id': certificate.ariCertId,
+  };
 }
 
-function briefly({ notBefore, notAfter, serial, sha256 }: CertificateStatus): Json {
-  return { valid: period(notBefore, notAfter), serial, 'sha256-fingerprint': sha256 };
+function briefly({ notBefore, notAfter, serial, sha256, signedTimestamps }: CertificateStatus): Json {
+  return {
+    valid: period(notBefore, notAfter),
+    serial,
+    'sha256-fingerprint': sha256,
+    scts: signedTimestamps && signedTimestamps.length > 0 ? signedTimestamps.map(sct) : undefined,
+  };
+}
+
+function sct({ logId, timestamp, signature, signatureType }: SignedTimestamp): Json {
+  return { logid: logId, signed: dateOf(timestamp), signature, 'signature-type': signatureType };
 }
 
 function validity(held: Pick<DomainInService, 'certificates'>): Json | undefined {

@@ -16,6 +16,7 @@ export function certificate(overrides: Partial<CertificateStatus> = {}): Certifi
     names: ['a.test'],
     issuerName: '/CN=CA',
     sha256: '00',
+    ariCertId: undefined,
     ...overrides,
   };
 }
