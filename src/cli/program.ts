@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { LatchkeyError, explain } from '../base/errors.ts';
 import type { CaOptions, RevokeCommandOptions, TrustOptions } from './ca.ts';
+import type { ImportOptions } from './import/import.ts';
 import { DEFAULT_CONFIGURATION, type Where } from './where.ts';
 
 interface ServerOptions {
@@ -98,6 +99,24 @@ function describe(): Command {
     .action(async (name: string, own: ServerOptions) => {
       const { renew } = await import('./renew.ts');
       await renew(where(program, own), name);
+    });
+
+  program
+    .command('import')
+    .argument('<path>', "another program's folder, or a PEM file")
+    .description(
+      "take over certificates, keys and accounts of certbot's, acme.sh's, lego's or Caddy's, or PEM files",
+    )
+    .addOption(rootOption())
+    .addOption(fileOption())
+    .option('--from <program>', 'certbot, acme.sh, lego, caddy or pem (default: found out)')
+    .option('--store <folder>', "the store (default: the configuration's)")
+    .option('--ca <url>', 'directory URL of the CA, where the folder does not tell')
+    .option('--dry-run', 'show what would be done, and do nothing')
+    .option('--force', 'replace certificates that the store has')
+    .action(async (path: string, own: ImportOptions & ServerOptions) => {
+      const { importFrom } = await import('./import/import.ts');
+      await importFrom(path, own, where(program, own));
     });
 
   program

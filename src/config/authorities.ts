@@ -18,6 +18,9 @@ const binding = /^(ZeroSSL|Google|Google-Test|SSLcom-RSA|SSLcom-ECC|Actalis|Sect
 
 const directories = new Map(known.map(([name, directory]) => [name.toLowerCase(), directory]));
 
+/** All of them, without `local`. */
+export const knownDirectories: readonly string[] = known.map(([, directory]) => directory);
+
 export const defaultAuthority = 'https://acme-v02.api.letsencrypt.org/directory';
 
 /** The embedded CA; its address is known only when it runs. */

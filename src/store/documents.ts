@@ -160,6 +160,11 @@ export const writeAccount: Write<AccountDocument> = writer(account);
 export const readOrder: Read<OrderDocument> = reader(order);
 export const writeOrder: Write<OrderDocument> = writer(order);
 
+/** A managed domain of which nothing is known but its names: all else is at its default. */
+export function bareMd(name: string, domains: readonly string[]): MdDocument {
+  return v.parse(mdSchema, { name, domains });
+}
+
 /** md.json's text: for files that become part of a set by Store.activate(). */
 export function encodeMd(document: MdDocument): string {
   return encode(md, document, 'md.json');

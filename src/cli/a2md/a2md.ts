@@ -3,21 +3,20 @@
  * commands, messages, exit codes and the `-j` document are mod_md's.
  */
 import { readFileSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { AcmeClient } from '../../acme/client.ts';
 import { explain } from '../../base/errors.ts';
 import { escapeControls } from '../../base/log.ts';
 import type { MdDocument } from '../../store/documents.ts';
-import { FsStore } from '../../store/fs/fs-store.ts';
-import { StoreError } from '../../store/store.ts';
+import type { FsStore } from '../../store/fs/fs-store.ts';
 import { version } from '../../server/version.ts';
+import { openStore } from '../open-store.ts';
 import { register, unregister, validate } from './accounts.ts';
 import { drive } from './drive.ts';
 import { Failure, statusOf } from './failure.ts';
 import * as registry from './registry.ts';
-import { authorityUrl } from './values.ts';
+import { authorityUrl, httpUrl } from './values.ts';
 
 interface MainOptions {
   readonly acme?: string;
@@ -83,19 +82,18 @@ class Run {
   async store(): Promise<FsStore> {
     const { dir } = this.options;
     if (dir === undefined) throw new Failure('EINVAL', 'need store directory for command: give -d');
-    const owner = await ownerOf(dir);
-    try {
-      return await FsStore.attach({ dir, owner });
-    } catch (error) {
-      if (!(error instanceof StoreError) || error.code !== 'store-missing') throw error;
-      return FsStore.open({ dir, owner });
-    }
+    return openStore(resolve(dir));
   }
 
   readonly newClient = (authority: string): AcmeClient => {
-    const { cafile } = this.options;
+    const { cafile, proxy } = this.options;
     const ca = cafile === undefined ? undefined : readFileSync(cafile, 'utf8');
-    return new AcmeClient({ directoryUrl: authority, userAgent: `latchkey/${version}`, ca });
+    return new AcmeClient({
+      directoryUrl: authority,
+      userAgent: `latchkey/${version}`,
+      ca,
+      ...(proxy === undefined ? {} : { proxy: { url: httpUrl(proxy, 'URL of a proxy') } }),
+    });
   };
 
   show(md: MdDocument, renew?: boolean): void {
@@ -127,16 +125,6 @@ class Run {
     if (!this.options.json) return;
     const document = { output: this.#shown, ...(failure ?? { status: 0 }) };
     this.output.out(`${JSON.stringify(document, undefined, 2)}\n`);
-  }
-}
-
-/** Whom the server on this store has its challenges and staging belong to. */
-async function ownerOf(dir: string): Promise<{ uid: number; gid: number } | undefined> {
-  try {
-    const { uid, gid } = await stat(join(resolve(dir), 'challenges'));
-    return { uid, gid };
-  } catch {
-    return undefined;
   }
 }
 

@@ -4,7 +4,7 @@ import { mdDocument } from '../../domains/document.ts';
 import { readHeld } from '../../domains/held.ts';
 import { assess } from '../../domains/state.ts';
 import { storedDomain } from '../../domains/stored.ts';
-import { type MdDocument, readMd, writeMd } from '../../store/documents.ts';
+import { bareMd, type MdDocument, readMd, writeMd } from '../../store/documents.ts';
 import type { Store } from '../../store/store.ts';
 import { Failure } from './failure.ts';
 import { agreement, authorityUrl, contactUrls, domainNames } from './values.ts';
@@ -54,7 +54,7 @@ export async function addStored(
   if (name === undefined) throw new Failure('EINVAL', 'needs at least one domain name');
   if (await readMd(store, 'domains', name)) throw new Failure('EEXIST', `${name} is there already`);
   const authorities = authority === undefined ? [] : [authority];
-  const domain = storedDomain({ ...BARE, name, domains, ca: { urls: authorities } });
+  const domain = storedDomain({ ...bareMd(name, domains), ca: { urls: authorities } });
   const document = mdDocument(domain, { state: 'incomplete', description: '' }, undefined);
   await writeMd(store, 'domains', name, { ...document, state });
   return findStored(store, name);
@@ -161,21 +161,3 @@ function atLeastOne<Value>(values: readonly Value[], what: string): readonly Val
 function unknownAspect(aspect: string): Failure {
   return new Failure('ENOTIMPL', `unknown update aspect: ${aspect}`);
 }
-
-/** A managed domain of which nothing is known but its names. */
-const BARE: MdDocument = {
-  name: '',
-  domains: [],
-  contacts: [],
-  transitive: 1,
-  ca: { urls: [] },
-  state: 0,
-  'renew-mode': 1,
-  'renew-window': '33%',
-  'warn-window': '10%',
-  'must-staple': false,
-  proto: { 'acme-tls/1': [] },
-  stapling: false,
-  'profile-mandatory': false,
-  'ari-renewals': true,
-};

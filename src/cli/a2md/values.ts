@@ -31,7 +31,8 @@ export function agreement(text: string): string {
   return text === 'accepted' ? text : httpUrl(text, 'URL of terms of service');
 }
 
-function httpUrl(text: string, what: string): string {
+/** `what` is said of a text that is none. */
+export function httpUrl(text: string, what: string): string {
   if (!/\s/.test(text) && /^https?:$/.test(URL.parse(text)?.protocol ?? '')) return text;
   throw new Failure('EINVAL', `'${text}' is no ${what}: it has to be an http or https URL`);
 }
