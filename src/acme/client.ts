@@ -231,7 +231,7 @@ export class AcmeClient implements AsyncDisposable {
 
   /**
    * When the CA would like a certificate renewed (RFC 9773 section 4); undefined where it has no opinion on any.
-   * @param certificateId as ariCertId() of pki/ari.ts gives it
+   * @param certificateId a certificate's `renewalId`
    */
   async renewalInfo(certificateId: string, { signal }: Abortable = {}): Promise<RenewalInfo | undefined> {
     const { renewalInfo } = await this.directory({ signal });

@@ -13,6 +13,7 @@ import { explain, LatchkeyError } from '../base/errors.ts';
 import { type Logger, type Loggers, silent } from '../base/log.ts';
 import { readMd, readOrder } from '../store/documents.ts';
 import type { Abortable, Store } from '../store/store.ts';
+import { Advisor } from './advisor.ts';
 import { mdDocument } from './document.ts';
 import { Budgets } from './budgets.ts';
 import { isDamage, readHeld, stagedFiles, undamaged } from './held.ts';
@@ -22,11 +23,12 @@ import type { Issuer, Progress } from './issuer.ts';
 import { authorityAfter, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_FAILOVER, Job } from './job.ts';
 import { describeObtaining, isWorthSaying, type Obtaining, ObtainingMeter } from './obtaining.ts';
 import { isAutomatic, type Plan, plan } from './plan.ts';
+import { askForRenewalTime } from './questions.ts';
 import { type Outcome, renew, type RenewalContext } from './renewal.ts';
 import { Schedule } from '../base/schedule.ts';
 import type { ManagedDomainSettings, RateLimits } from './settings.ts';
 import { Spending } from './spending.ts';
-import { assess, type DomainState } from './state.ts';
+import { type AdviceOn, assess, type DomainState } from './state.ts';
 import { type DomainStatus, statusOf } from './status.ts';
 
 export interface EngineOptions {
@@ -102,6 +104,7 @@ export class RenewalEngine implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   #context: RenewalContext;
   readonly #schedule: Schedule;
+  readonly #advisor: Advisor;
   readonly #stop = new AbortController();
   readonly #budgets: Budgets;
   readonly #meter: ObtainingMeter;
@@ -132,6 +135,17 @@ export class RenewalEngine implements AsyncDisposable {
       work: (name, signal) => this.#work(name, signal),
       lane: (name) => this.#lane(name),
     });
+    this.#advisor = new Advisor({
+      clock,
+      random,
+      logger: loggers('md'),
+      lane: (name) => this.#lane(name).key,
+      ask: async (name, info, signal) => {
+        const entry = this.#entries.get(name);
+        return entry && (await askForRenewalTime(this.#context, entry.domain, info, signal));
+      },
+      changed: (name) => void this.#schedulePlanned(name, 0),
+    });
     for (const domain of options.domains) this.#entries.set(domain.name, newEntry(domain));
   }
 
@@ -156,6 +170,7 @@ export class RenewalEngine implements AsyncDisposable {
       if (names.has(name)) continue;
       this.#schedule.remove(name);
       this.#budgets.forget(name);
+      this.#advisor.forget(name);
       this.#entries.delete(name);
       reject(entry, new EngineError('domain-unknown', `${name} is no managed domain any more`));
     }
@@ -188,6 +203,15 @@ export class RenewalEngine implements AsyncDisposable {
     }
   }
 
+  /**
+   * Replaces a certificate that was found to be revoked, at once. Another than the one in use is no matter.
+   * @param sha256 of its DER, lower-case hex
+   * @param source who says so, for people: it follows `the certificate has been revoked, as`
+   */
+  replaceRevoked(name: string, sha256: string, source: string): void {
+    this.#advisor.revoke(name, sha256, source);
+  }
+
   /** All domains, by name. What the store has is as of the last look at it. */
   status(): DomainStatus[] {
     const names = [...this.#entries.keys()].sort();
@@ -201,6 +225,7 @@ export class RenewalEngine implements AsyncDisposable {
           ...entry,
           problems,
           retryFailover,
+          adviceOn: (info) => this.#advisor.adviceOn(name, info),
           due: this.#schedule.due(name),
           runs: this.#schedule.runs(name),
         }),
@@ -231,7 +256,8 @@ export class RenewalEngine implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const scheduled = this.#schedule.run(this.#stop.signal);
+    const { signal } = this.#stop;
+    const scheduled = Promise.all([this.#schedule.run(signal), this.#advisor.run(signal)]);
     try {
       await this.#removeStaleChallenges();
     } catch (error) {
@@ -406,7 +432,10 @@ export class RenewalEngine implements AsyncDisposable {
     // Activated by a restart, or deleted: nothing waits to be put to use any more.
     if (!staging.staged) job.finished = false;
     const now = clock.now();
-    const state = (entry.state = assess(domain, held, now));
+    const inUse = [...held.values()].flatMap((pair) => ('damage' in pair ? [] : [pair.info]));
+    this.#advisor.watch(domain.name, isAutomatic(domain) ? inUse : []);
+    const adviceOn: AdviceOn = (info) => this.#advisor.adviceOn(domain.name, info);
+    const state = (entry.state = assess(domain, held, now, adviceOn));
     return plan({ domain, state, job, ...staging, forced: entry.forced, activateOn, now });
   }
 
@@ -429,7 +458,7 @@ export class RenewalEngine implements AsyncDisposable {
 
   /** Renewals that fall due together are spread over a twentieth of the time there is for them. */
   #waitUntil({ state }: Entry, { at }: Extract<Plan, { kind: 'wait' }>): number | undefined {
-    if (at === undefined || !state || at !== state.renewAt) return at;
+    if (at === undefined || !state || state.advised || at !== state.renewAt) return at;
     const end = Math.min(...state.certificates.map(({ info }) => info.notAfter));
     return Math.round(at + (Math.max(end - at, 0) / 20) * this.#context.random());
   }

@@ -70,7 +70,7 @@ export interface ObtainOptions extends Abortable {
 export interface RenewalQuestion extends Abortable {
   /** Directory URL of the CA that issued the certificate. */
   readonly authority: string;
-  readonly certificate: Pick<CertificateInfo, 'pem'>;
+  readonly certificate: Pick<CertificateInfo, 'renewalId'>;
 }
 
 /** What a CA would refuse now, and so was not asked for. No failure: the renewal goes on when it may. */

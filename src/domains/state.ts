@@ -3,6 +3,8 @@ import type { KeyObject } from 'node:crypto';
 import { coversName, type CertificateInfo } from '../pki/certificate.ts';
 import { keyFileSuffix } from '../pki/keys.ts';
 import type { KeySpec } from '../pki/keyspec.ts';
+import { formatDate } from '../store/formats.ts';
+import { type Advice, advisedReason, advisedTime } from './advice.ts';
 import type { ManagedDomainSettings, Window } from './settings.ts';
 
 /** A certificate with its private key, known to belong together. */
@@ -30,17 +32,27 @@ export interface DomainState {
   readonly expired: boolean;
   /** ms since the epoch; in the past when due. */
   readonly renewAt: number;
+  /** The CA has said so: `renewAt` is a moment that was drawn already. */
+  readonly advised: boolean;
   /** Why a renewal is due now, for people; empty when none is. */
   readonly reasons: readonly string[];
 }
+
+/** What the CA advises about a certificate, if anything. */
+export type AdviceOn = (info: CertificateInfo) => Advice | undefined;
 
 /**
  * Judges what is held. All keys are renewed when the first of them is due; a certificate that covers more than
  * is configured is as good as one that covers just that.
  */
-export function assess(domain: ManagedDomainSettings, held: HeldSet, now: number): DomainState {
+export function assess(
+  domain: ManagedDomainSettings,
+  held: HeldSet,
+  now: number,
+  adviceOn: AdviceOn = () => undefined,
+): DomainState {
   const lacking: string[] = [];
-  const dating: string[] = [];
+  const dues: Due[] = [];
   const certificates: StateCertificate[] = [];
   for (const spec of domain.keys) {
     const pair = held.get(keyFileSuffix(spec));
@@ -50,16 +62,18 @@ export function assess(domain: ManagedDomainSettings, held: HeldSet, now: number
     }
     certificates.push({ spec, info: pair.info });
     lacking.push(...shortcomings(domain, spec, pair));
-    dating.push(...ageing(domain.renewWindow, pair.info, now));
+    dues.push(due(domain, pair.info, adviceOn(pair.info)));
   }
+  const dating = dues.filter(({ at }) => at <= now).map(({ reason }) => reason(now));
   const reasons = [...new Set([...lacking, ...dating])];
-  const starts = certificates.map(({ info }) => windowStart(info, domain.renewWindow));
+  const first = dues.toSorted((a, b) => a.at - b.at)[0] ?? { at: Infinity, advised: false };
   return {
     state: lacking.length > 0 ? 'incomplete' : 'complete',
     description: lacking.join('; '),
     certificates,
     expired: certificates.some(({ info }) => info.notAfter <= now),
-    renewAt: reasons.length > 0 ? Math.min(now, ...starts) : Math.min(...starts),
+    renewAt: reasons.length > 0 ? Math.min(now, first.at) : first.at,
+    advised: first.advised,
     reasons,
   };
 }
@@ -74,10 +88,27 @@ function shortcomings(domain: ManagedDomainSettings, spec: KeySpec, { info, key 
   return found;
 }
 
-function ageing(window: Window, info: CertificateInfo, now: number): string[] {
-  const until = new Date(info.notAfter).toUTCString();
-  if (info.notAfter <= now) return [`the certificate has expired on ${until}`];
-  return windowStart(info, window) <= now ? [`the certificate expires on ${until}`] : [];
+interface Due {
+  /** ms since the epoch. */
+  readonly at: number;
+  readonly reason: (now: number) => string;
+  readonly advised: boolean;
+}
+
+/** When one certificate is to be renewed: when the CA advises it, by MDRenewWindow otherwise. */
+function due(domain: ManagedDomainSettings, info: CertificateInfo, advice: Advice | undefined): Due {
+  const { renewWindow, warnWindow } = domain;
+  const start = windowStart(info, renewWindow);
+  const at = advisedTime(advice, Math.max(start, windowStart(info, warnWindow)));
+  if (!advice || at === undefined) {
+    return { at: start, reason: (now) => expiry(info, now), advised: false };
+  }
+  const reason = (now: number) => (info.notAfter <= now ? expiry(info, now) : advisedReason(advice));
+  return { at, reason, advised: true };
+}
+
+function expiry({ notAfter }: CertificateInfo, now: number): string {
+  return `the certificate ${notAfter <= now ? 'has expired' : 'expires'} on ${formatDate(notAfter)}`;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** A managed domain as `latchkey status` and the status pages show it. Plain data; times are ms since the epoch. */
+import type { AriAdvice } from './advice.ts';
 import type { Hold } from './budget-book.ts';
 import type { CertificateInfo } from '../pki/certificate.ts';
 import type { KeySpec } from '../pki/keyspec.ts';
@@ -8,7 +9,7 @@ import { mdDocument } from './document.ts';
 import type { Problem } from './issuer.ts';
 import { authorityAfter, type Job, type LogEntry } from './job.ts';
 import type { ManagedDomainSettings } from './settings.ts';
-import { type DomainState, keyName } from './state.ts';
+import { type AdviceOn, type DomainState, keyName } from './state.ts';
 
 export interface CertificateStatus {
   /** The key it was configured as: `RSA`, `P-256`, … */
@@ -27,6 +28,10 @@ export interface CertificateStatus {
   readonly ariCertId: string | undefined;
   /** Of a new certificate: which logs have it. */
   readonly signedTimestamps?: readonly SignedTimestamp[];
+  /** What the CA advises (ARI, RFC 9773): its window, the moment drawn from it, and why it is as it is. */
+  readonly ari?: AriAdvice | undefined;
+  /** Who says that it is revoked, for people; undefined while nobody does. */
+  readonly revoked?: string | undefined;
 }
 
 export interface DomainStatus {
@@ -87,10 +92,11 @@ export interface StatusSource {
   readonly runs: boolean;
   /** Errors in a row after which the next CA is tried. */
   readonly retryFailover: number;
+  readonly adviceOn: AdviceOn;
 }
 
 export function statusOf(source: StatusSource): DomainStatus {
-  const { domain, state, job, problems, hold, due, runs, retryFailover } = source;
+  const { domain, state, job, problems, hold, due, runs, retryFailover, adviceOn } = source;
   return {
     name: domain.name,
     names: domain.domains,
@@ -98,7 +104,11 @@ export function statusOf(source: StatusSource): DomainStatus {
     description: state?.description ?? '',
     expired: state?.expired ?? false,
     renewMode: domain.renewMode,
-    certificates: (state?.certificates ?? []).map(({ spec, info }) => certificateStatus(spec, info)),
+    certificates: (state?.certificates ?? []).map(({ spec, info }) => ({
+      ...certificateStatus(spec, info),
+      ari: adviceOn(info)?.ari,
+      revoked: adviceOn(info)?.revoked,
+    })),
     renewAt: state && Number.isFinite(state.renewAt) ? state.renewAt : undefined,
     reasons: state?.reasons ?? [],
     nextRun: due,

@@ -49,6 +49,8 @@ export function details(domain: DomainInService, now: number): string {
         `${date(certificate.notBefore)} until ${date(certificate.notAfter)} (${span(certificate.notAfter - now)} left)`,
       ),
       ...fact('sha256', certificate.sha256),
+      ...fact('revoked', certificate.revoked),
+      ...fact('CA advises', adviceOf(certificate)),
     ]),
     ...fact('renewal', domain.renewAt === undefined ? undefined : `from ${date(domain.renewAt)} on`),
     ...fact('next', nextOf(domain, now)),
@@ -62,6 +64,13 @@ export function details(domain: DomainInService, now: number): string {
 function validity(domain: DomainInService, now: number): string {
   const until = validUntil(domain);
   return until === undefined ? '-' : span(until - now);
+}
+
+function adviceOf({ ari }: DomainInService['certificates'][number]): string | undefined {
+  if (!ari) return undefined;
+  const { window, explanationUrl } = ari;
+  const why = explanationUrl === undefined ? '' : `, see ${explanationUrl}`;
+  return `to renew between ${date(window.start)} and ${date(window.end)}${why}`;
 }
 
 function troubles(domain: DomainInService, now: number): string[] {

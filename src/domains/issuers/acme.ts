@@ -4,7 +4,6 @@ import type { AcmeClient, Order } from '../../acme/client.ts';
 import { AcmeError } from '../../acme/errors.ts';
 import { pollOrder } from '../../acme/poll.ts';
 import type { Clock } from '../../base/clock.ts';
-import { ariCertId } from '../../pki/ari.ts';
 import { curveNamed, generateKey, keyFileSuffix } from '../../pki/keys.ts';
 import type { KeySpec } from '../../pki/keyspec.ts';
 import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
@@ -106,8 +105,9 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
     domain: ManagedDomainSettings,
     { authority, certificate, signal }: RenewalQuestion,
   ): Promise<RenewalInfo | undefined> {
-    const id = ariCertId(certificate);
-    return id === undefined ? undefined : await this.#client(authority, domain).renewalInfo(id, { signal });
+    const { renewalId } = certificate;
+    if (renewalId === undefined) return undefined;
+    return this.#client(authority, domain).renewalInfo(renewalId, { signal });
   }
 
   /** The keys for which no good certificate is staged; a staged one that is no good is removed. */

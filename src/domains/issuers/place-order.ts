@@ -2,7 +2,6 @@
 import { isIP } from 'node:net';
 import type { NewOrderOptions, Order } from '../../acme/client.ts';
 import type { AcmeError } from '../../acme/errors.ts';
-import { ariCertId } from '../../pki/ari.ts';
 import { coversName, parseChain } from '../../pki/certificate.ts';
 import { keyFileSuffix } from '../../pki/keys.ts';
 import type { KeySpec } from '../../pki/keyspec.ts';
@@ -88,7 +87,7 @@ async function replacedBy(
   const pem = await undamaged(store.load('domains', domain.name, chainFile(keyFileSuffix(spec)), options));
   const [leaf] = pem ? await undamagedChain(pem.toString()) : [];
   if (!leaf || !domain.domains.some((name) => coversName(leaf, name))) return undefined;
-  return ariCertId(leaf);
+  return leaf.renewalId;
 }
 
 async function undamagedChain(pem: string): Promise<ReturnType<typeof parseChain>> {
