@@ -40,6 +40,8 @@ export interface Pebble extends AsyncDisposable {
   readonly ca: string;
   /** PEM of the root that its certificates lead to. */
   root(): Promise<string>;
+  /** What it answers from now on when asked about a certificate (PEM) by ARI. Pebble 2.8 and newer. */
+  setRenewalInfo(pem: string, answer: unknown): Promise<void>;
   /** All that it has printed. */
   log(): string;
 }
@@ -90,6 +92,15 @@ export async function startPebble(options: PebbleOptions = {}): Promise<Pebble> 
     directoryUrl,
     managementUrl,
     ca: certPem,
+    setRenewalInfo: async (pem, answer) => {
+      const body = JSON.stringify({ Certificate: pem, ARIResponse: JSON.stringify(answer) });
+      const url = `${managementUrl}/set-renewal-info/`;
+      const headers = { 'user-agent': 'latchkey-tests' };
+      const options = { dispatcher: agent, method: 'POST', body, headers } as const;
+      const { statusCode, body: said } = await request(url, options);
+      if (statusCode !== 200) throw new Error(`Pebble does not take this: ${await said.text()}`);
+      await said.dump();
+    },
     root: () => get(`${managementUrl}/roots/0`),
     log: () => child.log(),
     [Symbol.asyncDispose]: dispose,

@@ -47,8 +47,8 @@ function fixture(...answers: Answer[]) {
     changed: () => (changes += 1),
     ask: async (_name, { sha256 }) => {
       assert.equal((atOnce += 1), 1, 'one question at a time');
-      asked.push({ sha256, at: clock.now() });
       await new Promise((resolve) => setImmediate(resolve));
+      asked.push({ sha256, at: clock.now() });
       atOnce -= 1;
       const answer = answers.length > 1 ? answers.shift() : answers[0];
       if (answer instanceof Error) throw answer;

@@ -105,3 +105,11 @@ export async function until(done: () => boolean | Promise<boolean>): Promise<voi
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
+
+/** The same for what foreign software does, which takes real time. */
+export async function eventually(done: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; !(await done()); tries += 1) {
+    if (tries > 3000) throw new Error(`this never came to be: ${done.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
