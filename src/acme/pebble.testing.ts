@@ -39,9 +39,9 @@ export interface Pebble extends AsyncDisposable {
   /** PEM: trust this for Pebble's own https. */
   readonly ca: string;
   /** PEM of the root that its certificates lead to. */
-  root(): Promise<string>;
+  readonly root: () => Promise<string>;
   /** What it answers from now on when asked about a certificate (PEM) by ARI. Pebble 2.8 and newer. */
-  setRenewalInfo(pem: string, answer: unknown): Promise<void>;
+  readonly setRenewalInfo: (pem: string, answer: unknown) => Promise<void>;
   /** All that it has printed. */
   log(): string;
 }

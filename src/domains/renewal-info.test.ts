@@ -18,7 +18,7 @@ const HOUR = 60 * 60 * 1000;
 /** Real time with jumps. */
 class JumpingClock implements Clock {
   #ahead = 0;
-  readonly sleep = impatientClock.sleep;
+  readonly sleep: Clock['sleep'] = (ms, options) => impatientClock.sleep(ms, options);
 
   now(): number {
     return Date.now() + this.#ahead;
