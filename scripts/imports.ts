@@ -17,13 +17,26 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   ca: ['base', 'pki'],
   certificates: ['base', 'pki'],
   domains: ['base', 'pki', 'acme', 'store'],
+  ocsp: ['base', 'pki', 'store'],
   tls: ['base', 'pki', 'certificates'],
   // Settings are made of the engine's own settings: types only.
   config: ['base', 'domains/settings.ts', 'ca/settings.ts', 'pki/keyspec.ts'],
   http: ['base', 'tls', 'config'],
   // Documents are made of what is known of certificates: types only.
-  status: ['base', 'domains', 'pki/transparency.ts'],
-  server: ['base', 'acme', 'store', 'ca', 'certificates', 'domains', 'tls', 'config', 'http', 'status'],
+  status: ['base', 'domains', 'ocsp', 'pki/transparency.ts'],
+  server: [
+    'base',
+    'acme',
+    'store',
+    'ca',
+    'certificates',
+    'domains',
+    'ocsp',
+    'tls',
+    'config',
+    'http',
+    'status',
+  ],
   cli: ['base', 'pki', 'acme', 'store', 'ca', 'certificates', 'domains', 'config', 'status', 'server'],
 };
 

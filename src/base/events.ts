@@ -20,6 +20,24 @@ export interface Events {
   'latchkey:certificate:served': { domain: string; serials: readonly string[]; missing: readonly number[] };
   'latchkey:challenge:ready': { domain: string; name: string; type: string };
   'latchkey:challenge:removed': { domain: string; name: string; type: string };
+  /** A newer OCSP response is there. `domain`: of mod_md's folders, `other` for certificates that are not managed. */
+  'latchkey:ocsp:renewed': {
+    domain: string;
+    /** SHA-1 of the certificate, lower-case hex. */
+    id: string;
+    status: 'good' | 'revoked';
+    /** ms since the epoch. */
+    validUntil: number;
+  };
+  'latchkey:ocsp:errored': {
+    domain: string;
+    id: string;
+    problem: { type: string; detail: string };
+    /** In a row. */
+    errors: number;
+    /** ms since the epoch. */
+    nextRun: number;
+  };
 }
 
 export type EventName = keyof Events;

@@ -61,7 +61,7 @@ export interface OcspAnswer {
 export const LARGEST_RESPONSE = 64 * 1024;
 
 /** How far a responder's clock may be ahead of ours, ms. */
-const SKEW = 5 * 60_000;
+export const SKEW = 5 * 60_000;
 
 /** Certificates that are looked at for the responder's. */
 const MOST_CERTIFICATES = 8;
@@ -76,7 +76,7 @@ export function readOcspResponse(der: Uint8Array, question: OcspQuestion, now: n
   if (!single) {
     throw new OcspError('ocsp-other-certificate', 'The response is about another certificate');
   }
-  checkSignature(basic, question.issuer, now);
+  checkSignature(basic, question.issuer.certificate, now);
   checkExtensions(data, single, question.nonce);
   checkTimes(single, now);
   const { certStatus, thisUpdate, nextUpdate } = single;
@@ -151,14 +151,13 @@ const HASHES: Readonly<Record<string, string>> = {
 };
 
 /** Responders may use other hashes than the request did. */
-function isAbout(id: SingleResponse['certID'], { leaf, issuer }: OcspQuestion): boolean {
+function isAbout(id: SingleResponse['certID'], { serial, issuerName, issuer }: OcspQuestion): boolean {
   const hash = HASHES[id.hashAlgorithm.algorithm];
-  const { serial, issuer: issuerName } = partsOf(leaf.x509);
   if (hash === undefined || !serial.equals(Buffer.from(id.serialNumber))) return false;
   const digest = (bytes: Buffer) => createHash(hash).update(bytes).digest();
   return (
     digest(issuerName).equals(Buffer.from(id.issuerNameHash.buffer)) &&
-    digest(partsOf(issuer.x509).publicKey).equals(Buffer.from(id.issuerKeyHash.buffer))
+    digest(issuer.publicKey).equals(Buffer.from(id.issuerKeyHash.buffer))
   );
 }
 

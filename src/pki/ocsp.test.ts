@@ -8,7 +8,7 @@ import * as fc from 'fast-check';
 import { Certificate } from './certificate.ts';
 import { derElements, hasMustStaple, partsOf } from './der.ts';
 import { PkiError } from './errors.ts';
-import { ocspRequest, responderUrls } from './ocsp-request.ts';
+import { ocspIssuer, ocspRequest, questionAbout, responderUrls } from './ocsp-request.ts';
 import { OcspError, type OcspErrorCode, readOcspResponse } from './ocsp-response.ts';
 import { type Answer, makeOcspResponse, ocspRefusal, ocspSigning, OcspTestCa } from './ocsp.testing.ts';
 import { withoutOpenssl } from './openssl.testing.ts';
@@ -18,7 +18,7 @@ const DAY = 24 * HOUR;
 const now = Date.parse('2026-11-22T06:00:00Z');
 const ca = await OcspTestCa.create(now);
 const leaf = await ca.issue({ ocsp: 'http://ocsp.test/x', mustStaple: true });
-const question = { leaf: leaf.certificate, issuer: ca.certificate };
+const question = questionAbout(leaf.certificate, ocspIssuer(ca.certificate));
 
 const respond = (over: Partial<Answer> = {}) =>
   makeOcspResponse({
