@@ -18,6 +18,8 @@ export interface Events {
   'latchkey:certificate:installed': { domain: string; serials: readonly string[]; notAfter: number };
   /** Every worker has shown the new serials in a handshake (or `missing` names those that have not). */
   'latchkey:certificate:served': { domain: string; serials: readonly string[]; missing: readonly number[] };
+  /** In its warn window, or past its end. */
+  'latchkey:certificate:expiring': { domain: string; notAfter: number };
   'latchkey:challenge:ready': { domain: string; name: string; type: string };
   'latchkey:challenge:removed': { domain: string; name: string; type: string };
   /** A newer OCSP response is there. `domain`: of mod_md's folders, `other` for certificates that are not managed. */

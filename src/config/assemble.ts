@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { explain } from '../base/errors.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
 import { defaultLocalCa } from './directives/localca.ts';
-import { configuredDomain, domainValues, unboundWarning, unusedWarning } from './domains.ts';
+import { configuredDomain, domainValues, unboundWarning, unusedWarning, withStaticFiles } from './domains.ts';
 import type { HostDraft, ServerDraft } from './draft.ts';
 import { ConfigError } from './errors.ts';
 import { baseTls, hostsTls, secureHosts } from './host-tls.ts';
@@ -23,11 +23,12 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
   const context: TlsContext = { server, secure, managed: (host) => of.has(host), warn };
   const decide = (host: HostDraft, tls: HostTls): Decided => {
     const found = of.get(host) ?? [];
+    const [only] = found.length === 1 ? found : [];
     const modes = new Set(found.map((domain) => values.get(domain)?.requireHttps ?? 'off'));
     return {
-      tls,
+      tls: only ? withStaticFiles(tls, only.draft) : tls,
       requireHttps: modes.size === 1 ? ([...modes][0] ?? 'off') : 'off',
-      managedDomain: found.length === 1 ? found[0]?.name : undefined,
+      managedDomain: only?.name,
     };
   };
 
@@ -82,6 +83,10 @@ function mdSettings({ md, serverRoot }: ServerDraft): MdServerSettings {
     serverStatus: md.serverStatus ?? true,
     certificateStatus: md.certificateStatus ?? true,
     certificateCheck: md.certificateCheck ?? { name: 'crt.sh', url: 'https://crt.sh?q=' },
+    activationDelay: md.activationDelay ?? 0,
+    checkInterval: md.checkInterval ?? 43_200_000,
+    initialDelay: md.initialDelay ?? 0,
+    hooks: { notify: md.notifyCommand, message: md.messageCommand },
   };
 }
 

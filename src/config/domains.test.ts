@@ -138,6 +138,7 @@ test('a domain that says nothing has the defaults', (t) => {
     profileMandatory: false,
     mustStaple: false,
     proxy: undefined,
+    staticFiles: [],
     used: false,
   });
 });

@@ -1,13 +1,20 @@
 /** Managed domains, complete: values of their own, of the server they stand in, of all; then the defaults. */
-import type { ManagedDomainSettings, Reach } from '../domains/settings.ts';
+import type { ManagedDomainSettings, Reach, StaticFiles } from '../domains/settings.ts';
 import { authorityThatBinds, defaultAuthority } from './authorities.ts';
-import type { DomainValues, HostDraft, ServerDraft } from './draft.ts';
+import type { DomainDraft, DomainValues, HostDraft, ServerDraft } from './draft.ts';
 import { ConfigError } from './errors.ts';
 import type { Assignment } from './managed.ts';
-import type { ConfiguredDomain, Listen, Settings, VirtualHostSettings, Warning } from './settings.ts';
+import type {
+  ConfiguredDomain,
+  HostTls,
+  Listen,
+  Settings,
+  VirtualHostSettings,
+  Warning,
+} from './settings.ts';
 
 /** The values that count for a domain, defaults in. */
-type Values = Omit<ManagedDomainSettings, 'name' | 'domains' | 'contacts' | 'used' | 'reach'>;
+type Values = Omit<ManagedDomainSettings, 'name' | 'domains' | 'contacts' | 'staticFiles' | 'used' | 'reach'>;
 
 const defaults: Values = {
   transitive: true,
@@ -80,6 +87,7 @@ export function configuredDomain(
     domains: assignment.domains,
     contacts: contacts(assignment, server),
     ...values,
+    staticFiles: staticFiles(assignment.draft),
     used: assignment.hosts.length > 0,
     reach: {
       http01: http01(listens, md.httpPort),
@@ -90,6 +98,33 @@ export function configuredDomain(
     },
     at: assignment.draft.at,
   };
+}
+
+/** Throws ConfigError where they are not pairs. */
+function staticFiles({ names: [name = ''], certificateFiles, keyFiles, at }: DomainDraft): StaticFiles[] {
+  if (certificateFiles.length === 0 && keyFiles.length > 0) {
+    throw new ConfigError(
+      `AH10171: The Managed Domain '${name}' has MDCertificateKeyFile(s) but no MDCertificateFile.`,
+      at,
+    );
+  }
+  return certificateFiles.map((certificateFile, index) => {
+    const keyFile = keyFiles[index];
+    if (keyFile !== undefined && keyFiles.length === certificateFiles.length) {
+      return { certificateFile, keyFile };
+    }
+    throw new ConfigError(
+      `AH10170: The Managed Domain '${name}' needs one MDCertificateKeyFile for each MDCertificateFile.`,
+      at,
+    );
+  });
+}
+
+/** A host of a domain with files of its own serves them, unless it has some itself. */
+export function withStaticFiles(tls: HostTls, draft: DomainDraft): HostTls {
+  if (!tls.engine || tls.certificates.length > 0 || draft.certificateFiles.length === 0) return tls;
+  const { at } = draft;
+  return { ...tls, certificates: staticFiles(draft).map((pair) => ({ ...pair, chainFile: undefined, at })) };
 }
 
 /** MDContactEmail of the domain, else of each of its hosts, else their ServerAdmin. */

@@ -58,6 +58,12 @@ export interface MdServerDraft {
   serverStatus?: boolean;
   certificateStatus?: boolean;
   certificateCheck?: { readonly name: string; readonly url: string };
+  notifyCommand?: readonly string[];
+  messageCommand?: readonly string[];
+  checkInterval?: number;
+  initialDelay?: number;
+  activationDelay?: number;
+  matchNames?: 'all' | 'servernames';
 }
 
 export interface HostDraft {
@@ -158,6 +164,9 @@ export interface DomainDraft {
   readonly at: Position;
   readonly names: string[];
   readonly values: DomainValues;
+  /** MDCertificateFile and MDCertificateKeyFile, in order. */
+  readonly certificateFiles: string[];
+  readonly keyFiles: string[];
   /** The server it stands in: its MD directives count for it. */
   readonly host: HostDraft;
 }

@@ -72,6 +72,9 @@ function checkContext(directive: Directive<Scope>, module: string, { inside }: S
     if (contexts.includes('managed domain')) return;
     throw new Refusal(`${name} is not allowed inside an '<MDomainSet' context`);
   }
+  if (contexts.length === 1 && contexts[0] === 'managed domain') {
+    throw new Refusal(`${name} is only valid inside a '<MDomainSet' context, not here`);
+  }
   if (inside.directory !== undefined) {
     if (contexts.includes('directory')) return;
     throw new Refusal(

@@ -64,6 +64,10 @@ test('an empty configuration has all defaults', (t) => {
       serverStatus: true,
       certificateStatus: true,
       certificateCheck: { name: 'crt.sh', url: 'https://crt.sh?q=' },
+      activationDelay: 0,
+      checkInterval: 43_200_000,
+      initialDelay: 0,
+      hooks: { notify: undefined, message: undefined },
     },
   );
 });

@@ -35,10 +35,11 @@ export function assign(
   const index = new NameIndex();
   for (const domain of domains) for (const name of domain.domains) index.add(name, domain);
 
+  const matchable = server.md.matchNames === 'servernames' ? serverNameOf : namesOf;
   const candidates = server.md.baseServer === true ? [server.base, ...server.hosts] : server.hosts;
   const of = new Map<HostDraft, readonly Assignment[]>();
   for (const host of candidates) {
-    const found = domainsOf(host, index);
+    const found = domainsOf(matchable(host), index);
     const [first] = found;
     if (!first) continue;
     of.set(host, found);
@@ -55,9 +56,9 @@ function assignment(draft: DomainDraft, base: HostDraft): Assignment {
   return { draft, name: draft.names[0] ?? '', transitive, domains: [...draft.names], hosts: [] };
 }
 
-function domainsOf(host: HostDraft, index: NameIndex): Assignment[] {
+function domainsOf(names: readonly string[], index: NameIndex): Assignment[] {
   const found = new Set<Assignment>();
-  for (const name of namesOf(host)) for (const domain of index.matching(name)) found.add(domain);
+  for (const name of names) for (const domain of index.matching(name)) found.add(domain);
   return [...found];
 }
 
@@ -71,8 +72,11 @@ function conflict(host: HostDraft, found: readonly Assignment[]): ConfigError {
 
 /** ServerName and aliases, wildcards too; not `_default_`, which is no name. */
 function namesOf(host: HostDraft): string[] {
-  const { serverName, aliases } = host;
-  return serverName === undefined || serverName === '_default_' ? aliases : [serverName, ...aliases];
+  return [...serverNameOf(host), ...host.aliases];
+}
+
+function serverNameOf({ serverName }: HostDraft): string[] {
+  return serverName === undefined || serverName === '_default_' ? [] : [serverName];
 }
 
 const place = ({ draft: { at } }: Assignment): string => `${at.file}(line ${at.line})`;
@@ -86,6 +90,8 @@ function cover(
 ): void {
   for (const name of namesOf(host)) {
     if (/[*?]/.test(name) || index.covers(name, domain)) continue;
+    // With MDMatchNames servernames, aliases may be another domain's.
+    if (index.isTaken(name, domain)) continue;
     if (domain.transitive) {
       index.add(name, domain);
       domain.domains.push(name);
@@ -139,6 +145,11 @@ class NameIndex {
   covers(name: string, domain: Assignment): boolean {
     if (this.#exact.get(name) === domain) return true;
     return this.#wildcards.get(name.slice(name.indexOf('.') + 1)) === domain;
+  }
+
+  isTaken(name: string, domain: Assignment): boolean {
+    const owner = this.#exact.get(name) ?? this.#wildcards.get(name.slice(name.indexOf('.') + 1));
+    return owner !== undefined && owner !== domain;
   }
 
   /** Domains that a host's name (or wildcard) belongs to. */

@@ -8,7 +8,7 @@
  */
 import type { LogLevels } from '../base/log.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
-import type { ManagedDomainSettings, RateLimits } from '../domains/settings.ts';
+import type { HookCommands, ManagedDomainSettings, RateLimits } from '../domains/settings.ts';
 import type { Expression } from './expression.ts';
 
 /** Where a directive stood, for messages about it. */
@@ -322,4 +322,10 @@ export interface MdServerSettings {
   readonly certificateStatus: boolean;
   /** MDCertificateCheck: where people may look up a certificate; its SHA-256 is appended to the URL. */
   readonly certificateCheck: { readonly name: string; readonly url: string };
+  /** MDActivationDelay, MDCheckInterval and MDInitialDelay in ms. */
+  readonly activationDelay: number;
+  readonly checkInterval: number;
+  readonly initialDelay: number;
+  /** MDNotifyCmd and MDMessageCmd. */
+  readonly hooks: HookCommands;
 }

@@ -44,6 +44,8 @@ export function mdDocument(
     'renew-mode': renewModes[domain.renewMode],
     'renew-window': formatSpan(domain.renewWindow),
     'warn-window': formatSpan(domain.warnWindow),
+    'cert-files': filesOf(domain.staticFiles.map(({ certificateFile }) => certificateFile)),
+    'pkey-files': filesOf(domain.staticFiles.map(({ keyFile }) => keyFile)),
     eab: domain.externalAccount,
     'must-staple': domain.mustStaple,
     profile: domain.profile,
@@ -58,6 +60,10 @@ export function mdDocument(
 /** In staging, md.json is for everyone to read. */
 function withoutLogin(url: string): string {
   return url.replace(/^([^/]*\/\/)[^/?#]*@/, '$1');
+}
+
+function filesOf(paths: readonly string[]): readonly string[] | undefined {
+  return paths.length > 0 ? paths : undefined;
 }
 
 /** What a document of foreign making would be written as; undefined where it could not be. */

@@ -39,6 +39,7 @@ export function settings(
     requireHttps: 'off',
     caCertificateFile: undefined,
     proxy: undefined,
+    staticFiles: [],
     used: true,
     reach: {
       http01: { possible: true },

@@ -16,19 +16,28 @@ import type { Abortable, Store } from '../store/store.ts';
 import { Advisor } from './advisor.ts';
 import { mdDocument } from './document.ts';
 import { Budgets } from './budgets.ts';
-import { isDamage, readHeld, stagedFiles, undamaged } from './held.ts';
 import type { Hold } from './budget-book.ts';
 import type { BudgetRequest } from './budget-limits.ts';
-import type { Issuer, Progress } from './issuer.ts';
-import { authorityAfter, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_FAILOVER, Job } from './job.ts';
 import { describeObtaining, isWorthSaying, type Obtaining, ObtainingMeter } from './obtaining.ts';
 import { isAutomatic, type Plan, plan } from './plan.ts';
 import { askForRenewalTime } from './questions.ts';
-import { type Outcome, renew, type RenewalContext } from './renewal.ts';
-import { Schedule } from '../base/schedule.ts';
-import type { ManagedDomainSettings, RateLimits } from './settings.ts';
 import { Spending } from './spending.ts';
-import { type AdviceOn, assess, type DomainState } from './state.ts';
+import { nextWarning, warnOfExpiry } from './expiry.ts';
+import { isDamage, readHeld, stagedFiles, undamaged } from './held.ts';
+import { Hooks, noHooks } from './hooks.ts';
+import type { Issuer, Progress } from './issuer.ts';
+import {
+  authorityAfter,
+  DEFAULT_CHECK_INTERVAL,
+  DEFAULT_RETRY_DELAY,
+  DEFAULT_RETRY_FAILOVER,
+  Job,
+} from './job.ts';
+import { Schedule } from '../base/schedule.ts';
+import { type Outcome, renew, type RenewalContext, tellAgain } from './renewal.ts';
+import type { HookCommands, ManagedDomainSettings, RateLimits } from './settings.ts';
+import type { AdviceOn, DomainState } from './state.ts';
+import { judge, type ReadPem, readPemFile } from './static-files.ts';
 import { type DomainStatus, statusOf } from './status.ts';
 
 export interface EngineOptions {
@@ -49,6 +58,18 @@ export interface EngineOptions {
   readonly retryFailover?: number | undefined;
   /** Default `renewal` (MDActivateOn). */
   readonly activateOn?: 'renewal' | 'restart' | undefined;
+  /** What is told of events; default nothing. */
+  readonly hooks?: HookCommands | undefined;
+  /** ms that such a command may take before it is killed; default one minute. */
+  readonly hookLimit?: number | undefined;
+  /** ms; default none (MDActivationDelay). */
+  readonly activationDelay?: number | undefined;
+  /** ms between looks at a domain where nothing is due; default 12 h (MDCheckInterval). */
+  readonly checkInterval?: number | undefined;
+  /** ms before anything is done; default none (MDInitialDelay). */
+  readonly initialDelay?: number | undefined;
+  /** Reads a file of ManagedDomainSettings.staticFiles; default: with our own rights. */
+  readonly readPem?: ReadPem | undefined;
   /** Renewals at once with one CA; default 10. */
   readonly maxParallelPerCa?: number | undefined;
   /** The directory URL of a configured authority; default: it is one. `local` has to be resolved here. */
@@ -60,8 +81,10 @@ export interface EngineOptions {
 }
 
 /** What of the options may change while it runs; what is not given stays. */
-export type Pace = Partial<Pick<RenewalContext, 'retryDelay' | 'retryFailover' | 'activateOn'>> &
-  Pick<EngineOptions, 'rateLimits'>;
+export type Pace = Partial<
+  Pick<RenewalContext, 'retryDelay' | 'retryFailover' | 'activateOn' | 'activationDelay' | 'checkInterval'>
+> &
+  Pick<EngineOptions, 'rateLimits' | 'hooks'>;
 
 export interface RenewNowOptions extends Abortable {
   /** Called at each step. */
@@ -71,6 +94,12 @@ export interface RenewNowOptions extends Abortable {
 export type EngineErrorCode = 'engine-closed' | 'domain-unknown';
 
 export class EngineError extends LatchkeyError<EngineErrorCode> {}
+
+/** A warning waits for this long at a time while a renewal is tried, ms. */
+const WARNING_DELAY = 60_000;
+
+/** Domains checked at once. */
+const CHECKS = 4;
 
 /** What is looked at at once in the store, where no CA is concerned. */
 const LOOKS = 32;
@@ -97,6 +126,8 @@ interface Entry {
   failures: number;
   /** What keeps it from asking its CA now. */
   hold: Hold | undefined;
+  /** No check has it looked at again before, ms since the epoch. */
+  floor: number;
   readonly waiters: Set<Waiter>;
 }
 
@@ -105,6 +136,10 @@ export class RenewalEngine implements AsyncDisposable {
   #context: RenewalContext;
   readonly #schedule: Schedule;
   readonly #advisor: Advisor;
+  /** Looks at what nothing is due for: at files that changed, at certificates that expire. */
+  readonly #checks: Schedule;
+  readonly #initialDelay: number;
+  readonly #readPem: ReadPem;
   readonly #stop = new AbortController();
   readonly #budgets: Budgets;
   readonly #meter: ObtainingMeter;
@@ -114,11 +149,16 @@ export class RenewalEngine implements AsyncDisposable {
   constructor(options: EngineOptions) {
     const { clock = systemClock, loggers = silent, random = Math.random } = options;
     this.#onFailure = options.onFailure ?? (() => {});
+    const logger = loggers('md');
+    const commands = options.hooks ?? noHooks;
     this.#context = {
       store: options.store,
       clock,
       issuer: options.issuer,
-      logger: loggers('md'),
+      logger,
+      hooks: new Hooks({ commands, clock, logger, limit: options.hookLimit }),
+      activationDelay: options.activationDelay ?? 0,
+      checkInterval: options.checkInterval ?? DEFAULT_CHECK_INTERVAL,
       activate: options.activate,
       activateOn: options.activateOn ?? 'renewal',
       directoryUrl: options.directoryUrl ?? ((authority) => authority),
@@ -146,6 +186,14 @@ export class RenewalEngine implements AsyncDisposable {
       },
       changed: (name) => void this.#schedulePlanned(name, 0),
     });
+    this.#checks = new Schedule({
+      clock,
+      parallel: CHECKS,
+      work: (name, signal) => this.#check(name, signal),
+      lane: () => ({ key: '', priority: 0 }),
+    });
+    this.#initialDelay = options.initialDelay ?? 0;
+    this.#readPem = options.readPem ?? readPemFile;
     for (const domain of options.domains) this.#entries.set(domain.name, newEntry(domain));
   }
 
@@ -162,15 +210,20 @@ export class RenewalEngine implements AsyncDisposable {
   }
 
   /** Changes to a new configuration: what is as it was goes on undisturbed, a changed domain starts anew. */
-  reconfigure(domains: readonly ManagedDomainSettings[], { rateLimits, ...pace }: Pace = {}): void {
+  reconfigure(
+    domains: readonly ManagedDomainSettings[],
+    { rateLimits, hooks: commands, ...pace }: Pace = {},
+  ): void {
     this.#context = { ...this.#context, ...pace };
     if (rateLimits) this.#budgets.configure(rateLimits);
+    if (commands) this.#context.hooks.commands = commands;
     const names = new Set(domains.map(({ name }) => name));
     for (const [name, entry] of this.#entries) {
       if (names.has(name)) continue;
       this.#schedule.remove(name);
       this.#budgets.forget(name);
       this.#advisor.forget(name);
+      this.#checks.remove(name);
       this.#entries.delete(name);
       reject(entry, new EngineError('domain-unknown', `${name} is no managed domain any more`));
     }
@@ -257,13 +310,18 @@ export class RenewalEngine implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#stop;
-    const scheduled = Promise.all([this.#schedule.run(signal), this.#advisor.run(signal)]);
+    const scheduled = Promise.all([
+      this.#schedule.run(signal),
+      this.#checks.run(signal),
+      this.#advisor.run(signal),
+    ]);
     try {
       await this.#removeStaleChallenges();
     } catch (error) {
       this.#logger.warn(`old challenges could not be removed: ${explain(error)}`);
     }
-    await this.#lookAtAll([...this.#entries.keys()]);
+    const from = this.#context.clock.now() + this.#initialDelay;
+    await this.#lookAtAll([...this.#entries.keys()], from);
     await scheduled;
   }
 
@@ -297,21 +355,67 @@ export class RenewalEngine implements AsyncDisposable {
     return true;
   }
 
-  async #lookAtAll(names: readonly string[]): Promise<void> {
+  /** Nothing of it is done before `from`. */
+  async #lookAtAll(names: readonly string[], from = -Infinity): Promise<void> {
     const spread = Math.min(names.length * SPREAD, MAX_SPREAD);
     const queue = new PQueue({ concurrency: LOOKS });
-    await queue.addAll(names.map((name) => () => this.#schedulePlanned(name, spread)));
+    await queue.addAll(names.map((name) => () => this.#schedulePlanned(name, spread, from)));
   }
 
-  async #schedulePlanned(name: string, spread: number): Promise<void> {
+  async #schedulePlanned(name: string, spread: number, from = -Infinity): Promise<void> {
     const entry = this.#entries.get(name);
     if (!entry || this.#stop.signal.aborted) return;
     const { clock, random } = this.#context;
     const at = await this.#orLater(name, async () => {
       const next = await this.#look(entry);
-      return next.kind === 'run' ? clock.now() + spread * random() : this.#waitUntil(entry, next);
+      return next.kind !== 'wait' ? clock.now() + spread * random() : this.#waitUntil(entry, next);
     });
-    if (at !== undefined && this.#entries.get(name) === entry) this.#schedule.set(name, at);
+    if (this.#entries.get(name) !== entry) return;
+    if (at !== undefined) this.#schedule.set(name, Math.max(at, from));
+    this.#checks.set(name, Math.max(this.#nextCheck(entry), from + WARNING_DELAY));
+  }
+
+  /** Looks whether what holds for a domain has changed, and warns of a certificate that expires. */
+  async #check(name: string, signal: AbortSignal): Promise<number | undefined> {
+    const entry = this.#entries.get(name);
+    if (!entry) return undefined;
+    const { clock } = this.#context;
+    if (this.#isBusy(name)) return clock.now() + WARNING_DELAY;
+    try {
+      const next = await this.#look(entry);
+      const at = next.kind === 'wait' ? this.#waitUntil(entry, next) : clock.now();
+      const floor = Math.min(entry.floor, clock.now() + HOUR);
+      if (at !== undefined && !this.#isBusy(name)) this.#schedule.set(name, Math.max(at, floor));
+      const { state, job, domain } = entry;
+      if (!state || !job || job.finished || nextWarning(domain, state, job, clock.now()) > clock.now()) {
+        return this.#nextCheck(entry);
+      }
+      await warnOfExpiry(this.#context, state, job, { signal });
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      this.#logger.error(`AH10056: processing ${name}: ${explain(error)}`);
+    }
+    return this.#regularCheck();
+  }
+
+  /** Whether a renewal runs, or is about to. */
+  #isBusy(name: string): boolean {
+    const due = this.#schedule.due(name);
+    return (
+      this.#schedule.runs(name) || (due !== undefined && due <= this.#context.clock.now() + WARNING_DELAY)
+    );
+  }
+
+  /** By MDCheckInterval, sooner where a certificate is to be warned of. */
+  #nextCheck({ domain, state, job }: Entry): number {
+    const regular = this.#regularCheck();
+    if (!state || !job) return regular;
+    return Math.min(regular, nextWarning(domain, state, job, this.#context.clock.now()));
+  }
+
+  #regularCheck(): number {
+    const { clock, checkInterval, random } = this.#context;
+    return clock.now() + Math.round(checkInterval * (0.5 + random()));
   }
 
   #lane(name: string): { key: string; priority: number } {
@@ -342,6 +446,10 @@ export class RenewalEngine implements AsyncDisposable {
         for (;;) {
           const next = await this.#look(entry);
           if (next.kind === 'run') return this.#renewUnlessHeld(entry, next.reason, signal);
+          if (next.kind === 'tell') {
+            if (entry.job) await tellAgain(this.#context, entry.job, { signal });
+            continue;
+          }
           this.#budgets.forget(name);
           // Asked for between the look and now: once more.
           if (!entry.forced) return this.#waitUntil(entry, next);
@@ -369,7 +477,7 @@ export class RenewalEngine implements AsyncDisposable {
 
   async #renew(entry: Entry, reason: string, signal: AbortSignal): Promise<number | undefined> {
     const { domain } = entry;
-    const job = (entry.job ??= await this.#loadJob(domain));
+    const job = await this.#jobOf(entry);
     const tell = (progress: Progress) => {
       for (const waiter of entry.waiters) waiter.progress(progress);
     };
@@ -389,7 +497,7 @@ export class RenewalEngine implements AsyncDisposable {
     this.#sayProgress();
     if (next.kind === 'wait') return this.#waitUntil(entry, next);
     // Renewed, and due again: a CA or an activation that does not do what it says must not be asked in a loop.
-    return this.#context.clock.now() + this.#leastPause(entry.state);
+    return (entry.floor = this.#context.clock.now() + this.#leastPause(entry.state));
   }
 
   #sayProgress(): void {
@@ -418,7 +526,8 @@ export class RenewalEngine implements AsyncDisposable {
       entry.forced = false;
       reject(entry, error);
       entry.failures += 1;
-      return clock.now() + Math.max(retryDelay, Math.min(retryDelay * 2 ** (entry.failures - 1), HOUR));
+      const pause = Math.max(retryDelay, Math.min(retryDelay * 2 ** (entry.failures - 1), HOUR));
+      return (entry.floor = clock.now() + pause);
     }
   }
 
@@ -426,7 +535,7 @@ export class RenewalEngine implements AsyncDisposable {
   async #look(entry: Entry): Promise<Plan> {
     const { domain } = entry;
     const { store, clock, activateOn } = this.#context;
-    const job = (entry.job ??= await this.#loadJob(domain));
+    const job = await this.#jobOf(entry);
     const held = await readHeld(store, 'domains', domain.name, domain.keys);
     const staging = stagedFiles(await store.aspects('staging', domain.name), domain.keys);
     // Activated by a restart, or deleted: nothing waits to be put to use any more.
@@ -435,8 +544,15 @@ export class RenewalEngine implements AsyncDisposable {
     const inUse = [...held.values()].flatMap((pair) => ('damage' in pair ? [] : [pair.info]));
     this.#advisor.watch(domain.name, isAutomatic(domain) ? inUse : []);
     const adviceOn: AdviceOn = (info) => this.#advisor.adviceOn(domain.name, info);
-    const state = (entry.state = assess(domain, held, now, adviceOn));
+    const state = (entry.state = await judge(domain, held, { now, adviceOn, read: this.#readPem }));
     return plan({ domain, state, job, ...staging, forced: entry.forced, activateOn, now });
+  }
+
+  /** One for each domain, whoever asks first. */
+  async #jobOf(entry: Entry): Promise<Job> {
+    if (entry.job) return entry.job;
+    const loaded = await this.#loadJob(entry.domain);
+    return (entry.job ??= loaded);
   }
 
   /** The job of an earlier start. Errors count no more when the configuration isn't the one they came from. */
@@ -477,6 +593,7 @@ function newEntry(domain: ManagedDomainSettings): Entry {
     forced: false,
     failures: 0,
     hold: undefined,
+    floor: -Infinity,
     waiters: new Set(),
   };
 }

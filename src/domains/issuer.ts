@@ -65,6 +65,8 @@ export interface ObtainOptions extends Abortable {
    * it replaces (RFC 9773 section 5). Rejects with PostponedError: no order is to be made now.
    */
   readonly beforeOrder?: (() => Promise<void>) | undefined;
+  /** Called once a name's challenge is set up, before the CA is told to look. A rejection ends obtain() with it. */
+  readonly challengeReady?: ((type: string, name: string) => Promise<void>) | undefined;
 }
 
 export interface RenewalQuestion extends Abortable {

@@ -13,6 +13,9 @@ const DAY = 24 * 60 * 60 * 1000;
 /** The most log entries a job keeps; older ones are dropped. */
 const LOG_ENTRIES = 128;
 
+/** What the log's types of told events begin with: mod_md's. */
+const MESSAGE = 'message-';
+
 /** Progress reaches the disk no more often than this, ms. What a crash takes is words, not results. */
 const SAVE_INTERVAL = 500;
 
@@ -21,6 +24,9 @@ export const DEFAULT_RETRY_FAILOVER = 13;
 
 /** The first retry's delay unless configured, ms (MDRetryDelay). */
 export const DEFAULT_RETRY_DELAY = 30_000;
+
+/** How often domains are looked at where nothing is due unless configured, ms (MDCheckInterval). */
+export const DEFAULT_CHECK_INTERVAL = DAY / 2;
 
 /**
  * The longest that a job waits for anything, ms: the limits of Let's Encrypt go by the week. A later time than
@@ -51,6 +57,14 @@ export class Job {
   problem: Problem | undefined;
   /** What is being done, for people. */
   activity: string | undefined;
+  /** MDNotifyCmd has been told of the renewal that is finished. */
+  notified = false;
+  /** Likewise MDMessageCmd. */
+  notifiedRenewed = false;
+  /** The renewal is activated, and a command has still to be told of it. */
+  owesNotice = false;
+  /** When MDMessageCmd was last told of an event. */
+  readonly told = new Map<string, number>();
   /** Newest first. */
   readonly log: LogEntry[] = [];
   #document: JobDocument | undefined;
@@ -76,10 +90,27 @@ export class Job {
     job.lastRun = parseDate(document['last-run']);
     job.validFrom = parseDate(document['valid-from']);
     job.problem = problemFrom(document.last);
+    job.notified = document.notified;
+    job.notifiedRenewed = document['notified-renewed'];
+    job.#recallHooks(document);
     for (const { when, type, status, detail } of document.log.entries.slice(0, LOG_ENTRIES)) {
       job.log.push({ when: parseDate(when) ?? 0, type, status, detail });
     }
     return job;
+  }
+
+  /** When what was told: as we have written it, else by mod_md's log. */
+  #recallHooks({ hooks, log }: JobDocument): void {
+    this.owesNotice = hooks?.['owes-notice'] ?? false;
+    for (const { when, type } of log.entries.toReversed()) {
+      const at = parseDate(when);
+      const event = type.startsWith(MESSAGE) ? type.slice(MESSAGE.length) : '';
+      if (/^[a-z-]+$/.test(event) && at !== undefined) this.told.set(event, at);
+    }
+    for (const [event, when] of Object.entries(hooks?.told ?? {})) {
+      const at = parseDate(when);
+      if (at !== undefined) this.told.set(event, at);
+    }
   }
 
   /** Appends to the log; the oldest entry gives way. */
@@ -88,14 +119,31 @@ export class Job {
     this.log.length = Math.min(this.log.length, LOG_ENTRIES);
   }
 
+  /** MDMessageCmd has taken an event. `remember`: so that it is not told of it again at once. */
+  tell(now: number, event: string, remember: boolean): void {
+    if (remember) this.told.set(event, now);
+    this.append(now, `${MESSAGE}${event}`);
+  }
+
   /** Forgets failures, and what was finished: they were another configuration's. */
   reset(): void {
     this.errors = 0;
     this.nextRun = undefined;
     this.finished = false;
+    this.owesNotice = false;
+  }
+
+  /** All that had to be done and told is. */
+  settle(): void {
+    this.errors = 0;
+    this.nextRun = undefined;
+    this.problem = undefined;
+    this.owesNotice = false;
   }
 
   begin(now: number, reason: string): void {
+    // Another renewal will be told of instead.
+    if (this.owesNotice) this.settle();
     this.finished = false;
     this.lastRun = now;
     this.nextRun = undefined;
@@ -114,9 +162,14 @@ export class Job {
     this.save(store).catch(() => {});
   }
 
-  succeed(now: number, validFrom: number, detail: string): void {
+  /** `again`: it had been obtained by an earlier run. */
+  succeed(now: number, validFrom: number, detail: string, again: boolean): void {
+    if (!again) {
+      this.notified = false;
+      this.notifiedRenewed = false;
+      this.errors = 0;
+    }
     this.finished = true;
-    this.errors = 0;
     this.validFrom = validFrom;
     this.activity = undefined;
     this.append(now, 'finished', detail);
@@ -125,6 +178,7 @@ export class Job {
   /** After activation: staging is gone, and what is kept of the job is for the status. */
   installed(now: number, missing: readonly number[]): void {
     this.finished = false;
+    this.settle();
     this.append(now, 'installed', 'The new certificate is active');
     if (missing.length === 0) return;
     this.append(now, 'served', `Workers have not shown the new certificate: ${missing.join(', ')}`);
@@ -161,11 +215,11 @@ export class Job {
   toDocument(): JobDocument {
     const { problem } = this;
     return {
-      notified: false,
-      'notified-renewed': false,
       ...this.#document,
       name: this.name,
       finished: this.finished,
+      notified: this.notified,
+      'notified-renewed': this.notifiedRenewed,
       errors: this.errors,
       'next-run': dateOrNone(this.nextRun),
       'last-run': dateOrNone(this.lastRun),
@@ -177,6 +231,10 @@ export class Job {
         detail: problem?.detail,
         activity: this.activity,
         subproblems: problem?.subproblems?.map(toAcmeForm),
+      },
+      hooks: {
+        'owes-notice': this.owesNotice,
+        told: Object.fromEntries([...this.told].map(([event, at]) => [event, formatDate(at)])),
       },
       log: {
         entries: this.log.map(({ when, type, status, detail }) => ({

@@ -13,7 +13,8 @@ import type { Store } from '../store/store.ts';
 import { encodedIfValid, mdDocument } from './document.ts';
 import { chainFile, heldSuffixes, keyFile, readHeld, readPair, undamaged } from './held.ts';
 import type { ManagedDomainSettings } from './settings.ts';
-import { assess, type Held } from './state.ts';
+import type { Held } from './state.ts';
+import { judge, readPemFile } from './static-files.ts';
 
 /** Domains looked at at once: enough to keep a disk busy. */
 const PARALLEL = 64;
@@ -45,10 +46,12 @@ async function syncDomain(store: Store, domain: ManagedDomainSettings, now: numb
   const { name } = domain;
   const before = await undamaged(readMd(store, 'domains', name));
   const held = await readHeld(store, 'domains', name, domain.keys);
-  const after = encodeMd(mdDocument(domain, assess(domain, held, now), before));
+  const state = await judge(domain, held, { now, read: readPemFile });
+  const after = encodeMd(mdDocument(domain, state, before));
   const current = before && encodedIfValid(() => encodeMd(before));
   if (current !== after) await store.save('domains', name, 'md.json', after);
-  if (![...held.values()].some(isPair)) await ensureFallback(store, domain, now);
+  const served = domain.staticFiles.length > 0 || [...held.values()].some(isPair);
+  if (!served) await ensureFallback(store, domain, now);
 }
 
 /** One fallback certificate is enough: P-256, which every client can do, whatever the keys to be. */

@@ -8,6 +8,7 @@ import { formatDate } from '../store/formats.ts';
 import type { Abortable, Store } from '../store/store.ts';
 import { mdDocument } from './document.ts';
 import { isDamage, readHeld, undamaged } from './held.ts';
+import type { Hooks } from './hooks.ts';
 import {
   type Issuer,
   type ObtainOptions,
@@ -19,6 +20,7 @@ import {
 } from './issuer.ts';
 import { authorityAfter, type Job, retryAt, type RetryOptions } from './job.ts';
 import { problemOf } from './problems.ts';
+import { readyTime } from './ready.ts';
 import type { ManagedDomainSettings } from './settings.ts';
 
 export interface RenewalContext extends RetryOptions {
@@ -26,7 +28,12 @@ export interface RenewalContext extends RetryOptions {
   readonly clock: Clock;
   readonly issuer: Issuer;
   readonly logger: Logger;
+  readonly hooks: Hooks;
   readonly activateOn: 'renewal' | 'restart';
+  /** How long a new set waits where the old one is still good (MDActivationDelay), ms. */
+  readonly activationDelay: number;
+  /** How long a renewal is put off that a command has vetoed, ms. */
+  readonly checkInterval: number;
   /** Errors in a row after which the next CA is tried (MDRetryFailover). */
   readonly retryFailover: number;
   /** Moves `staging/NAME` into `domains` and has it served; see activate.ts. */
@@ -43,6 +50,8 @@ export interface ActivationOptions extends Abortable {
 export interface ActivationResult {
   /** Ids of workers that have not shown the new certificates in a handshake. */
   readonly missing?: readonly number[] | undefined;
+  /** What came of telling MDMessageCmd, where that was done. */
+  readonly told?: { readonly ran: boolean; readonly problem?: string | undefined } | undefined;
 }
 
 /** What a renewal came to. Times are ms since the epoch. */
@@ -77,6 +86,8 @@ export interface RenewalTask {
 export async function renew(context: RenewalContext, task: RenewalTask): Promise<Outcome> {
   const { job, domain, reason, signal } = task;
   const activating = job.finished;
+  const veto = activating ? undefined : await context.hooks.message(job, 'renewing', { signal });
+  if (veto) return putOff(context, task, veto);
   const { problem } = job;
   job.begin(context.clock.now(), reason);
   publish('latchkey:renewal:started', { domain: domain.name, reason });
@@ -84,10 +95,16 @@ export async function renew(context: RenewalContext, task: RenewalTask): Promise
   try {
     const staged = await obtain(context, task);
     await conclude(context, task, staged, activating);
-    if (context.activateOn === 'restart' || staged.validFrom > context.clock.now()) {
-      return { status: 'staged', serials: staged.serials, validFrom: staged.validFrom };
+    const waiting: Outcome = { status: 'staged', serials: staged.serials, validFrom: staged.validFrom };
+    if (staged.validFrom > context.clock.now()) return waiting;
+    const refusal = await announce(context, task);
+    if (context.activateOn === 'restart') {
+      if (refusal) throw new RenewalError(refusal);
+      return waiting;
     }
-    return await activate(context, task, staged);
+    const outcome = await activate(context, task, staged);
+    if (refusal) await oweNotice(context, task, refusal);
+    return outcome;
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof PostponedError) {
@@ -130,14 +147,14 @@ async function obtain(context: RenewalContext, task: RenewalTask): Promise<Stage
   }
   return {
     serials: infos.map(({ serial }) => serial),
-    validFrom: Math.max(...infos.map(({ notBefore }) => notBefore)),
+    validFrom: await readyTime(context, domain, infos),
     notAfter: Math.min(...infos.map(({ notAfter }) => notAfter)),
   };
 }
 
 /** md.json and job.json are there before anything else is: staging says what it is for. */
 async function issue(context: RenewalContext, task: RenewalTask): Promise<void> {
-  const { store, issuer, retryFailover } = context;
+  const { store, issuer, hooks, retryFailover } = context;
   const { domain, job, signal } = task;
   const authority = authorityAfter(domain.authorities, job.errors, retryFailover);
   if (authority === undefined) throw new RenewalError(ownProblem('no-authority', 'No CA is configured'));
@@ -149,6 +166,7 @@ async function issue(context: RenewalContext, task: RenewalTask): Promise<void> 
     authority: context.directoryUrl(authority),
     progress: (step) => progress(context, task, step),
     beforeOrder: task.beforeOrder,
+    challengeReady: (type, name) => hooks.demand(job, `challenge-setup:${type}:${name}`, { signal }),
     signal,
     renewsOwn: inUse !== undefined && (inUse.ca.url ?? authority) === authority,
   });
@@ -173,7 +191,7 @@ function progress(context: RenewalContext, { domain, job, tell }: RenewalTask, s
 }
 
 async function conclude(
-  { clock, store, logger, activateOn }: RenewalContext,
+  { clock, store, activateOn }: RenewalContext,
   { domain, job }: RenewalTask,
   { serials, validFrom }: StagedSet,
   activating: boolean,
@@ -183,14 +201,61 @@ async function conclude(
     validFrom <= now ? `valid since ${formatDate(validFrom)}` : `from ${formatDate(validFrom)} on`;
   const tail = activateOn === 'restart' ? ' A graceful server restart now is recommended.' : '';
   const detail = `The certificate for the managed domain has been renewed successfully and can be used (${usable}).${tail}`;
-  job.succeed(now, validFrom, detail);
+  job.succeed(now, validFrom, detail, activating);
   await job.save(store);
   if (activating) return;
   publish('latchkey:renewal:obtained', { domain: domain.name, serials, validFrom });
-  if (activateOn !== 'restart') return;
-  logger.notice(
-    `AH10059: The Managed Domain ${domain.name} has been setup and changes will be activated on next (graceful) server restart.`,
+}
+
+/** Tells the commands of the new set, now that it can be used: the problem where one did not take it. */
+async function announce(context: RenewalContext, task: RenewalTask): Promise<Problem | undefined> {
+  const { store, hooks, logger, activateOn } = context;
+  const { domain, job, signal } = task;
+  const first = !job.notified;
+  const refusal = await hooks.renewed(job, { signal });
+  if (!refusal && activateOn === 'restart') job.settle();
+  await job.save(store);
+  if (first && job.notified && activateOn === 'restart') {
+    logger.notice(
+      `AH10059: The Managed Domain ${domain.name} has been setup and changes will be activated on next (graceful) server restart.`,
+    );
+  }
+  return refusal;
+}
+
+/** A certificate does not wait for a command that fails: it is in use, and the command is called again later. */
+async function oweNotice(context: RenewalContext, { job }: RenewalTask, refusal: Problem): Promise<void> {
+  const now = context.clock.now();
+  job.owesNotice = true;
+  job.fail(now, refusal, retryAt(now, job.errors + 1, refusal, context));
+  await job.save(context.store);
+}
+
+/**
+ * Tells of a renewal in use what a command has not taken yet. What it fails with stands in the job, with the next
+ * try. Rejects when aborted, and with StoreError.
+ */
+export async function tellAgain(context: RenewalContext, job: Job, { signal }: Abortable): Promise<void> {
+  const refusal = await context.hooks.renewed(job, { signal });
+  const now = context.clock.now();
+  if (refusal) job.fail(now, refusal, retryAt(now, job.errors + 1, refusal, context));
+  else job.settle();
+  await job.save(context.store);
+}
+
+/** A vetoed renewal is looked at again after this time at the latest (and half of it more), ms. */
+const LONGEST_PUT_OFF = 24 * 60 * 60 * 1000;
+
+/** A command does not want the renewal now: no error, and asked again with the next check. */
+async function putOff(context: RenewalContext, task: RenewalTask, problem: Problem): Promise<Outcome> {
+  const { clock, checkInterval, random, logger } = context;
+  const { job, domain } = task;
+  logger.info(
+    `AH10060: ${domain.name}: event-handler for 'renewing' returned an error, preventing renewal to proceed.`,
   );
+  const until = Math.round(clock.now() + Math.min(checkInterval, LONGEST_PUT_OFF) * (0.5 + random()));
+  job.problem = problem;
+  return postpone(context, task, new PostponedError(until, problem.detail));
 }
 
 async function activate(
@@ -203,8 +268,10 @@ async function activate(
   const { name } = domain;
   job.activity = 'Activating the new certificate';
   tell({ step: 'activation', detail: job.activity });
-  const { missing = [] } = await context.activate(name, { serials, signal });
+  const { missing = [], told } = await context.activate(name, { serials, signal });
   job.installed(clock.now(), missing);
+  if (told?.problem !== undefined) job.append(clock.now(), 'message-error', told.problem, 'installed');
+  else if (told?.ran) job.tell(clock.now(), 'installed', false);
   publish('latchkey:certificate:installed', { domain: name, serials, notAfter });
   logger.notice(`AH10059: The Managed Domain ${name} has been setup, its new certificate is in use.`);
   if (missing.length > 0) {
@@ -215,10 +282,10 @@ async function activate(
 
 async function fail(
   context: RenewalContext,
-  { domain, job }: RenewalTask,
+  { domain, job, signal }: RenewalTask,
   problem: Problem,
 ): Promise<Outcome> {
-  const { clock, store, logger } = context;
+  const { clock, logger, hooks } = context;
   const now = clock.now();
   const nextRun = retryAt(now, job.errors + 1, problem, context);
   job.fail(now, problem, nextRun);
@@ -226,10 +293,10 @@ async function fail(
   logger.info(
     `AH10057: ${domain.name}: encountered error for the ${job.errors}. time, next run at ${formatDate(nextRun)}`,
   );
-  try {
-    await job.save(store);
-  } catch (error) {
-    logger.error(`AH10056: processing ${domain.name}: the job could not be saved: ${explain(error)}`);
+  await saveOrSay(context, job);
+  if (hooks.commands.message) {
+    await hooks.message(job, 'errored', { signal });
+    await saveOrSay(context, job);
   }
   const { type, detail } = problem;
   publish('latchkey:renewal:failed', {
@@ -239,4 +306,12 @@ async function fail(
     nextRun,
   });
   return { status: 'failed', problem, errors: job.errors, nextRun };
+}
+
+async function saveOrSay({ store, logger }: RenewalContext, job: Job): Promise<void> {
+  try {
+    await job.save(store);
+  } catch (error) {
+    logger.error(`AH10056: processing ${job.name}: the job could not be saved: ${explain(error)}`);
+  }
 }

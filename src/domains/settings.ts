@@ -46,6 +46,8 @@ export interface ManagedDomainSettings {
   readonly caCertificateFile: string | undefined;
   /** The HTTP proxy on the way to the CA (MDHttpProxy). */
   readonly proxy: ProxySettings | undefined;
+  /** What is served instead of what is obtained (MDCertificateFile), absolute; empty: nothing. */
+  readonly staticFiles: readonly StaticFiles[];
   /** Whether a virtual host uses it (else it is watched only with renewMode `always`). */
   readonly used: boolean;
   /** What a CA can reach, by Listen, MDPortMap, Protocols and MDChallengeDns01; the reasons speak to the administrator. */
@@ -86,3 +88,17 @@ export type LimitKind = (typeof limitKinds)[number];
 export type RateLimits = Readonly<Partial<Record<LimitKind, RateLimit | 'none'>>>;
 
 export type Reach = { readonly possible: true } | { readonly possible: false; readonly reason: string };
+
+/** PEM of a certificate with its chain, and of its key, which may be one file. */
+export interface StaticFiles {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+}
+
+/** Programs with their arguments; undefined where there is none. */
+export interface HookCommands {
+  /** MDNotifyCmd: gets the domain's name. */
+  readonly notify: readonly string[] | undefined;
+  /** MDMessageCmd: gets the event and the domain's name. */
+  readonly message: readonly string[] | undefined;
+}

@@ -88,7 +88,7 @@ function shortcomings(domain: ManagedDomainSettings, spec: KeySpec, { info, key 
   return found;
 }
 
-interface Due {
+export interface Due {
   /** ms since the epoch. */
   readonly at: number;
   readonly reason: (now: number) => string;
@@ -96,7 +96,7 @@ interface Due {
 }
 
 /** When one certificate is to be renewed: when the CA advises it, by MDRenewWindow otherwise. */
-function due(domain: ManagedDomainSettings, info: CertificateInfo, advice: Advice | undefined): Due {
+export function due(domain: ManagedDomainSettings, info: CertificateInfo, advice: Advice | undefined): Due {
   const { renewWindow, warnWindow } = domain;
   const start = windowStart(info, renewWindow);
   const at = advisedTime(advice, Math.max(start, windowStart(info, warnWindow)));

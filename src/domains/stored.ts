@@ -40,6 +40,10 @@ export function storedDomain(md: MdDocument, options: StoredOptions = {}): Manag
     profileMandatory: md['profile-mandatory'],
     mustStaple: md['must-staple'],
     proxy: md['proxy-url'] === undefined ? undefined : { url: md['proxy-url'], caCertificateFile: undefined },
+    staticFiles: (md['cert-files'] ?? []).map((certificateFile, index) => ({
+      certificateFile,
+      keyFile: md['pkey-files']?.[index] ?? certificateFile,
+    })),
     used: true,
     reach: {
       http01: reach(http, 'the server of this store does not listen for http'),

@@ -1,7 +1,8 @@
 /**
  * All that the three kinds of process say to each other. The supervisor may be root: what it does for the
  * engine is what SupervisorCalls lists and nothing else: reading any part of the store (domains, accounts and archive
- * among it), activating domains of the configuration, asking the workers.
+ * among it) and configured certificate files, activating domains of the configuration, running the configured
+ * command once it has, asking the workers.
  */
 import type { CertificateSet } from '../certificates/table.ts';
 import type { Settings } from '../config/settings.ts';
@@ -73,10 +74,20 @@ export type SupervisorCalls = {
   activate: (wanted: { readonly domain: string; readonly serials: readonly string[] }) => {
     readonly serials: readonly string[];
   };
+  /** Tells MDMessageCmd of what was activated: once for each activation. */
+  tellInstalled: (domain: string) => Told;
+  /** The PEM of a file that MDCertificateFile names. */
+  certificateFile: (file: string) => string;
   /** Asks every worker to show what it serves for a set, by a handshake. */
   verify: (request: VerifyRequest) => Verification[];
   workers: () => readonly { readonly id: number; readonly pid: number }[];
 };
+
+/** What came of telling a command; it has run unless there is none. */
+export interface Told {
+  readonly ran: boolean;
+  readonly problem?: string | undefined;
+}
 
 export interface StoreAddress {
   readonly group: Group;

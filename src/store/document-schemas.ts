@@ -118,6 +118,10 @@ const jobEntries = {
   'valid-from': maybeText,
   errors: v.optional(count, 0),
   last: v.optional(v.looseObject(resultEntries)),
+  hooks: v.fallback(
+    v.optional(v.object({ 'owes-notice': v.boolean(), told: v.record(text, text) })),
+    undefined,
+  ),
   log: v.optional(v.looseObject({ entries: v.optional(v.array(v.looseObject(entryEntries)), () => []) }), {}),
 };
 

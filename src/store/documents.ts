@@ -91,6 +91,10 @@ export interface JobDocument {
   readonly 'valid-from'?: string | undefined;
   readonly errors: number;
   readonly last?: JobResultDocument | undefined;
+  /** Ours: whether a command has still to be told of the renewal, and when which event was last told. */
+  readonly hooks?:
+    | { readonly 'owes-notice': boolean; readonly told: Readonly<Record<string, string>> }
+    | undefined;
   /** Newest first. */
   readonly log: { readonly entries: readonly JobLogEntryDocument[] };
 }

@@ -5,7 +5,13 @@ import { silent } from '../../base/log.ts';
 import { activateStaged } from '../../domains/activate.ts';
 import type { Progress } from '../../domains/issuer.ts';
 import { AcmeIssuer } from '../../domains/issuers/acme.ts';
-import { DEFAULT_RETRY_DELAY, DEFAULT_RETRY_FAILOVER, Job } from '../../domains/job.ts';
+import { Hooks, noHooks } from '../../domains/hooks.ts';
+import {
+  DEFAULT_CHECK_INTERVAL,
+  DEFAULT_RETRY_DELAY,
+  DEFAULT_RETRY_FAILOVER,
+  Job,
+} from '../../domains/job.ts';
 import { renew } from '../../domains/renewal.ts';
 import { storedDomain } from '../../domains/stored.ts';
 import type { Store } from '../../store/store.ts';
@@ -59,11 +65,14 @@ export async function drive(store: Store, name: string, options: DriveOptions): 
           }),
       },
       logger: silent('md'),
+      hooks: new Hooks({ commands: noHooks, clock: systemClock, logger: silent('md') }),
       activate: async () => {
         await activateStaged(store, name);
         return {};
       },
       activateOn: 'renewal',
+      activationDelay: 0,
+      checkInterval: DEFAULT_CHECK_INTERVAL,
       directoryUrl: (authority) => authority,
       retryDelay: DEFAULT_RETRY_DELAY,
       retryFailover: DEFAULT_RETRY_FAILOVER,

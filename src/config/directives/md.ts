@@ -12,6 +12,7 @@ import type { Scope } from '../scope.ts';
 import { sharing } from './md-sharing.ts';
 import { duration, nonEmptyFile, onOff, portNumber, windowOf } from '../values.ts';
 import { authorityDirectives } from './md-authority.ts';
+import { commandOf, hookDirectives } from './md-hooks.ts';
 
 const directive = declaring<Scope>();
 
@@ -188,10 +189,7 @@ export const md: Family<Scope> = {
       doc: 'What writes DNS records for dns-01, and so for wildcards: it is run with `setup NAME DATA` and `teardown NAME`, as User, for a minute at most.',
       args: 'RAW_ARGS',
       apply(scope, text) {
-        const [program = '', ...args] = words(text);
-        if (program === '') throw new Refusal('MDChallengeDns01 needs the path of a command');
-        // Without a slash it is searched for in PATH.
-        valuesOf(scope).challengeDns01 = [program.includes('/') ? pathOf(scope, program) : program, ...args];
+        valuesOf(scope).challengeDns01 = commandOf(scope, 'MDChallengeDns01', text);
       },
     }),
     directive({
@@ -336,6 +334,7 @@ export const md: Family<Scope> = {
       },
     }),
     ...sharing,
+    ...hookDirectives,
   ],
 };
 
@@ -344,7 +343,14 @@ function isMembership(word: string): boolean {
 }
 
 function defineDomain(scope: Scope, words: readonly string[]): DomainDraft {
-  const domain: DomainDraft = { at: here(scope), names: [], values: {}, host: scope.host };
+  const domain: DomainDraft = {
+    at: here(scope),
+    names: [],
+    values: {},
+    certificateFiles: [],
+    keyFiles: [],
+    host: scope.host,
+  };
   for (const word of words) {
     if (isMembership(word)) domain.values.transitive = word.toLowerCase() === 'auto';
     else addName(domain, word);

@@ -6,13 +6,7 @@ const later = 'is not supported yet by this version of Latchkey';
 const never = 'is not supported by Latchkey';
 
 const reasons: readonly (readonly [names: string, reason: string])[] = [
-  [
-    'MDActivationDelay MDCertificateFile MDCertificateKeyFile ' +
-      'MDCheckInterval MDInitialDelay ' +
-      'MDMatchNames MDMessageCmd MDNotifyCmd ' +
-      'MDStapleOthers MDStapling MDStaplingKeepResponse MDStaplingRenewWindow MDStoreLocks',
-    later,
-  ],
+  ['MDStapleOthers MDStapling MDStaplingKeepResponse MDStaplingRenewWindow MDStoreLocks', later],
   [
     'TLSCiphersPrefer TLSCiphersSuppress TLSCipherPrefer TLSCipherSuppress TLSProxyEngine TLSProxyCA ' +
       'TLSProxyProtocol TLSProxyCiphersPrefer TLSProxyCiphersSuppress TLSProxyCipherPrefer ' +

@@ -56,6 +56,7 @@ async function putUp(run: Run, setup: Setup): Promise<void> {
   run.options.progress({ step: 'challenge', detail: `Setting up challenge ${type} for ${name}` });
   const task = { keyAuthorization: keyAuthorizationOf(run, setup), now: run.clock.now() };
   await putChallenge(run, setup, task, run.options);
+  await run.options.challengeReady?.(type, name);
 }
 
 function choose(run: Run, authorization: Authorization): Setup {

@@ -8,6 +8,7 @@ import { openTableForWriting, type LmdbTable } from '../../certificates/lmdb-tab
 import type { Settings } from '../../config/settings.ts';
 import type { StatusDocument, StatusQuery } from '../../status/document.ts';
 import { selectDomains } from '../../status/select.ts';
+import type { ActivationResult } from '../../domains/renewal.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
 import { domainSetId, type Birth, type Plan, type SupervisorCalls, type Wanted } from '../calls.ts';
 import { LogSender } from '../logpipe.ts';
@@ -162,15 +163,25 @@ export class Engine implements AsyncDisposable {
       store: this.#store,
       loggers: this.#loggers,
       activate: (name, { serials }) => this.#activate(name, serials),
+      readPem: (file) => this.#supervisor.call('certificateFile', file),
     });
     if (this.#serving) this.#renewals.start();
   }
 
-  /** Into domains/, into the table, into every worker: fulfilled when each has shown the new certificates. */
-  async #activate(name: string, wanted: readonly string[]): Promise<{ missing: number[] }> {
+  /** Into domains/, into the table, into every worker, then told to the administrator's command. */
+  async #activate(name: string, wanted: readonly string[]): Promise<ActivationResult> {
     const { serials } = await this.#supervisor.call('activate', { domain: name, serials: wanted });
     const setId = domainSetId(name);
     await this.#keeper.refresh([setId]);
+    const { missing } = await this.#showAll(name, setId, serials);
+    const told = await this.#supervisor.call('tellInstalled', name);
+    // The command may have trimmed the chain.
+    if (told.ran) await this.#keeper.refresh([setId]);
+    return { missing, told };
+  }
+
+  /** Fulfilled when each worker has shown the new certificates, with those that have not. */
+  async #showAll(name: string, setId: string, serials: readonly string[]): Promise<{ missing: number[] }> {
     if (!this.#plan.setIds.includes(setId)) return { missing: [] };
     const keyTypes = this.#table.get(setId)?.certificates.map(({ keyType }) => keyType) ?? [];
     const shown = await this.#supervisor.call('verify', { setId, name, keyTypes });

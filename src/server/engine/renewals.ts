@@ -11,10 +11,11 @@ import type { Loggers } from '../../base/log.ts';
 import { startLocalCa, type LocalCa } from '../../ca/server.ts';
 import type { LocalCaSettings } from '../../ca/settings.ts';
 import type { Settings } from '../../config/settings.ts';
-import { RenewalEngine } from '../../domains/engine.ts';
+import { type Pace, RenewalEngine } from '../../domains/engine.ts';
 import { AcmeIssuer, type ClientSettings } from '../../domains/issuers/acme.ts';
 import { stagedCertificates } from '../../domains/staged.ts';
 import type { Outcome, RenewalContext } from '../../domains/renewal.ts';
+import type { ReadPem } from '../../domains/static-files.ts';
 import type { DomainInService } from '../../status/document.ts';
 import type { Store } from '../../store/store.ts';
 import { version } from '../version.ts';
@@ -26,6 +27,8 @@ export interface RenewalsParts {
   readonly store: Store;
   readonly loggers: Loggers;
   readonly activate: RenewalContext['activate'];
+  /** Reads a file of MDCertificateFile. */
+  readonly readPem: ReadPem;
 }
 
 /** What came of a renewal, for the command line. */
@@ -49,7 +52,7 @@ export class Renewals implements AsyncDisposable {
     return renewals;
   }
 
-  private constructor({ settings, store, loggers, activate }: RenewalsParts) {
+  private constructor({ settings, store, loggers, activate, readPem }: RenewalsParts) {
     this.#settings = settings;
     this.#loggers = loggers;
     this.#store = store;
@@ -64,10 +67,9 @@ export class Renewals implements AsyncDisposable {
       issuer: this.#issuer,
       activate,
       loggers,
-      retryDelay: settings.md.retryDelay,
-      retryFailover: settings.md.retryFailover,
-      activateOn: settings.md.activateOn,
-      rateLimits: settings.md.rateLimits,
+      readPem,
+      ...paceOf(settings),
+      initialDelay: settings.md.initialDelay,
       directoryUrl: (authority) => this.#directoryUrl(authority),
       // The supervisor begins another one, which goes on from the store.
       onFailure: () => process.exit(1),
@@ -86,8 +88,7 @@ export class Renewals implements AsyncDisposable {
       this.#loggers('ca').error(explain(error));
     });
     this.#issuer.forgetClients();
-    const { retryDelay, retryFailover, activateOn, rateLimits } = settings.md;
-    this.#engine.reconfigure(settings.domains, { retryDelay, retryFailover, activateOn, rateLimits });
+    this.#engine.reconfigure(settings.domains, paceOf(settings));
   }
 
   status(): DomainInService[] {
@@ -156,6 +157,11 @@ export class Renewals implements AsyncDisposable {
 
 function readIfNamed(file: string | undefined): string | undefined {
   return file === undefined ? undefined : readFileSync(file, 'utf8');
+}
+
+function paceOf({ md }: Settings): Pace {
+  const { retryDelay, retryFailover, activateOn, activationDelay, checkInterval, hooks, rateLimits } = md;
+  return { retryDelay, retryFailover, activateOn, activationDelay, checkInterval, hooks, rateLimits };
 }
 
 function describeOutcome(outcome: Outcome, unserved: string | undefined): Report {

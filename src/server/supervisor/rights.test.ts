@@ -8,7 +8,9 @@ import type { Group } from '../../store/store.ts';
 import type { SupervisorCalls } from '../calls.ts';
 import type { Handlers } from '../peer.ts';
 import type { Children } from './children.ts';
+import { silent } from '../../base/log.ts';
 import { Credentials } from './credentials.ts';
+import { InstalledHook } from './installed-hook.ts';
 import { supervisorCalls, type Rights } from './rights.ts';
 
 const NAME = 'a.example.org';
@@ -18,7 +20,7 @@ const unlessRoot = process.getuid?.() === 0 ? false : 'only root has another own
 /** What an engine is offered that has `a.example.org` to care for, and a file outside of the store. */
 async function offered(
   t: TestContext,
-): Promise<{ calls: Handlers<SupervisorCalls>; dir: string; secret: string }> {
+): Promise<{ calls: Handlers<SupervisorCalls>; dir: string; secret: string; certificateFile: string }> {
   const folder = await temporaryFolder(t);
   const secret = join(folder, 'secret');
   writeFileSync(secret, 'SECRET');
@@ -28,15 +30,20 @@ async function offered(
   await store.save('domains', NAME, 'md.json', '{}');
   const activate = () => Promise.reject(new Error('nothing is staged'));
   const host = { tls: { certificates: [] } };
-  const settings = { domains: [{ name: NAME }], base: host, hosts: [] };
+  const certificateFile = join(folder, 'certificate.pem');
+  writeFileSync(certificateFile, 'CERTIFICATE');
+  const domain = { name: NAME, staticFiles: [{ certificateFile, keyFile: secret }] };
+  const md = { hooks: { notify: undefined, message: undefined } };
+  const settings = { domains: [domain], base: host, hosts: [], md };
   const credentials = new Credentials(settings as never, store);
   const calls = supervisorCalls({
     keeper: { store, activate } as unknown as Rights['keeper'],
     credentials: () => credentials,
     children: () => ({ workers: [] }) as unknown as Children,
-    domains: () => new Set([NAME]),
+    installed: new InstalledHook(silent('md')),
+    settings: () => settings as never,
   });
-  return { calls, dir, secret };
+  return { calls, dir, secret, certificateFile };
 }
 
 suite('what an engine may have the supervisor do', () => {
@@ -113,9 +120,20 @@ suite('what an engine may have the supervisor do', () => {
     await assert.rejects(async () => calls.activate({ domain: NAME, serials: [] }), {
       message: 'nothing is staged',
     });
+    assert.deepEqual(await calls.tellInstalled(NAME), { ran: false });
     const unknown = await calls.loadCredentials(['file:nothing', '/etc/passwd', '']);
     assert.ok(unknown.every(({ pems, stopgap, problem }) => pems.length + stopgap.length === 0 && problem));
   });
+});
+
+test('an engine reads configured certificate files by its supervisor, and no other files', async (t) => {
+  const { calls, secret, certificateFile } = await offered(t);
+  assert.equal(await calls.certificateFile(certificateFile), 'CERTIFICATE');
+  for (const file of [secret, '/etc/passwd', `${certificateFile}/../secret`, '']) {
+    await assert.rejects(async () => calls.certificateFile(file), {
+      message: 'not a file of MDCertificateFile',
+    });
+  }
 });
 
 /** A refusal is as good as nothing found. */

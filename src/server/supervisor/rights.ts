@@ -2,12 +2,15 @@
  * What the supervisor does for the engine with rights that the engine lacks. Each handler checks what it is
  * asked for: the engine talks to the network, the supervisor may be root.
  */
+import { readFile } from 'node:fs/promises';
 import { explain } from '../../base/errors.ts';
+import type { Settings } from '../../config/settings.ts';
 import { groups, type Group } from '../../store/store.ts';
 import type { SupervisorCalls, StoreAddress, Verification, VerifyRequest } from '../calls.ts';
 import type { Handlers } from '../peer.ts';
 import type { Children } from './children.ts';
 import type { Credentials } from './credentials.ts';
+import type { InstalledHook } from './installed-hook.ts';
 import type { StoreKeeper } from './store-keeper.ts';
 
 /** The engine waits for workers no longer than this (ms) before it says which have not shown a certificate. */
@@ -18,8 +21,9 @@ export interface Rights {
   /** Those that know a set. */
   readonly credentials: (id: string) => Credentials;
   readonly children: () => Children;
-  /** Names of the managed domains now configured. */
-  readonly domains: () => ReadonlySet<string>;
+  readonly installed: InstalledHook;
+  /** Now in force. */
+  readonly settings: () => Settings;
 }
 
 export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
@@ -31,8 +35,20 @@ export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
     storeAspects: (at) => store().aspects(checkedGroup(at), at.name),
     storeModified: (at) => store().modified(checkedGroup(at), at.name, at.aspect),
     activate: async ({ domain, serials }) => {
-      if (!rights.domains().has(domain)) throw new Error('not a managed domain of the configuration');
-      return rights.keeper.activate(domain, { serials });
+      if (!rights.settings().domains.some(({ name }) => name === domain)) {
+        throw new Error('not a managed domain of the configuration');
+      }
+      const activation = await rights.keeper.activate(domain, { serials });
+      rights.installed.note(domain, activation.serials);
+      return activation;
+    },
+    tellInstalled: (domain) => rights.installed.tell(domain, rights.settings().md.hooks),
+    certificateFile: (file) => {
+      const files = rights.settings().domains.flatMap(({ staticFiles }) => staticFiles);
+      if (files.every(({ certificateFile }) => certificateFile !== file)) {
+        throw new Error('not a file of MDCertificateFile');
+      }
+      return readFile(file, 'latin1');
     },
     verify: (request) => verifyAll(rights.children(), request),
     workers: () => rights.children().workers.map(({ id, pid }) => ({ id, pid })),

@@ -46,14 +46,18 @@ export class StoreKeeper {
     return true;
   }
 
-  /** Activates what was obtained, brings md.json and the fallback certificates up to date, makes the CA's folder. */
-  async bringInLine(settings: Settings): Promise<void> {
-    if (settings.domains.length > 0) await this.#bringDomainsInLine(settings);
+  /**
+   * Activates what was obtained, brings md.json and the fallback certificates up to date, makes the CA's folder.
+   * Gives the serials of what was activated, by domain.
+   */
+  async bringInLine(settings: Settings): Promise<ReadonlyMap<string, readonly string[]>> {
+    const activated = settings.domains.length > 0 ? await this.#bringDomainsInLine(settings) : new Map();
     if (settings.localCa) await ownedFolder(settings.localCa.dir, this.#identity);
     const served = servedProtocols(settings);
     if (!isDeepStrictEqual(served, await this.store.servedProtocols())) {
       await this.store.saveServedProtocols(served);
     }
+    return activated;
   }
 
   /** See activateStaged(). */
@@ -65,13 +69,16 @@ export class StoreKeeper {
   }
 
   /** Loaded only where there are managed domains: a start without them doesn't wait for it. */
-  async #bringDomainsInLine({ domains }: Settings): Promise<void> {
+  async #bringDomainsInLine({ domains }: Settings): Promise<ReadonlyMap<string, readonly string[]>> {
     const { syncDomains } = await import('../../domains/registry.ts');
     const staged = new Set(await this.store.list('staging'));
+    const activated = new Map<string, readonly string[]>();
     for (const { name } of domains.filter((domain) => staged.has(domain.name))) {
-      await this.activate(name, { finishedOnly: true });
+      const { serials } = await this.activate(name, { finishedOnly: true });
+      if (serials.length > 0) activated.set(name, serials);
     }
     await syncDomains(this.store, domains, systemClock);
+    return activated;
   }
 }
 

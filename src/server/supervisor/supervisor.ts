@@ -24,6 +24,7 @@ import { prepareRuntimeDir, removeRuntimeDir } from '../runtime-dir.ts';
 import { version } from '../version.ts';
 import { Children } from './children.ts';
 import { Credentials } from './credentials.ts';
+import { InstalledHook } from './installed-hook.ts';
 import { inOneLine, loadServable, planOf, whatCannotChange } from './plan.ts';
 import { supervisorCalls } from './rights.ts';
 import { StoreKeeper } from './store-keeper.ts';
@@ -38,6 +39,7 @@ export class AlreadyRunning extends LatchkeyError<'already-running'> {
 export class Supervisor implements AsyncDisposable {
   readonly #input: ConfigurationSource;
   readonly #keeper: StoreKeeper;
+  readonly #installed: InstalledHook;
   readonly #logs: LogFiles;
   readonly #loggers: Loggers;
   readonly #identity: Identity | undefined;
@@ -104,6 +106,7 @@ export class Supervisor implements AsyncDisposable {
       (line) => this.#logs.append(this.#logs.main, line),
       () => this.settings.base.logLevels,
     );
+    this.#installed = new InstalledHook(this.#loggers('md'));
     this.#runtimeDir = prepareRuntimeDir(from.settings, from.identity, this.#loggers('core'));
     this.#credentials = new Credentials(from.settings, from.keeper.store);
     this.#plan = planOf(1, from.settings, this.#credentials);
@@ -116,7 +119,8 @@ export class Supervisor implements AsyncDisposable {
         keeper: from.keeper,
         credentials: (id) => this.#credentialsFor(id),
         children: () => this.#children,
-        domains: () => new Set(this.settings.domains.map((domain) => domain.name)),
+        installed: this.#installed,
+        settings: () => this.settings,
       }),
       forWorkers: {
         want: (setId) => this.#want(setId),
@@ -184,12 +188,19 @@ export class Supervisor implements AsyncDisposable {
     const { settings } = this;
     this.#announce(settings);
     removeReloadState(settings.pidFile);
-    await this.#keeper.bringInLine(settings);
+    await this.#bringStoreInLine(settings);
     await this.#children.start(settings.workers ?? availableParallelism());
     markRunning(settings.pidFile);
     this.#warnOfRoot();
     const name = `Latchkey/${version} (Node.js ${process.version}, OpenSSL ${process.versions.openssl})`;
     this.#loggers('mpm_latchkey').notice(`AH00489: ${name} configured -- resuming normal operations`);
+  }
+
+  /** Before anything is served of what was activated: the command may trim it (as mod_md does it). */
+  async #bringStoreInLine(settings: Settings): Promise<void> {
+    const activated = await this.#keeper.bringInLine(settings);
+    for (const [name, serials] of activated) this.#installed.note(name, serials);
+    await this.#installed.tellAll(settings.md.hooks);
   }
 
   #warnOfRoot(): void {
@@ -225,7 +236,7 @@ export class Supervisor implements AsyncDisposable {
     const fixed = whatCannotChange(this.settings, settings);
     if (fixed) throw new Error(`${fixed} has changed, which needs a stop and a start`);
     if (await this.#keeper.reopenIfGone(settings)) this.#beginRenewalsAnew(settings);
-    await this.#keeper.bringInLine(settings);
+    await this.#bringStoreInLine(settings);
     const credentials = new Credentials(settings, this.#keeper.store);
     this.#coming = { settings, credentials };
     const plan = planOf(this.#plan.generation + 1, settings, credentials);
