@@ -1,4 +1,5 @@
 /** IP addresses, which have many spellings. */
+import { isIP } from 'node:net';
 
 /** One spelling per address: no zone, no brackets, IPv4-mapped IPv6 as IPv4, IPv6 compressed. */
 export function normalizeAddress(address: string): string {
@@ -13,4 +14,14 @@ export function normalizeAddress(address: string): string {
 function dotted(high: string, low: string): string {
   const bytes = Buffer.from(high.padStart(4, '0') + low.padStart(4, '0'), 'hex');
   return bytes.join('.');
+}
+
+/** The address that `4.3.2.1.in-addr.arpa` or a name below `ip6.arpa` stands for, normalized; undefined for others. */
+export function addressOfReverseName(name: string): string | undefined {
+  const [, reversed = '', family] = /^((?:[0-9a-f]{1,3}\.)+)(in-addr|ip6)\.arpa\.?$/i.exec(name) ?? [];
+  const parts = reversed.split('.').filter(Boolean).reverse();
+  const address =
+    family?.toLowerCase() === 'ip6' ? parts.join('').replaceAll(/(.{4})(?=.)/g, '$1:') : parts.join('.');
+  const whole = family?.toLowerCase() === 'ip6' ? parts.length === 32 : parts.length === 4;
+  return whole && isIP(address) ? normalizeAddress(address) : undefined;
 }

@@ -1,4 +1,5 @@
 /** Managed domains: mod_md's directives, and what Latchkey adds to them. */
+import { isIP } from 'node:net';
 import type { ExternalAccount } from '../../domains/settings.ts';
 import { authorityNames, findAuthority, LOCAL } from '../authorities.ts';
 import { Refusal, declaring, servers } from '../directive.ts';
@@ -10,7 +11,7 @@ import { words } from '../lexer.ts';
 import { here, pathOf, within } from '../scope.ts';
 import type { Scope } from '../scope.ts';
 import { sharing } from './md-sharing.ts';
-import { duration, nonEmptyFile, onOff, portNumber, windowOf } from '../values.ts';
+import { canonicalAddress, duration, nonEmptyFile, onOff, portNumber, windowOf } from '../values.ts';
 import { authorityDirectives } from './md-authority.ts';
 import { commandOf, hookDirectives } from './md-hooks.ts';
 
@@ -176,7 +177,7 @@ export const md: Family<Scope> = {
       syntax: 'type …',
       contexts: everywhere,
       default: 'tls-alpn-01 http-01 dns-01, less what cannot work',
-      doc: 'How to prove control of a name, preferred first: http-01, tls-alpn-01, dns-01.',
+      doc: 'How to prove control of a name, preferred first: http-01, tls-alpn-01, dns-01; where the authority offers them, also dns-account-01 and dns-persist-01.',
       args: 'ITERATE',
       apply(scope, ...types) {
         valuesOf(scope).challenges = types.map((type) => type.toLowerCase());
@@ -186,7 +187,7 @@ export const md: Family<Scope> = {
       name: 'MDChallengeDns01',
       syntax: 'command [argument …]',
       contexts: everywhere,
-      doc: 'What writes DNS records for dns-01, and so for wildcards: it is run with `setup NAME DATA` and `teardown NAME`, as User, for a minute at most.',
+      doc: 'What writes DNS records for dns-01, and so for wildcards: it is run with `setup NAME DATA` and `teardown NAME`, as User, for a minute at most. For dns-account-01 the whole name of the record is the last argument of both.',
       args: 'RAW_ARGS',
       apply(scope, text) {
         valuesOf(scope).challengeDns01 = commandOf(scope, 'MDChallengeDns01', text);
@@ -359,9 +360,13 @@ function defineDomain(scope: Scope, words: readonly string[]): DomainDraft {
   return domain;
 }
 
-/** Names become folders of the store: nothing but a DNS name gets through. */
+/** Names become folders of the store: nothing but a DNS name or an IP address gets through. */
 function addName(domain: DomainDraft, text: string): void {
-  const name = text.toLowerCase();
+  const name = isIP(text) ? canonicalAddress(text) : text.toLowerCase();
+  if (isIP(name) && !name.includes('%')) {
+    if (!domain.names.includes(name)) domain.names.push(name);
+    return;
+  }
   if (name.length > 253 || !/^(\*\.)?[a-z\d_-]{1,63}(\.[a-z\d_-]{1,63})*$/.test(name)) {
     throw new Refusal(`'${text}' is no DNS name; write international names as xn--…`);
   }

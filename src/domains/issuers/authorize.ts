@@ -1,9 +1,18 @@
 /** Proving control of an order's names, all at once. */
 import { pollAuthorization } from '../../acme/poll.ts';
 import type { Authorization, Order } from '../../acme/client.ts';
+import { canonicalName } from '../../pki/names.ts';
 import { ownProblem, type Problem, RenewalError } from '../issuer.ts';
 import { fromCa } from '../problems.ts';
-import { challengeChoices, chooseChallenge, putChallenge, type Setup, setupLabel } from './challenges.ts';
+import {
+  challengeChoices,
+  chooseChallenge,
+  PERSISTENT,
+  putChallenge,
+  type Setup,
+  setupLabel,
+} from './challenges.ts';
+import { persistentRecord } from './dns-records.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
 import type { Run } from './run.ts';
 import { DeadOrderError, saveOrder, ValidationError } from './staged-order.ts';
@@ -20,7 +29,9 @@ export async function authorize(run: Run, order: Order): Promise<void> {
   );
   const setups = authorizations.filter(({ status }) => status !== 'valid').map((open) => choose(run, open));
   if (setups.length === 0) return;
-  const labels = setups.map((setup) => setupLabel(run.domain, setup, keyAuthorizationOf(run, setup)));
+  const labels = setups
+    .filter(({ type }) => type !== PERSISTENT)
+    .map((setup) => setupLabel(run.domain, setup, proofOf(run, setup)));
   await saveOrder(run, order, labels);
   for (const round of roundsOf(run.domain, setups)) {
     // One by one: a command for DNS need not bear a second call while it works.
@@ -44,25 +55,33 @@ function roundsOf({ challengeDns01 }: ManagedDomainSettings, setups: readonly Se
 }
 
 function sharesRecord(one: Setup, other: Setup): boolean {
-  return one.type === 'dns-01' && other.type === 'dns-01' && one.name === other.name;
+  return one.type.startsWith('dns-') && one.type === other.type && one.name === other.name;
 }
 
-function keyAuthorizationOf({ client, account }: Run, { challenge }: Setup): string {
-  return client.keyAuthorization(account, challenge.token ?? '');
+function proofOf({ client, account }: Run, { challenge }: Setup) {
+  const keyAuthorization = client.keyAuthorization(account, challenge.token ?? '');
+  return { keyAuthorization, accountUrl: account.url };
 }
 
 async function putUp(run: Run, setup: Setup): Promise<void> {
   const { type, name } = setup;
-  run.options.progress({ step: 'challenge', detail: `Setting up challenge ${type} for ${name}` });
-  const task = { keyAuthorization: keyAuthorizationOf(run, setup), now: run.clock.now() };
-  await putChallenge(run, setup, task, run.options);
+  const remedy = remedyOf(run, setup);
+  const detail = remedy ?? `Setting up challenge ${type} for ${name}`;
+  run.options.progress({ step: 'challenge', detail });
+  await putChallenge(run, setup, { ...proofOf(run, setup), now: run.clock.now() }, run.options);
   await run.options.challengeReady?.(type, name);
+}
+
+/** What the administrator has to have done for a record that we don't write. */
+function remedyOf({ account }: Run, { type, challenge, ...of }: Setup): string | undefined {
+  const record = type === PERSISTENT ? persistentRecord(challenge, account.url, of) : undefined;
+  return record && `Set this DNS record once, for good: ${record}`;
 }
 
 function choose(run: Run, authorization: Authorization): Setup {
   const name = authorization.identifier.value;
   // It becomes the name of a folder and an argument of a command.
-  if (!run.domain.domains.some((own) => own.replace(/^\*\./, '') === name.toLowerCase())) {
+  if (!run.domain.domains.some((own) => own.replace(/^\*\./, '') === canonicalName(name))) {
     throw new RenewalError(
       ownProblem('authorization', `The CA wants ${name} validated, which is no name of this domain`),
     );
@@ -84,7 +103,10 @@ async function validate(run: Run, setup: Setup, signal: AbortSignal): Promise<vo
     clock,
     signal,
   });
-  if (authorization.status !== 'valid') throw new ValidationError(failureOf(authorization));
+  if (authorization.status !== 'valid') {
+    const remedy = remedyOf(run, setup);
+    throw new ValidationError({ ...failureOf(authorization), ...(remedy !== undefined && { remedy }) });
+  }
   options.progress({ step: 'authorization', detail: `${name} is validated` });
 }
 

@@ -3,15 +3,17 @@
  */
 import type { Authorization, Challenge } from '../../acme/client.ts';
 import { publish } from '../../base/events.ts';
+import { canonicalName } from '../../pki/names.ts';
 import { createAlpnCertificate } from '../../pki/selfsigned.ts';
 import { savePrivateKey } from '../../store/keys.ts';
 import type { Abortable } from '../../store/store.ts';
 import { ownProblem, type Problem } from '../issuer.ts';
 import type { ManagedDomainSettings, Reach } from '../settings.ts';
-import { recordOf, setUpRecord, tearDownRecord } from './dns-01.ts';
+import { setUpRecord, tearDownRecord } from './dns-01.ts';
+import { accountRecordName, recordOf } from './dns-records.ts';
 import type { Run } from './run.ts';
 
-/** In order of preference, unless configured otherwise. */
+/** In order of preference, unless configured otherwise. Others ask for more than a server can do by itself. */
 const PREFERRED = ['tls-alpn-01', 'http-01', 'dns-01'] as const;
 
 /** A name to validate, and by what. */
@@ -19,6 +21,8 @@ export interface Setup {
   readonly type: string;
   /** The identifier: for `*.example.org` it is `example.org`. */
   readonly name: string;
+  /** The authorization is for `*.NAME`. */
+  readonly wildcard: boolean;
   readonly challenge: Challenge;
   readonly authorizationUrl: string;
 }
@@ -26,6 +30,7 @@ export interface Setup {
 interface Task {
   readonly name: string;
   readonly keyAuthorization: string;
+  readonly accountUrl: string;
   /** ms since the epoch. */
   readonly now: number;
 }
@@ -42,9 +47,18 @@ const solvers: Readonly<Record<string, Solver>> = {
     await store.save('challenges', task.name, 'acme-tls-alpn-01-pubcert.pem', certPem, options);
   },
   'dns-01': async ({ domain: { challengeDns01 } }, { name, keyAuthorization }, options) => {
-    if (challengeDns01) await setUpRecord(challengeDns01, name, recordOf(keyAuthorization), options);
+    const data = recordOf(keyAuthorization);
+    if (challengeDns01) await setUpRecord(challengeDns01, { name, data }, options);
+  },
+  'dns-account-01': async ({ domain }, { name, keyAuthorization, accountUrl }, options) => {
+    const data = recordOf(keyAuthorization);
+    const at = accountRecordName(accountUrl, name);
+    if (domain.challengeDns01) await setUpRecord(domain.challengeDns01, { name, data, at }, options);
   },
 };
+
+/** The record is the administrator's, who sets it once: there is nothing to set up or to take down. */
+export const PERSISTENT = 'dns-persist-01';
 
 export interface Choices {
   /** Challenge types that can work here, the preferred first. */
@@ -70,9 +84,12 @@ function reachOf(domain: ManagedDomainSettings, type: string): Reach {
     'http-01': domain.reach.http01,
     'tls-alpn-01': domain.reach.tlsAlpn01,
     'dns-01': domain.reach.dns01,
+    'dns-account-01': domain.reach.dns01,
+    [PERSISTENT]: { possible: true },
   };
   const reach = known[type] ?? { possible: false, reason: 'no such challenge type is known' };
-  if (!reach.possible || type !== 'dns-01' || domain.challengeDns01) return reach;
+  const commanded = type === 'dns-01' || type === 'dns-account-01';
+  if (!reach.possible || !commanded || domain.challengeDns01) return reach;
   return { possible: false, reason: 'there is nothing here that could set it up' };
 }
 
@@ -88,10 +105,11 @@ export function challengeProblem(domain: ManagedDomainSettings): Problem | undef
 
 /** The challenge to answer among those that the CA offers for a name, or the problem with them. */
 export function chooseChallenge(choices: Choices, authorization: Authorization): Setup | Problem {
-  const name = authorization.identifier.value;
+  const { identifier, wildcard = false, url: authorizationUrl } = authorization;
+  const name = canonicalName(identifier.value);
   for (const type of choices.types) {
     const challenge = authorization.challenges.find((offered) => offered.type === type);
-    if (challenge) return { type, name, challenge, authorizationUrl: authorization.url };
+    if (challenge) return { type, name, wildcard, challenge, authorizationUrl };
   }
   const offered = authorization.challenges.map(({ type }) => type).join(', ');
   const label = authorization.wildcard ? `*.${name}` : name;
@@ -109,7 +127,7 @@ export function chooseChallenge(choices: Choices, authorization: Authorization):
 export async function putChallenge(
   { store, domain }: Pick<Run, 'store' | 'domain'>,
   { type, name }: Pick<Setup, 'type' | 'name'>,
-  task: Pick<Task, 'keyAuthorization' | 'now'>,
+  task: Omit<Task, 'name'>,
   options: Abortable,
 ): Promise<void> {
   await solvers[type]?.({ store, domain }, { ...task, name }, options);
@@ -117,16 +135,18 @@ export async function putChallenge(
 }
 
 /**
- * A set-up as order.json has it, `TYPE:DNS`; with the data behind it, `dns-01:DNS DATA`, for a command that needs
- * it to take down the record.
+ * A set-up as order.json has it, `TYPE:DNS`; with what a command needs to take down the record behind it:
+ * `dns-01:DNS [DATA]`, `dns-account-01:DNS AT [DATA]`.
  */
 export function setupLabel(
   { challengeDns01 }: Pick<ManagedDomainSettings, 'challengeDns01'>,
   { type, name }: Pick<Setup, 'type' | 'name'>,
-  keyAuthorization: string,
+  { keyAuthorization, accountUrl }: Pick<Task, 'keyAuthorization' | 'accountUrl'>,
 ): string {
-  const withData = type === 'dns-01' && challengeDns01?.version === 2;
-  return withData ? `${type}:${name} ${recordOf(keyAuthorization)}` : `${type}:${name}`;
+  const parts = [`${type}:${name}`];
+  if (type === 'dns-account-01') parts.push(accountRecordName(accountUrl, name));
+  if (type.startsWith('dns-') && challengeDns01?.version === 2) parts.push(recordOf(keyAuthorization));
+  return parts.join(' ');
 }
 
 /**
@@ -140,9 +160,10 @@ export async function removeChallenges(
   for (const label of labels) {
     const colon = label.indexOf(':');
     const type = label.slice(0, colon);
-    const [name = '', data] = label.slice(colon + 1).split(' ');
-    if (type === 'dns-01') {
-      const problem = await tearDownRecord(domain.challengeDns01, name, data, options);
+    const [name = '', ...more] = label.slice(colon + 1).split(' ');
+    if (type.startsWith('dns-')) {
+      const at = type === 'dns-account-01' ? more.shift() : undefined;
+      const problem = await tearDownRecord(domain.challengeDns01, { name, data: more[0], at }, options);
       if (problem !== undefined) options.progress({ step: 'challenge', detail: problem });
     } else {
       await store.purge('challenges', name);

@@ -1,5 +1,4 @@
-/** dns-01 (RFC 8555 section 8.4) by MDChallengeDns01: the administrator's command writes the DNS record. */
-import { createHash } from 'node:crypto';
+/** dns-01 and dns-account-01 by MDChallengeDns01: the administrator's command writes the DNS record. */
 import type { Abortable } from '../../store/store.ts';
 import { runCommand } from '../command.ts';
 import { ownProblem, RenewalError } from '../issuer.ts';
@@ -7,39 +6,42 @@ import type { ManagedDomainSettings } from '../settings.ts';
 
 type ChallengeDns01 = NonNullable<ManagedDomainSettings['challengeDns01']>;
 
-/** What the TXT record of `_acme-challenge.NAME` has to be. */
-export function recordOf(keyAuthorization: string): string {
-  return createHash('sha256').update(keyAuthorization).digest('base64url');
+/** What a command is told of a record. */
+export interface DnsRecord {
+  /** The name that is validated: `_acme-challenge.NAME` has the record, unless `at` says otherwise. */
+  readonly name: string;
+  readonly data: string;
+  /** Of dns-account-01: the whole name of the record. */
+  readonly at?: string | undefined;
 }
 
 /**
- * Runs `COMMAND setup NAME DATA`.
+ * Runs `COMMAND setup NAME DATA [AT]`.
  * @throws RenewalError when it fails, with its words
  */
 export async function setUpRecord(
   { command }: ChallengeDns01,
-  name: string,
-  data: string,
+  { name, data, at }: DnsRecord,
   options: Abortable,
 ): Promise<void> {
-  const failure = await runCommand([...command, 'setup', name, data], options);
+  const where = at === undefined ? [] : [at];
+  const failure = await runCommand([...command, 'setup', name, data, ...where], options);
   if (failure === undefined) return;
   throw new RenewalError(ownProblem('dns-01-setup', `${told(command, 'setup', name)} ${failure}`));
 }
 
 /**
- * Runs `COMMAND teardown NAME`, in version 2 with the data, as far as known. Fulfilled with what went wrong, or
+ * Runs `COMMAND teardown NAME [DATA] [AT]`, the data in version 2 as far as known. Fulfilled with what went wrong, or
  * undefined: a record that stays does no harm.
  */
 export async function tearDownRecord(
   configured: ChallengeDns01 | undefined,
-  name: string,
-  data: string | undefined,
+  { name, data, at }: Omit<DnsRecord, 'data'> & { readonly data: string | undefined },
   options: Abortable,
 ): Promise<string | undefined> {
   if (!configured) return `No MDChallengeDns01 is left that could remove the DNS record of ${name}`;
   const { command, version } = configured;
-  const known = version === 2 && data !== undefined ? [data] : [];
+  const known = [version === 2 ? data : undefined, at].filter((argument) => argument !== undefined);
   const failure = await runCommand([...command, 'teardown', name, ...known], options);
   return failure && `${told(command, 'teardown', name)} ${failure}`;
 }

@@ -1,6 +1,7 @@
 /** The order under way, as `staging/NAME/order.json` remembers it: what resumption starts from. */
 import { AcmeError } from '../../acme/errors.ts';
 import type { Order } from '../../acme/client.ts';
+import { canonicalName } from '../../pki/names.ts';
 import { type OrderDocument, readOrder, writeOrder } from '../../store/documents.ts';
 import { RenewalError } from '../issuer.ts';
 import { removeChallenges } from './challenges.ts';
@@ -58,7 +59,7 @@ async function askFor(run: Run, url: string): Promise<Order | undefined> {
 function isUsable({ domain, clock }: Run, order: Order): boolean {
   if (order.status === 'invalid') return false;
   if (order.status !== 'valid' && order.expires !== undefined && order.expires <= clock.now()) return false;
-  const names = new Set(order.identifiers.map(({ value }) => value.toLowerCase()));
+  const names = new Set(order.identifiers.map(({ value }) => canonicalName(value)));
   return names.size === domain.domains.length && domain.domains.every((name) => names.has(name));
 }
 

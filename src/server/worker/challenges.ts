@@ -2,6 +2,7 @@
  * Challenge answers, read from the store's challenges/ as they are asked for: the engine writes them there,
  * and whichever worker the CA reaches finds them.
  */
+import { addressOfReverseName, normalizeAddress } from '../../base/addresses.ts';
 import type { Store } from '../../store/store.ts';
 
 export class Challenges {
@@ -13,12 +14,13 @@ export class Challenges {
 
   /** The key authorization for http-01, or undefined where none is being asked for `host`. */
   async http01(host: string): Promise<string | undefined> {
-    const text = await this.#read(host, 'acme-http-01.txt');
+    const text = await this.#read(host.includes(':') ? normalizeAddress(host) : host, 'acme-http-01.txt');
     return text?.toString('latin1').trim();
   }
 
-  /** tls-alpn-01's certificate and key (RFC 8737), or undefined. */
-  async tlsAlpn01(host: string): Promise<{ readonly chainPem: string; readonly keyPem: string } | undefined> {
+  /** tls-alpn-01's certificate and key (RFC 8737), or undefined. Addresses are asked for by their reverse names. */
+  async tlsAlpn01(sni: string): Promise<{ readonly chainPem: string; readonly keyPem: string } | undefined> {
+    const host = addressOfReverseName(sni) ?? sni;
     const cert = await this.#read(host, 'acme-tls-alpn-01-pubcert.pem');
     const key = await this.#read(host, 'acme-tls-alpn-01-privkey.pem');
     return cert && key && { chainPem: cert.toString('latin1'), keyPem: key.toString('latin1') };
