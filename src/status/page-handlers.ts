@@ -1,11 +1,22 @@
 /** The handlers server-status and latchkey-metrics. */
-import { allDomains, type StatusHandler, type StatusRequest } from './answers.ts';
+import { allDomains, lastSegment, type StatusHandler, type StatusRequest } from './answers.ts';
 import { countLines, domainLines, serverLines } from './auto.ts';
 import type { StatusDocument, StatusSource } from './document.ts';
+import { domainPage } from './html/domain.ts';
+import { overviewPage, queryOf, viewOf } from './html/overview.ts';
 
+/** The overview; the page of a domain whose name ends the path; lines for scripts with `?auto`. */
 const answerServerStatus: StatusHandler = async (request, source) => {
-  const document = await source.status({ limit: 0 });
-  return { status: 200, type: 'text/plain; charset=UTF-8', body: auto(document, request, source) };
+  const { query, path, showsDomains } = request;
+  if (query.has('auto')) {
+    const document = await source.status({ limit: 0 });
+    return { status: 200, type: 'text/plain; charset=UTF-8', body: auto(document, request, source) };
+  }
+  const one = await source.status({ name: lastSegment(path) });
+  const [domain] = one.domains;
+  if (domain && showsDomains) return domainPage(domain, one, request);
+  const view = viewOf(query);
+  return overviewPage(await source.status(queryOf(view)), request, view);
 };
 
 async function* auto(

@@ -1,0 +1,202 @@
+/** The pages as a person meets them: in Chromium, at several widths, light and dark, by keyboard, without JavaScript. */
+import assert from 'node:assert/strict';
+import { after, suite, test } from 'node:test';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import {
+  backgroundOfPage,
+  launchChromium,
+  outlineOf,
+  overflow,
+  poorContrasts,
+  servePages,
+  withoutChromium,
+} from './browser.testing.ts';
+import type { DomainInService } from './document.ts';
+import { certificate, DAY, domain, NOW } from './status.testing.ts';
+
+const problem = {
+  type: 'urn:ietf:params:acme:error:compound',
+  detail: 'Errors during validation',
+  subproblems: [
+    {
+      type: 'urn:ietf:params:acme:error:connection',
+      identifier: 'www.failing.test',
+      detail: 'Fetching http://www.failing.test/.well-known/acme-challenge/x: Connection refused',
+    },
+  ],
+};
+
+const failing = domain({
+  name: 'failing.test',
+  names: ['failing.test', 'www.failing.test'],
+  state: 'incomplete',
+  description: 'there is no certificate for the P-256 key',
+  certificates: [],
+  renewAt: NOW,
+  reasons: ['there is no certificate for the P-256 key'],
+  nextRun: NOW + 90_000,
+  errors: 3,
+  problem,
+  authority: 'https://ca.example/dir',
+  log: [
+    { when: NOW - 1000, type: 'renewal-error', detail: problem.detail, status: problem.type },
+    { when: NOW - 9000, type: 'starting', detail: 'there is no certificate' },
+    { when: NOW - 99_000, type: 'renewal-error', detail: 'an earlier one' },
+  ],
+});
+
+const long = domain({
+  name: `${'a-rather-long-name.'.repeat(6)}test`,
+  names: Array.from({ length: 40 }, (_, index) => `name-${index}.of-a-certificate-with-many.test`),
+  certificates: [certificate({ sha256: 'ab'.repeat(32), issuerName: `/O=${'x'.repeat(300)}/CN=CA` })],
+});
+
+const hostile = domain({
+  name: '<script>alert(1)</script>.test',
+  names: ['"><img src=x onerror=alert(2)>'],
+  authority: 'javascript:alert(3)',
+  problem: { type: '</code><script>alert(4)</script>', detail: '<svg onload=alert(5)>' },
+  certificates: [certificate({ issuerName: `/CN='"><script>alert(6)</script>` })],
+});
+
+const expired = domain({
+  name: 'expired.test',
+  expired: true,
+  certificates: [certificate({ notBefore: NOW - 91 * DAY, notAfter: NOW - DAY })],
+});
+
+/** So many that they need several pages. */
+const many = Array.from({ length: 230 }, (_, index) =>
+  domain({
+    name: `m${String(index).padStart(4, '0')}.test`,
+    certificates: [certificate({ notAfter: NOW + ((index * 37) % 230) * DAY })],
+  }),
+);
+
+let browser: Promise<Browser> | undefined;
+after(async () => (await browser)?.close());
+
+/** Opens the overview of `domains`; what the browser complains of is a failure at the end. */
+async function visit(
+  domains: readonly DomainInService[],
+  options: BrowserContextOptions,
+  look: (page: Page, url: string) => Promise<void>,
+): Promise<void> {
+  browser ??= launchChromium();
+  await using pages = await servePages(domains);
+  const context = await (await browser).newContext(options);
+  try {
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    page.on('console', (message) => complaints.push(message.text()));
+    page.on('dialog', (dialog) => {
+      complaints.push(`a dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+    page.on('pageerror', (error) => complaints.push(error.message));
+    await page.goto(pages.url);
+    await look(page, pages.url);
+    assert.deepEqual(complaints, []);
+  } finally {
+    await context.close();
+  }
+}
+
+suite('the status pages in a browser', { skip: withoutChromium }, () => {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    for (const width of [320, 1280]) {
+      test(`fit ${width} pixels and can be read, ${colorScheme}`, async () => {
+        const options = { colorScheme, viewport: { width, height: 800 } };
+        const all = [domain(), expired, failing, long];
+        await visit(all, options, async (page, url) => {
+          for (const at of ['', `/${failing.name}`, `/${long.name}`, `/${expired.name}`]) {
+            await page.goto(url + at);
+            assert.equal(await page.evaluate(overflow), 0, at);
+            assert.deepEqual(await page.evaluate(poorContrasts), [], at);
+          }
+          const body = await page.evaluate(backgroundOfPage);
+          assert.equal(body, colorScheme === 'light' ? 'rgb(247, 247, 245)' : 'rgb(22, 24, 27)');
+        });
+      });
+    }
+  }
+
+  test('sort, page and find without JavaScript', async () => {
+    await visit(many, { javaScriptEnabled: false }, async (page) => {
+      const names = () => page.locator('tbody tr td:first-child').allInnerTexts();
+      assert.equal((await names()).length, 100);
+      await page.getByRole('link', { name: 'Valid' }).click();
+      assert.equal((await names())[0], 'm0000.test');
+      await page.getByRole('link', { name: /^Valid/ }).click();
+      const expected = many.toSorted((a, b) => last(b) - last(a)).map(({ name }) => name);
+      assert.deepEqual(await names(), expected.slice(0, 100));
+      assert.equal(await page.locator('th[aria-sort="descending"]').innerText(), 'Valid ↓');
+      await page.getByRole('link', { name: 'Next →' }).click();
+      await page.getByRole('link', { name: 'Next →' }).click();
+      assert.deepEqual(await names(), expected.slice(200));
+      await page.getByRole('searchbox').fill('M0117');
+      await page.getByRole('button', { name: 'Find' }).click();
+      assert.deepEqual(await names(), ['m0117.test']);
+      await page.getByRole('link', { name: 'm0117.test' }).click();
+      assert.equal(await page.getByRole('heading', { level: 1 }).innerText(), 'm0117.test');
+      assert.match(
+        (await page.getByRole('img').getAttribute('aria-label')) ?? '',
+        /^valid .* to be renewed /,
+      );
+      await page.getByRole('link', { name: 'All domains' }).click();
+      assert.equal((await names()).length, 100);
+    });
+  });
+
+  test('say of a failure what the CA says, what to do, and what happens next', async () => {
+    await visit([domain(), failing], {}, async (page) => {
+      await page.getByRole('link', { name: /failing$/ }).click();
+      assert.equal(await page.locator('tbody tr').count(), 1);
+      await page.getByRole('link', { name: 'failing.test', exact: true }).click();
+      const text = await page.locator('main').innerText();
+      assert.match(text, /tries again in 1 min 30 s/);
+      assert.match(text, /Failed 3 times in a row; next try in 1 min 30 s/);
+      assert.match(text, /www\.failing\.test: Fetching http:.*Connection refused/);
+      assert.match(text, /urn:ietf:params:acme:error:connection/);
+      assert.match(text, /What to do: See that the port of the challenge/);
+      assert.doesNotMatch(text, /an earlier one/);
+      await page.getByText('Earlier runs (1 entries)').click();
+      assert.match(await page.locator('main').innerText(), /an earlier one/);
+    });
+  });
+
+  test('can be used by keyboard, the focus being seen', async () => {
+    await visit([domain(), failing], {}, async (page) => {
+      const reached: string[] = [];
+      for (let presses = 0; presses < 30; presses++) {
+        await page.keyboard.press('Tab');
+        const focused = page.locator(':focus');
+        if ((await focused.count()) === 0) break;
+        reached.push((await focused.innerText()) || ((await focused.getAttribute('aria-label')) ?? ''));
+        const outline = await focused.evaluate(outlineOf);
+        assert.equal(outline, '3px', reached.at(-1));
+      }
+      for (const goal of ['Part of a name', 'Find', 'Valid', 'a.test', 'failing.test', 'crt.sh[p-256]']) {
+        assert.ok(reached.includes(goal), `${goal} among ${reached.join(', ')}`);
+      }
+    });
+  });
+
+  test('show hostile text as text', async () => {
+    await visit([hostile], {}, async (page, url) => {
+      assert.equal(await page.locator('script, img').count(), 0);
+      assert.match(await page.locator('tbody').innerText(), /<script>alert\(1\)<\/script>\.test/);
+      await page.goto(`${url}/${encodeURIComponent(hostile.name)}`);
+      assert.match(await page.locator('main').innerText(), /<svg onload=alert\(5\)>/);
+      assert.equal(await page.locator('script, img, a[href^="javascript"]').count(), 0);
+      await page.goto(
+        `${url}?search=${encodeURIComponent('"><script>alert(7)</script>')}&sort=x&page=-1&show=y`,
+      );
+      assert.equal(await page.locator('script').count(), 0);
+    });
+  });
+});
+
+function last({ certificates: [one] }: DomainInService): number {
+  return one?.notAfter ?? 0;
+}
