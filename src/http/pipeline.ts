@@ -22,8 +22,8 @@ import { holds, serverSoftware } from './variables.ts';
 
 /** What the room needs from outside. */
 export interface Dependencies {
-  /** http-01 challenges: the key authorization that a name answers with, if there is one. */
-  readonly challenges: { http01(host: string): Promise<string | undefined> };
+  /** http-01 challenges: the key authorization that a name answers with, if there is one, when asked for `token`. */
+  readonly challenges: { http01(host: string, token: string): Promise<string | undefined> };
   readonly loggers: Loggers;
   /** Loggers to a host's own ErrorLog and LogLevel; `loggers` where it is left out. */
   readonly hostLoggers?: (host: HostSettings) => Loggers;
@@ -84,7 +84,8 @@ async function answerChallenge(exchange: LiveExchange, deps: Dependencies): Prom
   const { path, response, method, hostname } = exchange;
   if (!path.startsWith(challengePath) || path === challengePath) return false;
   if (method !== 'GET' && method !== 'HEAD') return false;
-  const authorization = hostname === '' ? undefined : await deps.challenges.http01(hostname);
+  const authorization =
+    hostname === '' ? undefined : await deps.challenges.http01(hostname, path.slice(challengePath.length));
   if (authorization === undefined) {
     if (exchange.known || exchange.settings.domains.length === 0) return false;
     await exchange.fail(404, `No challenge for ${hostname}`);

@@ -3,6 +3,7 @@
  * and whichever worker the CA reaches finds them.
  */
 import { addressOfReverseName, normalizeAddress } from '../../base/addresses.ts';
+import { isPreflightToken } from '../../domains/preflight/token.ts';
 import type { Store } from '../../store/store.ts';
 
 export class Challenges {
@@ -12,9 +13,10 @@ export class Challenges {
     this.#store = store;
   }
 
-  /** The key authorization for http-01, or undefined where none is being asked for `host`. */
-  async http01(host: string): Promise<string | undefined> {
-    const text = await this.#read(host.includes(':') ? normalizeAddress(host) : host, 'acme-http-01.txt');
+  /** The key authorization for http-01, or undefined where none is being asked for `host`. Preflight's tokens have their own. */
+  async http01(host: string, token: string): Promise<string | undefined> {
+    const name = host.includes(':') ? normalizeAddress(host) : host;
+    const text = await this.#read(isPreflightToken(token) ? token : name, 'acme-http-01.txt');
     return text?.toString('latin1').trim();
   }
 
