@@ -137,8 +137,7 @@ export class RunningPeer implements AsyncDisposable {
 
   /** CPU time of all its processes so far, in ms. */
   cpu(): number {
-    const tree = descendants(this.#process.pid ?? 0);
-    return tree.reduce((sum, pid) => sum + cpuOf(pid), 0);
+    return cpuOfTree(this.#process.pid ?? 0);
   }
 
   /** Resident memory of all its processes, in MB; pages that they share count once (PSS). */
@@ -171,11 +170,16 @@ export function descendants(root: number): number[] {
   return tree;
 }
 
-/** User and system time in ms (the kernel's clock tick is 10 ms). */
+/** CPU time in ms of a process and all below it, those that have ended (and were waited for) included. */
+export function cpuOfTree(root: number): number {
+  return descendants(root).reduce((sum, pid) => sum + cpuOf(pid), 0);
+}
+
+/** User and system time in ms of it and its ended children (the kernel's clock tick is 10 ms). */
 function cpuOf(pid: number): number {
   const stat = read(`/proc/${pid}/stat`);
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];
-  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * 10;
+  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * 10, 0);
 }
 
 /** Resident memory in KB, of shared pages the share. */
@@ -191,7 +195,7 @@ function read(file: string): string | undefined {
   }
 }
 
-function firstLine(command: string, args: readonly string[]): string {
+export function firstLine(command: string, args: readonly string[]): string {
   if (missing(command.split('/').at(-1) ?? '') && !command.startsWith('/')) return '-';
   try {
     return (
