@@ -42,6 +42,9 @@ export interface RequestOptions extends Abortable {
   readonly redirects?: number | undefined;
 }
 
+/** One for all: an abort without a reason makes a DOMException with a stack, at each request. */
+const DONE = new Error('the request has ended');
+
 /** Far above any directory, order or chain there is. */
 const LARGEST_ANSWER = 256 * 1024;
 
@@ -81,7 +84,7 @@ export class Transport implements AsyncDisposable {
       signal.throwIfAborted();
       throw error instanceof AcmeError ? error : transportFault(error, url);
     } finally {
-      done.abort();
+      done.abort(DONE);
     }
   }
 

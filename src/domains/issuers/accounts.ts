@@ -21,7 +21,7 @@ export const ACCOUNT_KEY = { type: 'RSA', bits: 3072 } as const;
 
 export class Accounts {
   readonly #store: Store;
-  /** By CA and external account: the account that this process has found in staging or registered, or is about to. */
+  /** By CA and external account: the account that this process has found in the store or registered, or is about to. */
   readonly #found = new Map<string, Promise<KnownAccount>>();
 
   constructor(store: Store) {
@@ -37,7 +37,7 @@ export class Accounts {
     // An order of another account is of no use with this one.
     await dropOrder({ store: this.#store, domain, options });
     if (staged) await this.#unstage(domain.name);
-    const account = (await this.#kept(wanted)) ?? (await this.#shared(domain, client, options));
+    const account = await this.#shared(domain, client, options);
     signal?.throwIfAborted();
     await this.#stage(domain.name, account);
     return this.#current(account, domain, client, options);
@@ -155,6 +155,8 @@ export class Accounts {
     options: ObtainOptions,
   ): Promise<KnownAccount> {
     const wanted = wantedBy(domain, options);
+    const kept = await this.#kept(wanted);
+    if (kept) return kept;
     const staged = await this.#first('staging', await this.#store.list('staging'), wanted);
     return staged ?? this.#register(domain, client, options);
   }
