@@ -20,7 +20,13 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   ocsp: ['base', 'pki', 'store'],
   tls: ['base', 'pki', 'certificates'],
   // Settings are made of the engine's own settings: types only.
-  config: ['base', 'domains/settings.ts', 'ca/settings.ts', 'pki/keyspec.ts'],
+  config: [
+    'base',
+    'domains/settings.ts',
+    'ca/settings.ts',
+    'certificates/sources/settings.ts',
+    'pki/keyspec.ts',
+  ],
   http: ['base', 'tls', 'config'],
   // Documents are made of what is known of certificates: types only.
   status: ['base', 'domains', 'ocsp', 'pki/transparency.ts'],

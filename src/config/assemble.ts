@@ -4,6 +4,7 @@ import { explain } from '../base/errors.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
 import { defaultLocalCa } from './directives/localca.ts';
 import { configuredDomain, domainValues, unboundWarning, unusedWarning, withStaticFiles } from './domains.ts';
+import { DynamicStores, isDynamic, openHandlers } from './dynamic.ts';
 import type { HostDraft, ServerDraft } from './draft.ts';
 import { ConfigError } from './errors.ts';
 import { baseTls, hostsTls, secureHosts } from './host-tls.ts';
@@ -20,7 +21,14 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
   const secure = secureHosts(server);
   const { domains, of } = assign(server, secure, warn);
   const values = new Map(domains.map((domain) => [domain, domainValues(domain, server)]));
-  const context: TlsContext = { server, secure, managed: (host) => of.has(host), warn };
+  const context: TlsContext = {
+    server,
+    secure,
+    managed: (host) => of.has(host),
+    dynamic: (host) => isDynamic(host, server),
+    warn,
+  };
+  const stores = new DynamicStores(server);
   const decide = (host: HostDraft, tls: HostTls): Decided => {
     const found = of.get(host) ?? [];
     const [only] = found.length === 1 ? found : [];
@@ -29,6 +37,7 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
       tls: only ? withStaticFiles(tls, only.draft) : tls,
       requireHttps: modes.size === 1 ? ([...modes][0] ?? 'off') : 'off',
       managedDomain: only?.name,
+      dynamicStore: tls.engine ? stores.of(host) : undefined,
     };
   };
 
@@ -49,6 +58,8 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
     for (const warning of [unusedWarning(domain), unboundWarning(domain)]) if (warning) warn(warning);
   }
 
+  for (const host of [base, ...hosts]) for (const warning of openHandlers(host)) warn(warning);
+
   return {
     serverRoot: server.serverRoot,
     configFile,
@@ -62,6 +73,7 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
     domains: configured,
     md,
     localCa: server.localCa.enabled === true ? localCaSettings(server) : undefined,
+    dynamic: stores.settings,
     types: types(server),
     logFormats: Object.fromEntries(server.logFormats),
     warnings,

@@ -5,6 +5,7 @@
 import type { LocalCaSettings } from '../ca/settings.ts';
 import type { ExternalAccount, ManagedDomainSettings, RateLimits } from '../domains/settings.ts';
 import type { Level } from '../base/log.ts';
+import type { DynamicDraft } from './dynamic.ts';
 import type {
   ConnectionLimits,
   CustomLog,
@@ -38,6 +39,7 @@ export interface ServerDraft {
   }[];
   readonly md: MdServerDraft;
   readonly localCa: Draft<LocalCaSettings> & { enabled?: boolean };
+  dynamicCacheBytes?: number;
   pidFile?: string;
   user?: string;
   group?: string;
@@ -82,6 +84,7 @@ export interface HostDraft {
     readonly reverse: ProxySettings['reverse'][number][];
   };
   readonly md: DomainValues;
+  readonly dynamic: DynamicDraft;
   serverName?: string;
   serverAdmin?: string;
   documentRoot?: string;
@@ -185,6 +188,7 @@ export function newHost(at: Position | undefined, addresses: readonly HostAddres
     sections: [],
     proxy: { reverse: [] },
     md: {},
+    dynamic: {},
   };
 }
 

@@ -15,6 +15,8 @@ export interface TlsContext {
   readonly secure: (host: HostDraft) => boolean;
   /** Whether a managed domain has certificates for this host. */
   readonly managed: (host: HostDraft) => boolean;
+  /** Whether a store may have certificates for it. */
+  readonly dynamic: (host: HostDraft) => boolean;
   readonly warn: (warning: Warning) => void;
 }
 
@@ -75,7 +77,7 @@ function plan(host: HostDraft, context: TlsContext, byTlsEngine: boolean): Plan 
   }
   if (byTlsEngine) return { engine: true, family: 'tls', implied: false };
   if (said) return { ...noTls, engine: said.on };
-  const hasCertificate = host.tls.certificates.length > 0 || context.managed(host);
+  const hasCertificate = host.tls.certificates.length > 0 || context.managed(host) || context.dynamic(host);
   return { ...noTls, engine: hasCertificate && context.secure(host) };
 }
 
@@ -216,7 +218,7 @@ function tlsCertificates(own: TlsDraft, base: TlsDraft | undefined): Certificate
 
 function checkCertificates(host: HostDraft, tls: HostTls, context: TlsContext, implied: boolean): void {
   const managed = context.managed(host);
-  if (tls.certificates.length === 0 && !managed && !implied) {
+  if (tls.certificates.length === 0 && !managed && !implied && !context.dynamic(host)) {
     const directive = tls.family === 'ssl' ? 'SSLCertificateFile' : 'TLSCertificate';
     throw new ConfigError(
       `Init: (${title(host)}) Failed to configure at least one certificate and key: Missing ${directive}. Add it, or have the certificate obtained: MDomain ${host.serverName ?? 'NAME'}`,

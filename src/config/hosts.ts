@@ -12,6 +12,7 @@ export interface Decided {
   readonly tls: HostTls;
   readonly requireHttps: HostSettings['requireHttps'];
   readonly managedDomain: string | undefined;
+  readonly dynamicStore: string | undefined;
 }
 
 /** The base server. */

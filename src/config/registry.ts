@@ -2,6 +2,7 @@
 import type { Directive, Family } from './directive.ts';
 import { access } from './directives/access.ts';
 import { core } from './directives/core.ts';
+import { dynssl } from './directives/dynssl.ts';
 import { headers } from './directives/headers.ts';
 import { ignored } from './directives/ignored.ts';
 import { limits } from './directives/limits.ts';
@@ -34,6 +35,7 @@ export const families: readonly Family<Scope>[] = [
   localCa,
   ssl,
   tls,
+  dynssl,
 ];
 
 export type Registered =

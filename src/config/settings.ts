@@ -7,6 +7,7 @@
  * config/ makes them.
  */
 import type { LogLevels } from '../base/log.ts';
+import type { DynamicSettings } from '../certificates/sources/settings.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
 import type { HookCommands, ManagedDomainSettings, RateLimits } from '../domains/settings.ts';
 import type { Expression } from './expression.ts';
@@ -45,6 +46,8 @@ export interface Settings {
   readonly md: MdServerSettings;
   /** Absent without `LocalCA on`. */
   readonly localCa: LocalCaSettings | undefined;
+  /** Certificate stores that hosts use (DynSSL directives). */
+  readonly dynamic: DynamicSettings;
   /** MIME types by lower-case extension without dot. TypesConfig's file (or a built-in list), then AddType. */
   readonly types: Readonly<Record<string, string>>;
   readonly logFormats: Readonly<Record<string, string>>;
@@ -104,6 +107,8 @@ export interface HostSettings {
   readonly requireHttps: 'off' | 'temporary' | 'permanent';
   /** Name of the managed domain whose certificates this host serves, if any. */
   readonly managedDomain: string | undefined;
+  /** Id of the store that has certificates for names which no other certificate is for; undefined without TLS. */
+  readonly dynamicStore: string | undefined;
 }
 
 /** Times are milliseconds, sizes are bytes. */

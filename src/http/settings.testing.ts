@@ -53,6 +53,7 @@ export function hostSettings(changes: Partial<HostSettings> = {}): HostSettings 
     proxy: { preserveHost: false, timeout: undefined, reverse: [] },
     requireHttps: 'off',
     managedDomain: undefined,
+    dynamicStore: undefined,
     ...changes,
   };
 }
@@ -94,6 +95,7 @@ export function settingsOf(changes: Partial<Settings> = {}): Settings {
       hooks: { notify: undefined, message: undefined },
     },
     localCa: undefined,
+    dynamic: { stores: [], cacheBytes: 0 },
     types: { html: 'text/html', txt: 'text/plain', css: 'text/css', png: 'image/png' },
     logFormats: {},
     warnings: [],

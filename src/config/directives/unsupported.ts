@@ -14,11 +14,6 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
     later,
   ],
   [
-    'DynSSLEnable DynSSLStoreURL DynSSLStoreToken DynSSLStoreSSLVerify DynSSLStoreCAFile DynSSLTimeout ' +
-      'DynSSLCacheTTL DynSSLCacheRenewDays DynSSLSharedCache DynSSLCircuitBreaker DynSSLCircuitReset',
-    later,
-  ],
-  [
     'SSLCACertificatePath SSLCADNRequestFile SSLCADNRequestPath SSLCARevocationCheck SSLCARevocationFile ' +
       'SSLCARevocationPath SSLOCSPEnable SSLOCSPDefaultResponder SSLOCSPOverrideResponder ' +
       'SSLOpenSSLConfCmd SSLProxyCACertificateFile SSLProxyCACertificatePath SSLProxyCARevocationCheck ' +
