@@ -4,6 +4,7 @@
  * among it) and configured certificate files, activating domains of the configuration, running the configured
  * command once it has, asking the workers.
  */
+import type { DynamicStatus, Sought } from '../certificates/sources/dynamic.ts';
 import type { CertificateSet } from '../certificates/table.ts';
 import type { Settings } from '../config/settings.ts';
 import type { StatusDocument, StatusQuery } from '../status/document.ts';
@@ -117,11 +118,31 @@ export type StatusCalls = {
   metrics: (argument: undefined) => string;
 };
 
-/** Offered by the supervisor to each worker. Calls about the status reject while the engine is away. */
-export type RelayCalls = StatusCalls & {
-  /** The table has no such set: fulfilled when it has, with the set itself (the table may be full). */
-  want: (setId: string) => Wanted;
+export type { Sought } from '../certificates/sources/dynamic.ts';
+
+/** Of certificates by name. */
+export interface NamesStatus extends DynamicStatus {
+  /** The engine's. */
+  readonly pid: number;
+}
+
+/** Certificates by name: those of stores. */
+export type NamesCalls = {
+  /** No name in the table leads to a certificate for `name`. */
+  seek: (wanted: { readonly store: string; readonly name: string }) => Sought;
+  /** Ids of what has been served since the last call. */
+  used: (ids: readonly string[]) => void;
+  /** Of one name, or of all: gives why it could not be done. */
+  flushNames: (name: string | undefined) => { readonly problem: string | undefined };
+  dynamicStatus: (argument: undefined) => NamesStatus;
 };
+
+/** Offered by the supervisor to each worker. Calls about the status reject while the engine is away. */
+export type RelayCalls = StatusCalls &
+  NamesCalls & {
+    /** The table has no such set: fulfilled when it has, with the set itself (the table may be full). */
+    want: (setId: string) => Wanted;
+  };
 
 /** Offered by both kinds of children: a reload is prepared everywhere, then committed everywhere. */
 export type ReloadCalls = {
@@ -131,7 +152,8 @@ export type ReloadCalls = {
 };
 
 export type EngineCalls = ReloadCalls &
-  StatusCalls & {
+  StatusCalls &
+  NamesCalls & {
     /** Gives the table's generation: another one than before means that readers have to open it anew. */
     begin: (birth: Birth) => string;
     /** The workers listen: from now on CAs may be asked, and the table be filled. */

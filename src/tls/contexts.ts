@@ -20,6 +20,8 @@ export interface ServingContext {
    * not known when the response must be given.
    */
   readonly staple: Uint8Array | undefined;
+  /** ms since the epoch: when the first of its certificates ends. */
+  readonly notAfter: number;
 }
 
 export interface ContextsOptions {
@@ -67,6 +69,7 @@ export class SecureContexts {
       context: this.create(set.certificates, policy, id),
       fallback: set.fallback,
       staple: set.certificates.length === 1 ? set.certificates[0]?.staple : undefined,
+      notAfter: Math.min(...set.certificates.map(({ notAfter }) => notAfter)),
     };
     this.#kept.set(key, made);
     return made;

@@ -9,14 +9,8 @@ import { dnsNames, parseChain } from '../../pki/certificate.ts';
 import { encodeSet } from '../blob.ts';
 import { wildcardOf, type Found } from '../source.ts';
 import type { CertificateTable } from '../table.ts';
-import type { DynamicStoreSettings } from './settings.ts';
+import { DYNAMIC_PREFIX, type DynamicStoreSettings } from './settings.ts';
 import { Slru } from './slru.ts';
-
-/** Ids of sets that belong here and to no host. */
-export const DYNAMIC_PREFIX = 'dyn:';
-
-/** Where workers see that something was flushed: the value differs after each. */
-export const FLUSHES = { scope: 'dyn', name: 'flushes' } as const;
 
 /** What a name costs, beside the set: its record here and in the table, bytes. */
 const NAME_SIZE = 300;

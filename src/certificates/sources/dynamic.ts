@@ -10,9 +10,9 @@ import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CertificateSource, Found, SourceStatus } from '../source.ts';
 import type { CertificateSet, CertificateTable } from '../table.ts';
-import { DYNAMIC_PREFIX, DynamicCache, FLUSHES, type Entry } from './cache.ts';
-import { Flushes } from './flushes.ts';
-import type { DynamicSettings, DynamicStoreSettings } from './settings.ts';
+import { DynamicCache, type Entry } from './cache.ts';
+import { FLUSHES, Flushes } from './flushes.ts';
+import { DYNAMIC_PREFIX, type DynamicSettings, type DynamicStoreSettings } from './settings.ts';
 
 /** What a worker gets for a name. */
 export type Sought =

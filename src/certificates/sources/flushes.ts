@@ -4,6 +4,9 @@
  */
 import { wildcardOf } from '../source.ts';
 
+/** Where in the certificate table workers see that something was flushed: the value differs after each. */
+export const FLUSHES = { scope: 'dyn', name: 'flushes' } as const;
+
 export class Flushes {
   #count = 0;
   #lastAll = 0;

@@ -1,5 +1,8 @@
 /** What the configuration says of certificate stores (DynSSL directives). Times are ms, sizes bytes. */
 
+/** How ids of sets begin that belong to no host, but to a name: `dyn:STORE:NAME`. */
+export const DYNAMIC_PREFIX = 'dyn:';
+
 export interface DynamicSettings {
   /** One for each store that hosts use, those of equal settings being one. */
   readonly stores: readonly DynamicStoreSettings[];

@@ -19,6 +19,7 @@ import { version } from '../version.ts';
 import { Metrics } from '../../status/metrics.ts';
 import { ControlServer, type RenewalReport } from './control-server.ts';
 import type { Renewals, Report } from './renewals.ts';
+import { EngineNames } from './names.ts';
 import { SupervisedStore } from './supervised-store.ts';
 import { TableKeeper } from './table-keeper.ts';
 
@@ -28,6 +29,8 @@ export class Engine implements AsyncDisposable {
   readonly #table: LmdbTable;
   readonly #keeper: TableKeeper;
   readonly #store: SupervisedStore;
+  /** Certificates by name. */
+  readonly names: EngineNames;
   readonly #started = systemClock.now();
   readonly #metrics = new Metrics(version);
   readonly #stop = new AbortController();
@@ -42,6 +45,7 @@ export class Engine implements AsyncDisposable {
   static async begin(birth: Birth, supervisor: Peer<SupervisorCalls>): Promise<Engine> {
     // While its files can certainly be read.
     if (needsRenewals(birth.plan.settings)) await import('./renewals.ts');
+    await EngineNames.load(birth.plan.settings.dynamic);
     dropPrivileges(birth.identity);
     const table = openTableForWriting({ dir: tableDir(birth.runtimeDir), fresh: birth.freshTable });
     const own = await FsStore.attach({
@@ -71,6 +75,7 @@ export class Engine implements AsyncDisposable {
     this.#loggers = this.#makeLoggers();
     this.#keeper = new TableKeeper(table, supervisor, this.#loggers('ssl'));
     this.#store = store;
+    this.names = new EngineNames(table, this.#loggers);
   }
 
   /** See EngineCalls.begin. */
@@ -79,6 +84,7 @@ export class Engine implements AsyncDisposable {
   }
 
   async #start(birth: Birth): Promise<void> {
+    await this.names.configure(this.#plan.settings.dynamic);
     await this.#openRenewals(this.#plan.settings);
     this.#control = await ControlServer.listen(controlSocket(birth.runtimeDir), {
       status: () => this.status(undefined),
@@ -90,6 +96,7 @@ export class Engine implements AsyncDisposable {
   serve(): void {
     this.#serving = true;
     this.#fillTable();
+    this.names.adopt();
     this.#renewals?.start();
   }
 
@@ -101,6 +108,7 @@ export class Engine implements AsyncDisposable {
     const broken = fresh.map((id) => this.#keeper.problems.get(id)).find((problem) => problem !== undefined);
     if (broken !== undefined) throw new Error(broken);
     if (needsRenewals(plan.settings)) await import('./renewals.ts');
+    await EngineNames.load(plan.settings.dynamic);
     this.#prepared = plan;
   }
 
@@ -111,6 +119,7 @@ export class Engine implements AsyncDisposable {
     this.#prepared = undefined;
     this.#keeper.keepOnly(new Set(setIdsOf(this.#plan)));
     this.#fillTable();
+    await this.names.configure(this.#plan.settings.dynamic);
     if (this.#renewals) await this.#renewals.reconfigure(this.#plan.settings);
     else await this.#openRenewals(this.#plan.settings);
   }
@@ -132,6 +141,7 @@ export class Engine implements AsyncDisposable {
     this.#stop.abort();
     await this.#control?.[Symbol.asyncDispose]();
     await this.#renewals?.[Symbol.asyncDispose]();
+    await this.names[Symbol.asyncDispose]();
     this.#metrics[Symbol.dispose]();
     this.#table[Symbol.dispose]();
     // Workers that are still there have it mapped; nobody opens it again.

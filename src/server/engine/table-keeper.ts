@@ -7,6 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { createCredential } from '../../certificates/credential.ts';
+import { DYNAMIC_PREFIX } from '../../certificates/sources/settings.ts';
 import type { CertificateSet, CertificateTable } from '../../certificates/table.ts';
 import type { CredentialPem, LoadedCredential, SupervisorCalls, Wanted } from '../calls.ts';
 import type { Peer } from '../peer.ts';
@@ -72,7 +73,10 @@ export class TableKeeper {
 
   /** Forgets all sets that are not among `ids`. */
   keepOnly(ids: ReadonlySet<string>): void {
-    for (const id of this.#table.ids()) if (!ids.has(id)) this.#table.remove(id);
+    for (const id of this.#table.ids()) {
+      // What is found by name is no host's, and sources/ bounds it.
+      if (!ids.has(id) && !id.startsWith(DYNAMIC_PREFIX)) this.#table.remove(id);
+    }
     for (const id of this.#problems.keys()) if (!ids.has(id)) this.#problems.delete(id);
   }
 

@@ -126,6 +126,10 @@ export class Supervisor implements AsyncDisposable {
         want: (setId) => this.#want(setId),
         status: (query) => this.#engine().call('status', query),
         metrics: () => this.#engine().call('metrics', undefined),
+        seek: (wanted) => this.#patiently((engine) => engine.call('seek', wanted)),
+        used: (ids) => this.#engine().call('used', ids),
+        flushNames: (name) => this.#patiently((engine) => engine.call('flushNames', name)),
+        dynamicStatus: () => this.#engine().call('dynamicStatus', undefined),
       },
       ports: () => this.#ports(),
       onWorkerDeath: () => void this.#children.engine?.call('workerDied', undefined).catch(() => {}),
@@ -274,17 +278,26 @@ export class Supervisor implements AsyncDisposable {
     }
   }
 
-  /** A worker found nothing in the table. While the engine is away, its next life is waited for a little. */
+  /** A worker found nothing in the table. */
   async #want(setId: string): Promise<Wanted> {
+    try {
+      return await this.#patiently((engine) => engine.call('want', setId));
+    } catch (error) {
+      return { problem: explain(error) };
+    }
+  }
+
+  /** While the engine is away, its next life is waited for a little. */
+  async #patiently<Answer>(ask: (engine: Peer<EngineCalls>) => Promise<Answer>): Promise<Answer> {
     for (let tries = 0; tries < 20; tries++) {
       try {
-        if (this.#children.engine) return await this.#children.engine.call('want', setId);
+        if (this.#children.engine) return await ask(this.#children.engine);
       } catch (error) {
-        if (this.#children.engine) return { problem: explain(error) };
+        if (this.#children.engine) throw error;
       }
       await systemClock.sleep(100);
     }
-    return { problem: 'the engine is not running' };
+    return ask(this.#engine());
   }
 
   #engine(): Peer<EngineCalls> {

@@ -44,6 +44,7 @@ function handshakes(t: TestContext, answer: () => Promise<Wanted>) {
       table: () => table,
       contexts: new SecureContexts(),
       challenges: undefined as never,
+      names: undefined as never,
       want: () => {
         asked += 1;
         return answer();

@@ -7,6 +7,8 @@ import type { SecureContext } from 'node:tls';
 import type { Clock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { serverNameOf } from '../../certificates/source.ts';
+import type { DynamicStoreSettings } from '../../certificates/sources/settings.ts';
 import type { CertificateSet, CertificateTableReader } from '../../certificates/table.ts';
 import { ConfigError } from '../../config/errors.ts';
 import type { HostSettings, HostTls, Listen, Settings, VirtualHostSettings } from '../../config/settings.ts';
@@ -17,6 +19,7 @@ import type { SecureContexts, ServingContext } from '../../tls/contexts.ts';
 import { createPolicy, modernPolicy, type TlsPolicy } from '../../tls/policy.ts';
 import type { Plan, Wanted } from '../calls.ts';
 import type { Challenges } from './challenges.ts';
+import type { Names } from './names.ts';
 import { Wishes } from './wishes.ts';
 
 const ACME_TLS = 'acme-tls/1';
@@ -37,12 +40,16 @@ export interface HandshakeParts {
   readonly challenges: Challenges;
   /** Asks the engine for a set that the table lacks. */
   readonly want: (setId: string) => Promise<Wanted>;
+  /** Certificates by name. */
+  readonly names: Names;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 interface HostTlsState {
   readonly setId: string | undefined;
+  /** Where names are looked for that no other certificate is for. */
+  readonly store: DynamicStoreSettings | undefined;
   readonly policy: TlsPolicy;
   readonly alpn: readonly string[];
 }
@@ -61,9 +68,11 @@ export class HandshakePlan {
     this.settings = settings;
     this.hosts = new HostIndex(settings);
     this.#clientCas = clientCas;
+    const stores = new Map(settings.dynamic.stores.map((store) => [store.id, store]));
     for (const [index, host] of [settings.base, ...settings.hosts].entries()) {
       const alpn = host.protocols.filter((protocol) => protocol !== ACME_TLS);
-      this.#states.set(host, { setId: setIds[index], policy: this.#policy(host), alpn });
+      const store = host.dynamicStore === undefined ? undefined : stores.get(host.dynamicStore);
+      this.#states.set(host, { setId: setIds[index], store, policy: this.#policy(host), alpn });
     }
   }
 
@@ -134,15 +143,71 @@ export class Handshakes {
     this.plan = plan;
   }
 
-  select(hello: ClientHello, at: LocalAddress): Selection<HandshakeTag> | Promise<Selection<HandshakeTag>> {
+  select(
+    hello: ClientHello,
+    at: LocalAddress & { readonly remoteAddress?: string },
+  ): Selection<HandshakeTag> | Promise<Selection<HandshakeTag>> {
     const { host, known } = this.plan.hosts.forHandshake(at.localAddress, at.localPort, hello.sni);
     if (hello.alpn.includes(ACME_TLS)) return this.#challenge(hello, host);
-    if (!known && isStrict(host.tls, hello)) return UNKNOWN_NAME;
+    const state = this.plan.state(host);
+    if (!state) return UNKNOWN_NAME;
     try {
-      const state = this.plan.state(host);
-      if (state?.setId === undefined) return UNKNOWN_NAME;
-      const serving = this.#parts.contexts.get(this.#parts.table(), state.setId, state.policy);
-      return serving ? this.#serve(host, state, serving) : this.#fetch(host, state, state.setId);
+      // A host that has the name and a certificate serves that; where it only stands in for the name, its
+      // certificate is the fallback, whatever strict SNI says.
+      if (state.store && !(known && state.setId !== undefined)) {
+        return this.#byName(host, state, state.store, hello.sni, at.remoteAddress ?? '');
+      }
+      return !known && isStrict(host.tls, hello) ? UNKNOWN_NAME : this.#ofHost(host, state);
+    } catch (error) {
+      return this.#cannot(host, explain(error));
+    }
+  }
+
+  #ofHost(
+    host: HostSettings,
+    state: HostTlsState,
+  ): Selection<HandshakeTag> | Promise<Selection<HandshakeTag>> {
+    if (state.setId === undefined) return UNKNOWN_NAME;
+    const serving = this.#parts.contexts.get(this.#parts.table(), state.setId, state.policy);
+    return serving ? this.#serve(host, state, serving) : this.#fetch(host, state, state.setId);
+  }
+
+  #byName(
+    host: HostSettings,
+    state: HostTlsState,
+    store: DynamicStoreSettings,
+    sni: string | undefined,
+    client: string,
+  ): Selection<HandshakeTag> | Promise<Selection<HandshakeTag>> {
+    const name = sni === undefined ? undefined : serverNameOf(sni);
+    if (name === undefined) return this.#ofHost(host, state);
+    const id = this.#parts.names.find(store.id, name);
+    const serving = id === undefined ? undefined : this.#current(id, state);
+    if (!serving || id === undefined) return this.#seek(host, state, store, name, client);
+    this.#parts.names.note(id);
+    return this.#serve(host, state, serving);
+  }
+
+  /** Of a set that is found by name; it is not served beyond its end. */
+  #current(id: string, { policy }: HostTlsState): ServingContext | undefined {
+    const serving = this.#parts.contexts.get(this.#parts.table(), id, policy);
+    return serving && serving.notAfter > this.#parts.clock.now() ? serving : undefined;
+  }
+
+  async #seek(
+    host: HostSettings,
+    state: HostTlsState,
+    store: DynamicStoreSettings,
+    name: string,
+    client: string,
+  ): Promise<Selection<HandshakeTag>> {
+    const sought = await this.#parts.names.ask(store, name, client);
+    try {
+      const serving = sought.kind === 'stored' ? this.#current(sought.id, state) : undefined;
+      if (serving) return this.#serve(host, state, serving);
+      if (sought.kind !== 'set') return await this.#ofHost(host, state);
+      const context = this.#contextOutside(sought.set, state.policy, sought.id);
+      return this.#serve(host, state, { context, fallback: false, staple: undefined });
     } catch (error) {
       return this.#cannot(host, explain(error));
     }
@@ -201,7 +266,7 @@ export class Handshakes {
   #serve(
     host: HostSettings,
     state: HostTlsState,
-    serving: Omit<ServingContext, 'version'>,
+    serving: Omit<ServingContext, 'version' | 'notAfter'>,
   ): Selection<HandshakeTag> {
     this.#troubles.delete(host);
     return serve(host, state, serving);
@@ -251,7 +316,7 @@ export interface LocalAddress {
 function serve(
   host: HostSettings,
   { policy, alpn }: HostTlsState,
-  { context, fallback, staple }: Omit<ServingContext, 'version'>,
+  { context, fallback, staple }: Omit<ServingContext, 'version' | 'notAfter'>,
 ): Selection<HandshakeTag> {
   const tag = { host, fallback, challenge: false };
   return { kind: 'serve', context, alpn, policy, tag, staple };

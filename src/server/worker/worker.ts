@@ -24,6 +24,8 @@ import { watchDescriptors } from './descriptors.ts';
 import { HandshakePlan, Handshakes, type HandshakeTag } from './handshake.ts';
 import { Listeners } from './listeners.ts';
 import { closeUnboundHandles } from './shared-handles.ts';
+import { dynsslHandlers } from './dynssl-handlers.ts';
+import { Names } from './names.ts';
 import { StatusHandlers } from './status-handlers.ts';
 import { showCertificates } from './verify.ts';
 
@@ -86,6 +88,12 @@ export class Worker {
         contexts: new SecureContexts({ ticketKeys: Buffer.from(birth.ticketKey) }),
         challenges,
         want: (setId) => supervisor.call('want', setId),
+        names: new Names({
+          table: () => this.#table,
+          seek: (wanted) => supervisor.call('seek', wanted),
+          used: (ids) => supervisor.call('used', ids),
+          clock: systemClock,
+        }),
         clock: systemClock,
         logger: loggers('ssl'),
       },
@@ -102,7 +110,7 @@ export class Worker {
         handle: (...request) => this.#loadedProxy().handle(...request),
         upgrade: (...request) => this.#loadedProxy().upgrade(...request),
       },
-      handlers: this.#status.byName,
+      handlers: { ...this.#status.byName, ...dynsslHandlers(supervisor, systemClock) },
       isFallback: (host) => this.#handshakes.isFallback(host),
     });
     this.#acceptor = new Acceptor({

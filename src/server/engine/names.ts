@@ -1,0 +1,73 @@
+/** The engine's part in certificates by name, which is loaded and open only where a host uses a store. */
+import { setImmediate as turn } from 'node:timers/promises';
+import { explain } from '../../base/errors.ts';
+import type { Loggers } from '../../base/log.ts';
+import { serverNameOf } from '../../certificates/source.ts';
+import type { DynamicCertificates, Sought } from '../../certificates/sources/dynamic.ts';
+import type { DynamicSettings } from '../../certificates/sources/settings.ts';
+import type { CertificateTable } from '../../certificates/table.ts';
+import type { NamesStatus } from '../calls.ts';
+
+/** How long (ms) a worker need not ask again where there is nobody to ask. */
+const PAUSE = 1000;
+
+export class EngineNames implements AsyncDisposable {
+  readonly #table: CertificateTable;
+  readonly #loggers: Loggers;
+  #settings: DynamicSettings | undefined;
+  #dynamic: DynamicCertificates | undefined;
+
+  constructor(table: CertificateTable, loggers: Loggers) {
+    this.#table = table;
+    this.#loggers = loggers;
+  }
+
+  /** Loads the program that these settings need, if any. */
+  static async load({ stores }: DynamicSettings): Promise<void> {
+    if (stores.length > 0) await import('./dynamic.ts');
+  }
+
+  async configure(settings: DynamicSettings): Promise<void> {
+    this.#settings = settings;
+    if (this.#dynamic) return this.#dynamic.reconfigure(settings);
+    if (settings.stores.length === 0) return undefined;
+    const { openDynamic } = await import('./dynamic.ts');
+    this.#dynamic = openDynamic(settings, this.#table, this.#loggers);
+    return undefined;
+  }
+
+  /** Takes over what an engine before this one has left, in the background. */
+  adopt(): void {
+    this.#dynamic?.adoptAll(turn).catch((error: unknown) => {
+      this.#loggers('dynssl').error(`reading cached certificates again: ${explain(error)}`);
+    });
+  }
+
+  async seek({ store, name }: { readonly store: string; readonly name: string }): Promise<Sought> {
+    return this.#dynamic?.seek(store, name) ?? { kind: 'failed', life: PAUSE };
+  }
+
+  used(ids: readonly string[]): void {
+    this.#dynamic?.used(ids);
+  }
+
+  flush(wanted: string | undefined): { readonly problem: string | undefined } {
+    if (!this.#dynamic) return { problem: 'no host has DynSSLEnable on' };
+    const name = wanted === undefined ? undefined : serverNameOf(wanted);
+    if (wanted !== undefined && name === undefined) return { problem: `'${wanted}' is no DNS name` };
+    const done = name === undefined ? this.#dynamic.flushAll() : this.#dynamic.flush(name);
+    this.#loggers('dynssl').notice(`flushed: ${name ?? 'all'}`);
+    return { problem: done ? undefined : 'the certificate table is full and cannot be written' };
+  }
+
+  status(): NamesStatus {
+    const nothing = { entries: 0, bytes: 0, sample: [], stores: [] };
+    const flushes = { all: 0, single: 0, lastName: undefined };
+    const maxBytes = this.#settings?.cacheBytes ?? 0;
+    return { pid: process.pid, ...(this.#dynamic?.status() ?? { ...nothing, flushes, maxBytes }) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#dynamic?.[Symbol.asyncDispose]();
+  }
+}
