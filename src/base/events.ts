@@ -12,8 +12,8 @@ export interface Events {
     domain: string;
     problem: { type: string; detail: string };
     errors: number;
-    /** ms since the epoch. */
-    nextRun: number;
+    /** ms since the epoch; undefined: it is not tried again by itself. */
+    nextRun: number | undefined;
   };
   'latchkey:certificate:installed': { domain: string; serials: readonly string[]; notAfter: number };
   /** Every worker has shown the new serials in a handshake (or `missing` names those that have not). */

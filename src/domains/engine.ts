@@ -347,7 +347,7 @@ export class RenewalEngine implements AsyncDisposable {
     }
     const same = isDeepStrictEqual(entry.domain, domain);
     entry.domain = domain;
-    if (same) return entry.failures > 0 || entry.job?.finished === true;
+    if (same) return entry.failures > 0 || entry.job?.finished === true || entry.job?.resume() === true;
     this.#schedule.remove(domain.name);
     this.#budgets.forget(domain.name);
     entry.job = undefined;

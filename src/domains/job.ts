@@ -50,6 +50,8 @@ export class Job {
   errors = 0;
   /** ms since the epoch, like all times here. */
   nextRun: number | undefined;
+  /** Failed in a way that trying again does not mend. Neither a start nor a reload takes that for granted. */
+  stopped = false;
   lastRun: number | undefined;
   /** When the staged certificates may be used. */
   validFrom: number | undefined;
@@ -141,7 +143,15 @@ export class Job {
     this.owesNotice = false;
   }
 
+  /** Lets it be tried again; whether it had been stopped. */
+  resume(): boolean {
+    const { stopped } = this;
+    this.stopped = false;
+    return stopped;
+  }
+
   begin(now: number, reason: string): void {
+    this.stopped = false;
     // Another renewal will be told of instead.
     if (this.owesNotice) this.settle();
     this.finished = false;
@@ -184,7 +194,9 @@ export class Job {
     this.append(now, 'served', `Workers have not shown the new certificate: ${missing.join(', ')}`);
   }
 
-  fail(now: number, problem: Problem, nextRun: number): void {
+  /** Without a time it is not tried again. */
+  fail(now: number, problem: Problem, nextRun: number | undefined): void {
+    this.stopped = nextRun === undefined;
     this.errors += 1;
     this.problem = problem;
     this.nextRun = nextRun;

@@ -6,7 +6,10 @@ import type { DomainState } from './state.ts';
 export interface Situation {
   readonly domain: ManagedDomainSettings;
   readonly state: DomainState;
-  readonly job: Pick<Job, 'errors' | 'finished' | 'nextRun' | 'validFrom' | 'notifiedRenewed' | 'owesNotice'>;
+  readonly job: Pick<
+    Job,
+    'errors' | 'stopped' | 'finished' | 'nextRun' | 'validFrom' | 'notifiedRenewed' | 'owesNotice'
+  >;
   /** There are keys, certificates or an order in staging. */
   readonly begun: boolean;
   /** There are certificates in staging for all keys. */
@@ -27,6 +30,7 @@ export type Plan =
 export function plan(situation: Situation): Plan {
   const { domain, state, job, begun, staged, forced, activateOn, now } = situation;
   if (forced) return { kind: 'run', reason: 'it was asked for' };
+  if (job.stopped) return { kind: 'wait', at: undefined };
   const retry = retryTime(job, now);
   const again: Plan = { kind: 'wait', at: retry };
   if (!isAutomatic(domain) && !begun) return tellOr(job, retry, { kind: 'wait', at: undefined });

@@ -20,6 +20,7 @@ import {
 } from './issuer.ts';
 import { authorityAfter, type Job, retryAt, type RetryOptions } from './job.ts';
 import { problemOf } from './problems.ts';
+import { USER_ACTION_REQUIRED } from './remedies.ts';
 import { readyTime } from './ready.ts';
 import type { ManagedDomainSettings } from './settings.ts';
 
@@ -70,7 +71,8 @@ export type Outcome =
       readonly status: 'failed';
       readonly problem: Problem;
       readonly errors: number;
-      readonly nextRun: number;
+      /** undefined: not before somebody has done something about it. */
+      readonly nextRun: number | undefined;
     };
 
 export interface RenewalTask {
@@ -287,12 +289,11 @@ async function fail(
 ): Promise<Outcome> {
   const { clock, logger, hooks } = context;
   const now = clock.now();
-  const nextRun = retryAt(now, job.errors + 1, problem, context);
+  const nextRun = isForGood(domain, problem) ? undefined : retryAt(now, job.errors + 1, problem, context);
   job.fail(now, problem, nextRun);
   logger.error(`AH10056: processing ${domain.name}: ${problem.detail} (${problem.type})`);
-  logger.info(
-    `AH10057: ${domain.name}: encountered error for the ${job.errors}. time, next run at ${formatDate(nextRun)}`,
-  );
+  const next = nextRun === undefined ? 'it is not tried again' : `next run at ${formatDate(nextRun)}`;
+  logger.info(`AH10057: ${domain.name}: encountered error for the ${job.errors}. time, ${next}`);
   await saveOrSay(context, job);
   if (hooks.commands.message) {
     await hooks.message(job, 'errored', { signal });
@@ -306,6 +307,11 @@ async function fail(
     nextRun,
   });
   return { status: 'failed', problem, errors: job.errors, nextRun };
+}
+
+/** Where there is another CA, it comes to its turn by trying. */
+function isForGood({ authorities }: ManagedDomainSettings, { type }: Problem): boolean {
+  return type === USER_ACTION_REQUIRED && authorities.length === 1;
 }
 
 async function saveOrSay({ store, logger }: RenewalContext, job: Job): Promise<void> {

@@ -8,6 +8,7 @@ import type { JobDocument, MdDocument } from '../store/documents.ts';
 import { mdDocument } from './document.ts';
 import type { Problem } from './issuer.ts';
 import { authorityAfter, type Job, type LogEntry } from './job.ts';
+import { remedyFor } from './remedies.ts';
 import type { ManagedDomainSettings } from './settings.ts';
 import { type AdviceOn, type DomainState, keyName } from './state.ts';
 
@@ -58,6 +59,8 @@ export interface DomainStatus {
   readonly errors: number;
   /** Why the last run failed, the CA's words kept whole. */
   readonly problem: Problem | undefined;
+  /** What can be done about it. */
+  readonly remedy?: string | undefined;
   /** What will keep it from working, known before any order. */
   readonly problems: readonly Problem[];
   /** What its CA's limits make it wait for, and until when; undefined where they don't. */
@@ -117,6 +120,7 @@ export function statusOf(source: StatusSource): DomainStatus {
     activity: job?.activity,
     errors: job?.errors ?? 0,
     problem: job?.problem,
+    remedy: job?.problem && remedyFor(job.problem),
     problems,
     hold: hold && { until: hold.until, reason: hold.reason },
     authority: authorityAfter(domain.authorities, job?.errors ?? 0, retryFailover),

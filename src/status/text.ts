@@ -80,10 +80,13 @@ function troubles(domain: DomainInService, now: number): string[] {
     ...domain.problems.flatMap((problem) => ['  will not work:', ...problemLines(problem, 4)]),
   ];
   if (!domain.problem) return known;
-  const again = domain.nextRun === undefined ? '' : `, next try in ${span(domain.nextRun - now)}`;
+  const { nextRun, running, remedy } = domain;
+  const stopped = running ? '' : ', not tried again by itself';
+  const again = nextRun === undefined ? stopped : `, next try in ${span(nextRun - now)}`;
   return [
     `  failed ${domain.errors} ${domain.errors === 1 ? 'time' : 'times'}${again}:`,
     ...problemLines(domain.problem, 4),
+    ...(remedy === undefined ? [] : [`    ${remedy}`]),
     ...known,
   ];
 }

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { request as plainRequest, type IncomingMessage } from 'node:http';
 import { request as secureRequest } from 'node:https';
+import { isIP } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { TLSSocket } from 'node:tls';
 
@@ -81,7 +82,8 @@ export async function getSecure(port: number, host: string, path = '/'): Promise
   const asking = secureRequest({
     host: '127.0.0.1',
     port,
-    servername: host,
+    // Addresses are not asked for by SNI (RFC 6066).
+    servername: isIP(host) ? '' : host,
     path,
     headers: { host: `${host}:${port}` },
     rejectUnauthorized: false,

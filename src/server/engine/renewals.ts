@@ -184,10 +184,11 @@ function describeOutcome(outcome: Outcome, unserved: string | undefined): Report
         detail: `put off until ${new Date(outcome.until).toUTCString()}: ${outcome.reason}`,
       };
     case 'failed': {
-      const next = new Date(outcome.nextRun).toUTCString();
+      const { nextRun, problem } = outcome;
+      const next = nextRun === undefined ? 'none by itself' : new Date(nextRun).toUTCString();
       return {
         outcome: 'failed',
-        detail: `${outcome.problem.type}: ${outcome.problem.detail}; next try ${next}`,
+        detail: `${problem.type}: ${problem.detail}; next try ${next}`,
       };
     }
     default:
