@@ -20,8 +20,11 @@ import { publicKeyInfo, signerOf, toArrayBuffer } from '../pki/sign.ts';
 import { createCredential } from './credential.ts';
 import type { TableCertificate } from './table.ts';
 
-const keys: Readonly<Record<'ec' | 'rsa', KeySpec>> = {
+export type TestKeyType = 'ec' | 'ec384' | 'rsa';
+
+const keys: Readonly<Record<TestKeyType, KeySpec>> = {
   ec: { type: 'EC', name: 'p-256' },
+  ec384: { type: 'EC', name: 'p-384' },
   rsa: { type: 'RSA', bits: 2048 },
 };
 
@@ -30,7 +33,7 @@ export interface TestAuthority {
   readonly rootPem: string;
   /** PEM of root and intermediate. */
   readonly chainPem: string;
-  issue(names: readonly string[], keyType?: 'ec' | 'rsa'): Promise<TableCertificate>;
+  issue(names: readonly string[], keyType?: TestKeyType): Promise<TableCertificate>;
 }
 
 interface Issuer {

@@ -2,8 +2,23 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { createAuthority } from '../certificates/credentials.testing.ts';
 import { MemoryTable } from '../certificates/memory-table.ts';
+import type { ClientHello } from './clienthello.ts';
 import { SecureContexts } from './contexts.ts';
 import { createPolicy, modernPolicy } from './policy.ts';
+
+const hello: ClientHello = {
+  legacyVersion: 0x0303,
+  cipherSuites: [0x1301],
+  supportedVersions: [0x0304],
+  groups: [0x1d],
+  signatureAlgorithms: [0x0403, 0x0804],
+  signatureAlgorithmsCert: undefined,
+  alpn: [],
+  sni: 'a.example.org',
+  sniInvalid: false,
+  statusRequest: true,
+  resumes: false,
+};
 
 suite('Contexts', async () => {
   const authority = await createAuthority();
@@ -35,7 +50,7 @@ suite('Contexts', async () => {
     table.put('id', set);
     const second = contexts.get(table, 'id', modernPolicy);
     assert.equal(second?.fallback, false);
-    assert.notEqual(second?.context, first?.context);
+    assert.notEqual(second?.forClient(hello, false).context, first?.forClient(hello, false).context);
     table.remove('id');
     assert.equal(contexts.get(table, 'id', modernPolicy), undefined);
   });
@@ -52,15 +67,29 @@ suite('Contexts', async () => {
     assert.notEqual(get('b'), b);
   });
 
-  test('have a staple where it is clear which certificate it is for', () => {
+  test('come with the staple of the certificate that is shown, and only where one is wanted', () => {
     using table = new MemoryTable();
     const contexts = new SecureContexts();
-    const staple = Buffer.from('response');
-    const stapled = { ...certificate, staple };
+    const [ecStaple, rsaStaple] = [Buffer.from('of EC'), Buffer.from('of RSA')];
+    const stapled = { ...certificate, staple: ecStaple };
+    const both = [{ ...other, staple: rsaStaple }, stapled];
     table.put('one', { fallback: false, certificates: [stapled] });
-    table.put('two', { fallback: false, certificates: [stapled, other] });
-    assert.deepEqual(contexts.get(table, 'one', modernPolicy)?.staple, staple);
-    assert.equal(contexts.get(table, 'two', modernPolicy)?.staple, undefined);
+    table.put('two', { fallback: false, certificates: both });
+    table.put('bare', { fallback: false, certificates: [other, certificate] });
+    const served = (id: string, client: ClientHello, inOrder = false) =>
+      contexts.get(table, id, modernPolicy)?.forClient(client, inOrder);
+    assert.deepEqual(served('one', hello)?.staple, ecStaple);
+    assert.deepEqual(served('two', hello)?.staple, ecStaple);
+    assert.deepEqual(served('two', hello, true)?.staple, rsaStaple);
+    assert.deepEqual(served('two', { ...hello, signatureAlgorithms: [0x0804] })?.staple, rsaStaple);
+    const odd = { ...hello, signatureAlgorithms: [0x0807] };
+    const silent = { ...hello, statusRequest: false };
+    const any = served('two', silent);
+    assert.deepEqual(any?.staple, undefined);
+    assert.equal(served('two', odd)?.context, any?.context, 'what suits nobody is left to OpenSSL');
+    assert.equal(served('bare', hello)?.context, served('bare', silent)?.context);
+    assert.notEqual(served('bare', silent, true)?.context, served('bare', silent)?.context);
+    assert.equal(served('two', hello)?.context, served('two', hello)?.context);
   });
 
   test('of a certificate that OpenSSL cannot use are refused by name', () => {

@@ -3,7 +3,10 @@ import { createSecureContext } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { LRUCache } from 'lru-cache';
 import { LatchkeyError } from '../base/errors.ts';
-import type { CertificateTableReader, TableCertificate } from '../certificates/table.ts';
+import type { CertificateSet, CertificateTableReader, TableCertificate } from '../certificates/table.ts';
+import { canUse, kindOf } from './choice.ts';
+import type { CertificateKind } from './choice.ts';
+import type { ClientHello } from './clienthello.ts';
 import { contextOptions } from './policy.ts';
 import type { TlsPolicy } from './policy.ts';
 
@@ -11,17 +14,22 @@ import type { TlsPolicy } from './policy.ts';
 export interface ServingContext {
   /** The set's version that it was made of. */
   readonly version: string;
-  /** Holds all keys of the set: OpenSSL takes the one that suits the client. */
-  readonly context: SecureContext;
   /** The set is a stopgap. */
   readonly fallback: boolean;
-  /**
-   * DER of the OCSP response. Only of a set with one certificate: with several, which of them OpenSSL will take is
-   * not known when the response must be given.
-   */
-  readonly staple: Uint8Array | undefined;
   /** ms since the epoch: when the first of its certificates ends. */
   readonly notAfter: number;
+  /**
+   * What a client gets. Of several certificates OpenSSL takes the one that suits it, except where the choice has to
+   * be known beforehand: for the staple, which must be that of the certificate, and for `inOrder`, where the first
+   * one that the client can use is to be taken (TLSCertificate).
+   */
+  forClient(hello: ClientHello, inOrder: boolean): Served;
+}
+
+export interface Served {
+  readonly context: SecureContext;
+  /** DER of the OCSP response for the certificate that will be shown. */
+  readonly staple: Uint8Array | undefined;
 }
 
 export interface ContextsOptions {
@@ -64,15 +72,37 @@ export class SecureContexts {
     this.#kept.delete(key);
     const set = version === undefined ? undefined : table.get(id);
     if (!set) return undefined;
-    const made: ServingContext = {
-      version: set.version,
-      context: this.create(set.certificates, policy, id),
-      fallback: set.fallback,
-      staple: set.certificates.length === 1 ? set.certificates[0]?.staple : undefined,
-      notAfter: Math.min(...set.certificates.map(({ notAfter }) => notAfter)),
-    };
+    const made = { ...this.serving(set, policy, id), version: set.version };
     this.#kept.set(key, made);
     return made;
+  }
+
+  /**
+   * As get(), for a set that is in no table: nobody keeps it.
+   * @throws LatchkeyError `tls-unusable-certificate`
+   */
+  serving(
+    { certificates, fallback }: Pick<CertificateSet, 'certificates' | 'fallback'>,
+    policy: TlsPolicy,
+    id: string,
+  ): Omit<ServingContext, 'version'> {
+    // A context holds one of a key type: with P-256 and P-384, or a pair that was named twice, the first.
+    const held = certificates.filter(
+      ({ keyType }, index) => certificates.findIndex((one) => one.keyType === keyType) === index,
+    );
+    const context = this.create(held, policy, id);
+    const notAfter = Math.min(...certificates.map((one) => one.notAfter));
+    const [first, ...others] = certificates;
+    if (!first || others.length === 0) {
+      const served = { context, staple: first?.staple };
+      return { fallback, notAfter, forClient: () => served };
+    }
+    const choices = new Choices(certificates, policy, {
+      create: (one) => this.create([one], policy, id),
+      isComplete: held.length === certificates.length,
+    });
+    const any = { context, staple: undefined };
+    return { fallback, notAfter, forClient: (hello, inOrder) => choices.choose(hello, inOrder) ?? any };
   }
 
   /**
@@ -100,5 +130,52 @@ export class SecureContexts {
         cause,
       });
     }
+  }
+}
+
+interface Candidate {
+  readonly certificate: TableCertificate;
+  readonly kind: CertificateKind;
+  served: Served | undefined;
+}
+
+interface CommonContext {
+  /** A context of one certificate alone. */
+  create(certificate: TableCertificate): SecureContext;
+  /** OpenSSL has all certificates to choose from. */
+  readonly isComplete: boolean;
+}
+
+/** As a server would rather sign; most clients want EC, too. */
+const cost: readonly CertificateKind[] = ['prime256v1', 'secp384r1', 'secp521r1', 'rsa'];
+
+/** The certificates of one set, each with a context of its own from when it is first chosen. */
+class Choices {
+  readonly #inOrder: readonly Candidate[];
+  readonly #byCost: readonly Candidate[];
+  readonly #policy: TlsPolicy;
+  readonly #common: CommonContext;
+  readonly #anyStaple: boolean;
+
+  constructor(certificates: readonly TableCertificate[], policy: TlsPolicy, common: CommonContext) {
+    this.#inOrder = certificates.flatMap((certificate) => {
+      const kind = kindOf(certificate);
+      return kind ? [{ certificate, kind, served: undefined }] : [];
+    });
+    this.#byCost = this.#inOrder.toSorted((a, b) => cost.indexOf(a.kind) - cost.indexOf(b.kind));
+    this.#policy = policy;
+    this.#common = common;
+    this.#anyStaple = certificates.some(({ staple }) => staple !== undefined);
+  }
+
+  /** undefined where OpenSSL may choose as well, or has to. */
+  choose(hello: ClientHello, inOrder: boolean): Served | undefined {
+    const staples = hello.statusRequest && this.#anyStaple;
+    if (!inOrder && !staples && this.#common.isComplete) return undefined;
+    const candidates = inOrder ? this.#inOrder : this.#byCost;
+    const chosen = candidates.find(({ kind }) => canUse(hello, kind, this.#policy));
+    if (!chosen) return undefined;
+    const { certificate } = chosen;
+    return (chosen.served ??= { context: this.#common.create(certificate), staple: certificate.staple });
   }
 }

@@ -112,6 +112,14 @@ suite('Served to foreign clients:', async () => {
       assert.match(await openssl(server, '-tls1_2'), /alert protocol version/);
     });
 
+    test('the staple arrives after a HelloRetryRequest', async () => {
+      const staple = Buffer.from('30030a0103', 'hex');
+      await using server = await startServer({ select: () => ({ ...dual, staple }) });
+      const output = await openssl(server, '-tls1_3', '-groups', 'P-384:P-256', '-status', '-msg');
+      assert.equal(output.match(/>>> .*ClientHello/g)?.length, 2, 'it was asked for another key share');
+      assert.match(output, /OCSP Response Status: trylater/);
+    });
+
     for (const version of ['-tls1_2', '-tls1_3']) {
       test(`the staple arrives (${version})`, async () => {
         // The shortest response there is: "try later".

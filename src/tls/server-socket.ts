@@ -43,7 +43,7 @@ export function startTls(socket: Duplex, options: ServerSocketOptions): TLSSocke
     rejectUnauthorized: clientAuth === 'require',
     ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
   });
-  if (staple) secure._handle?.setOCSPResponse(Buffer.from(staple));
+  if (staple) stapleTo(secure, Buffer.from(staple));
   const fail = (reason: string) => {
     secure.off('_tlsError', failed);
     secure.off('secure', done);
@@ -62,6 +62,15 @@ export function startTls(socket: Duplex, options: ServerSocketOptions): TLSSocke
   secure.once('_tlsError', failed);
   secure.once('secure', done);
   return secure;
+}
+
+/**
+ * Node gives a response to the first ClientHello that asks. After a HelloRetryRequest there is a second one, and the
+ * response has to be there once more: set when the first is read, which was queued by the constructor.
+ */
+function stapleTo(secure: PrivateSocket, der: Buffer): void {
+  secure._handle?.setOCSPResponse(der);
+  process.nextTick(() => secure._handle?.setOCSPResponse(der));
 }
 
 type PrivateSocket = TLSSocket & {

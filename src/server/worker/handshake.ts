@@ -3,7 +3,6 @@
  * address and SNI, its certificate set from the table (asked of the engine where the table has none), and a
  * context from the cache. The common way is synchronous and does no I/O but the table's memory map.
  */
-import type { SecureContext } from 'node:tls';
 import type { Clock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
@@ -46,12 +45,21 @@ export interface HandshakeParts {
   readonly logger: Logger;
 }
 
+type Serving = Omit<ServingContext, 'version'>;
+
 interface HostTlsState {
   readonly setId: string | undefined;
   /** Where names are looked for that no other certificate is for. */
   readonly store: DynamicStoreSettings | undefined;
   readonly policy: TlsPolicy;
   readonly alpn: readonly string[];
+}
+
+/** A handshake whose host is known. */
+interface Asking {
+  readonly host: HostSettings;
+  readonly state: HostTlsState;
+  readonly hello: ClientHello;
 }
 
 /** What hosts and policies a plan makes; replaced as a whole at a reload. */
@@ -132,7 +140,7 @@ export class Handshakes {
   readonly #parts: HandshakeParts;
   readonly #wishes: Wishes;
   /** Contexts of sets that the table has no room for, by policy; kept as long as the set is. */
-  readonly #outside = new WeakMap<object, Map<string, SecureContext>>();
+  readonly #outside = new WeakMap<object, Map<string, Serving>>();
   /** Why a host has no certificate, as last said in the log. */
   readonly #troubles = new WeakMap<HostSettings, string>();
   plan: HandshakePlan;
@@ -155,37 +163,34 @@ export class Handshakes {
       // A host that has the name and a certificate serves that; where it only stands in for the name, its
       // certificate is the fallback, whatever strict SNI says.
       if (state.store && !(known && state.setId !== undefined)) {
-        return this.#byName(host, state, state.store, hello.sni, at.remoteAddress ?? '');
+        return this.#byName({ host, state, hello }, state.store, at.remoteAddress ?? '');
       }
-      return !known && isStrict(host.tls, hello) ? UNKNOWN_NAME : this.#ofHost(host, state);
+      return !known && isStrict(host.tls, hello) ? UNKNOWN_NAME : this.#ofHost({ host, state, hello });
     } catch (error) {
       return this.#cannot(host, explain(error));
     }
   }
 
-  #ofHost(
-    host: HostSettings,
-    state: HostTlsState,
-  ): Selection<HandshakeTag> | Promise<Selection<HandshakeTag>> {
-    if (state.setId === undefined) return UNKNOWN_NAME;
-    const serving = this.#parts.contexts.get(this.#parts.table(), state.setId, state.policy);
-    return serving ? this.#serve(host, state, serving) : this.#fetch(host, state, state.setId);
+  #ofHost(asking: Asking): Selection<HandshakeTag> | Promise<Selection<HandshakeTag>> {
+    const { setId, policy } = asking.state;
+    if (setId === undefined) return UNKNOWN_NAME;
+    const serving = this.#parts.contexts.get(this.#parts.table(), setId, policy);
+    return serving ? this.#serve(asking, serving) : this.#fetch(asking, setId);
   }
 
   #byName(
-    host: HostSettings,
-    state: HostTlsState,
+    asking: Asking,
     store: DynamicStoreSettings,
-    sni: string | undefined,
     client: string,
   ): Selection<HandshakeTag> | Promise<Selection<HandshakeTag>> {
+    const { sni } = asking.hello;
     const name = sni === undefined ? undefined : serverNameOf(sni);
-    if (name === undefined) return this.#ofHost(host, state);
+    if (name === undefined) return this.#ofHost(asking);
     const id = this.#parts.names.find(store.id, name);
-    const serving = id === undefined ? undefined : this.#current(id, state);
-    if (!serving || id === undefined) return this.#seek(host, state, store, name, client);
+    const serving = id === undefined ? undefined : this.#current(id, asking.state);
+    if (!serving || id === undefined) return this.#seek(asking, store, name, client);
     this.#parts.names.note(id);
-    return this.#serve(host, state, serving);
+    return this.#serve(asking, serving);
   }
 
   /** Of a set that is found by name; it is not served beyond its end. */
@@ -195,21 +200,19 @@ export class Handshakes {
   }
 
   async #seek(
-    host: HostSettings,
-    state: HostTlsState,
+    asking: Asking,
     store: DynamicStoreSettings,
     name: string,
     client: string,
   ): Promise<Selection<HandshakeTag>> {
     const sought = await this.#parts.names.ask(store, name, client);
     try {
-      const serving = sought.kind === 'stored' ? this.#current(sought.id, state) : undefined;
-      if (serving) return this.#serve(host, state, serving);
-      if (sought.kind !== 'set') return await this.#ofHost(host, state);
-      const context = this.#contextOutside(sought.set, state.policy, sought.id);
-      return this.#serve(host, state, { context, fallback: false, staple: undefined });
+      const serving = sought.kind === 'stored' ? this.#current(sought.id, asking.state) : undefined;
+      if (serving) return this.#serve(asking, serving);
+      if (sought.kind !== 'set') return await this.#ofHost(asking);
+      return this.#serve(asking, this.#servingOutside(sought.set, asking.state.policy, sought.id));
     } catch (error) {
-      return this.#cannot(host, explain(error));
+      return this.#cannot(asking.host, explain(error));
     }
   }
 
@@ -226,36 +229,31 @@ export class Handshakes {
     return limits.handshakeTimeout.initial || limits.timeout;
   }
 
-  async #fetch(host: HostSettings, state: HostTlsState, setId: string): Promise<Selection<HandshakeTag>> {
+  async #fetch(asking: Asking, setId: string): Promise<Selection<HandshakeTag>> {
+    const { host, state } = asking;
     try {
       const wanted = await this.#wishes.ask(setId);
       if ('problem' in wanted) return this.#cannot(host, wanted.problem);
       const { contexts, table } = this.#parts;
       // Not in the table after all: there is no room for it. It is served all the same.
-      const serving = contexts.get(table(), setId, state.policy) ?? {
-        context: this.#contextOutside(wanted.set, state.policy, setId),
-        fallback: wanted.set.fallback,
-        staple: undefined,
-      };
-      return this.#serve(host, state, serving);
+      const serving =
+        contexts.get(table(), setId, state.policy) ?? this.#servingOutside(wanted.set, state.policy, setId);
+      return this.#serve(asking, serving);
     } catch (error) {
       return this.#cannot(host, explain(error));
     }
   }
 
-  #contextOutside(
-    set: Pick<CertificateSet, 'certificates'>,
+  #servingOutside(
+    set: Pick<CertificateSet, 'certificates' | 'fallback'>,
     policy: TlsPolicy,
     setId: string,
-  ): SecureContext {
+  ): Serving {
     let made = this.#outside.get(set);
-    if (!made) this.#outside.set(set, (made = new Map<string, SecureContext>()));
-    let context = made.get(policy.id);
-    if (!context) {
-      context = this.#parts.contexts.create(set.certificates, policy, setId);
-      made.set(policy.id, context);
-    }
-    return context;
+    if (!made) this.#outside.set(set, (made = new Map<string, Serving>()));
+    let serving = made.get(policy.id);
+    if (!serving) made.set(policy.id, (serving = this.#parts.contexts.serving(set, policy, setId)));
+    return serving;
   }
 
   /** What is fetched anew for the set's next client: it has changed. */
@@ -263,13 +261,9 @@ export class Handshakes {
     this.#wishes.forget(setId);
   }
 
-  #serve(
-    host: HostSettings,
-    state: HostTlsState,
-    serving: Omit<ServingContext, 'version' | 'notAfter'>,
-  ): Selection<HandshakeTag> {
-    this.#troubles.delete(host);
-    return serve(host, state, serving);
+  #serve(asking: Asking, serving: Serving): Selection<HandshakeTag> {
+    this.#troubles.delete(asking.host);
+    return serve(asking, serving);
   }
 
   /** Said once for each change: everybody can bring about any number of handshakes. */
@@ -313,11 +307,9 @@ export interface LocalAddress {
   readonly localPort: number;
 }
 
-function serve(
-  host: HostSettings,
-  { policy, alpn }: HostTlsState,
-  { context, fallback, staple }: Omit<ServingContext, 'version' | 'notAfter'>,
-): Selection<HandshakeTag> {
-  const tag = { host, fallback, challenge: false };
+function serve({ host, state, hello }: Asking, serving: Serving): Selection<HandshakeTag> {
+  const { policy, alpn } = state;
+  const tag = { host, fallback: serving.fallback, challenge: false };
+  const { context, staple } = serving.forClient(hello, host.tls.family === 'tls');
   return { kind: 'serve', context, alpn, policy, tag, staple };
 }
