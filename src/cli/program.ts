@@ -102,6 +102,18 @@ function describe(): Command {
     });
 
   program
+    .command('doctor')
+    .argument('<name>', 'a managed domain (any of its names)')
+    .description('look at a domain as its CA is going to: DNS, CAA, whether its names lead here')
+    .addOption(rootOption())
+    .addOption(fileOption())
+    .option('--json', 'the findings as JSON')
+    .action(async (name: string, own: { json?: boolean } & ServerOptions) => {
+      const { doctor } = await import('./doctor.ts');
+      await doctor(where(program, own), name, own.json === true);
+    });
+
+  program
     .command('import')
     .argument('<path>', "another program's folder, or a PEM file")
     .description(

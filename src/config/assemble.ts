@@ -91,6 +91,7 @@ function mdSettings({ md, serverRoot }: ServerDraft): MdServerSettings {
     retryDelay: md.retryDelay ?? 30_000,
     retryFailover: md.retryFailover ?? 13,
     activateOn: md.activateOn ?? 'renewal',
+    preflight: md.preflight ?? { enabled: true, resolvers: [] },
     rateLimits: md.rateLimits ?? {},
     serverStatus: md.serverStatus ?? true,
     certificateStatus: md.certificateStatus ?? true,

@@ -12,6 +12,7 @@ import type {
   DirectorySettings,
   HostAddress,
   Mapping,
+  MdServerSettings,
   Listen,
   Position,
   ProxySettings,
@@ -54,6 +55,7 @@ export interface MdServerDraft {
   retryDelay?: number;
   retryFailover?: number;
   activateOn?: 'renewal' | 'restart';
+  preflight?: MdServerSettings['preflight'];
   /** By authority. */
   rateLimits?: Record<string, RateLimits>;
   baseServer?: boolean;

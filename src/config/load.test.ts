@@ -60,6 +60,7 @@ test('an empty configuration has all defaults', (t) => {
       retryDelay: 30_000,
       retryFailover: 13,
       activateOn: 'renewal',
+      preflight: { enabled: true, resolvers: [] },
       rateLimits: {},
       serverStatus: true,
       certificateStatus: true,

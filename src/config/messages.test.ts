@@ -24,6 +24,8 @@ const messages: readonly (readonly [text: string, message: string])[] = [
   ['MDRateLimit local orders 1/1h', "unknown 'orders', supported limits are new-orders, "],
   ['MDRateLimit local new-orders 300', "unrecognized limit '300': use 300/3h"],
   ['MDRateLimit local new-orders 0/3h', "unrecognized limit '0/3h'"],
+  ['MDPreflight maybe', "'maybe' is neither on, off, nor DNS servers"],
+  ['MDPreflight on 192.0.2.53', "MDPreflight: 'on 192.0.2.53' is neither"],
   ['MDRateLimit local new-orders 1/3w', "unrecognized limit '1/3w'"],
   ['MDBaseServer maybe', "supported parameter values are 'on' and 'off'"],
   ['MDServerStatus yes', "supported parameter values are 'on' and 'off'"],

@@ -319,6 +319,8 @@ export interface MdServerSettings {
   readonly retryFailover: number;
   /** MDActivateOn. */
   readonly activateOn: 'renewal' | 'restart';
+  /** MDPreflight; no resolvers: the system's. */
+  readonly preflight: { readonly enabled: boolean; readonly resolvers: readonly string[] };
   /** MDRateLimit, by authority: what differs from the built-in figures. */
   readonly rateLimits: Readonly<Record<string, RateLimits>>;
   /** MDServerStatus: managed domains appear in the answers of server-status. */

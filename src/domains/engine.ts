@@ -286,6 +286,11 @@ export class RenewalEngine implements AsyncDisposable {
     });
   }
 
+  /** Whether a domain had no certificate at the last look at it. */
+  isBare(name: string): boolean {
+    return this.#entries.get(name)?.state?.certificates.length === 0;
+  }
+
   /** How many of the domains that are to have certificates have them. */
   obtaining(): Obtaining {
     const wanted = [...this.#entries.values()].filter(({ domain }) => isAutomatic(domain));

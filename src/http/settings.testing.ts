@@ -88,6 +88,7 @@ export function settingsOf(changes: Partial<Settings> = {}): Settings {
       rateLimits: {},
       serverStatus: true,
       certificateStatus: true,
+      preflight: { enabled: false, resolvers: [] },
       certificateCheck: { name: 'crt.sh', url: 'https://crt.sh?q=' },
       activationDelay: 0,
       checkInterval: 43_200_000,

@@ -41,6 +41,14 @@ export class ControlClient {
     return JSON.parse(body);
   }
 
+  /** What the engine finds when it looks at `name` as its CA is going to. */
+  async doctor(name: string): Promise<unknown> {
+    const response = await this.#send('POST', `/doctor/${encodeURIComponent(name)}`);
+    const body = await text(response);
+    if (response.statusCode !== 200) throw new ControlError('control', `the engine could not look: ${body}`);
+    return JSON.parse(body);
+  }
+
   /** Renews `name` now; yields what happens, the last line has `outcome`. An engine that ends sends none. */
   async *renew(name: string): AsyncGenerator<Record<string, string>> {
     const response = await this.#send('POST', `/renew/${encodeURIComponent(name)}`);

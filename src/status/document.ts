@@ -1,4 +1,5 @@
 /** The status document: what `latchkey status --json` prints, and all other views are made from. */
+import type { Finding } from '../domains/preflight/finding.ts';
 import type { DomainStatus } from '../domains/status.ts';
 
 export interface StatusDocument {
@@ -24,6 +25,8 @@ export interface StatusDocument {
 export interface DomainInService extends DomainStatus {
   /** Why no host serves the domain's certificates; undefined where one does. */
   readonly unserved: string | undefined;
+  /** What preflight has found, while there is no certificate. */
+  readonly preflight?: readonly Finding[] | undefined;
 }
 
 /** How many domains; one may be in several. */

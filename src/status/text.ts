@@ -1,5 +1,6 @@
 /** The status document for people, in plain text. */
 import { escapeControls } from '../base/log.ts';
+import type { Finding } from '../domains/preflight/finding.ts';
 import type { Problem } from '../domains/issuer.ts';
 import type { DomainInService, StatusDocument } from './document.ts';
 import { date, lastRunOf, nextOf, span, stateOf, validUntil } from './words.ts';
@@ -78,6 +79,7 @@ function troubles(domain: DomainInService, now: number): string[] {
     ...(domain.unserved === undefined ? [] : [`  not served: ${domain.unserved}`]),
     ...(domain.hold ? [`  put off until ${date(domain.hold.until)}: ${domain.hold.reason}`] : []),
     ...domain.problems.flatMap((problem) => ['  will not work:', ...problemLines(problem, 4)]),
+    ...findingLines(domain.preflight ?? []),
   ];
   if (!domain.problem) return known;
   const { nextRun, running, remedy } = domain;
@@ -89,6 +91,14 @@ function troubles(domain: DomainInService, now: number): string[] {
     ...(remedy === undefined ? [] : [`    ${remedy}`]),
     ...known,
   ];
+}
+
+/** What preflight has found, and what to do about it. */
+export function findingLines(findings: readonly Finding[]): string[] {
+  return findings.flatMap(({ severity, name, detail, remedy }) => [
+    `  ${severity}: ${detail.includes(name) ? '' : `${name}: `}${detail}`,
+    `    ${remedy}`,
+  ]);
 }
 
 function problemLines(problem: Problem, indent: number): string[] {

@@ -11,6 +11,7 @@ import { words } from '../lexer.ts';
 import { here, pathOf, within } from '../scope.ts';
 import type { Scope } from '../scope.ts';
 import { sharing } from './md-sharing.ts';
+import { preflight } from './preflight.ts';
 import { canonicalAddress, duration, nonEmptyFile, onOff, portNumber, windowOf } from '../values.ts';
 import { authorityDirectives } from './md-authority.ts';
 import { commandOf, hookDirectives } from './md-hooks.ts';
@@ -335,6 +336,7 @@ export const md: Family<Scope> = {
       },
     }),
     ...sharing,
+    ...preflight,
     ...hookDirectives,
   ],
 };

@@ -11,6 +11,7 @@ import { ControlServer, type ControlHandlers } from './control-server.ts';
 
 const honest: ControlHandlers = {
   status: async () => ({ version: 'x' }),
+  doctor: async (name) => ({ name, findings: [] }),
   renew: async (name, report) => {
     report({ step: 'order', detail: `ordering ${name}` });
     return { outcome: 'served', detail: 'serial 1' };

@@ -1,6 +1,7 @@
 /**
  * The control socket: a Unix socket in the runtime folder (0700, User's), spoken to by the command line in
- * HTTP. `GET /status` gives the status document; `POST /renew/NAME` renews now and streams what happens as
+ * HTTP. `GET /status` gives the status document; `POST /doctor/NAME` looks at a domain as its CA is going to and gives
+ * what it found; `POST /renew/NAME` renews now and streams what happens as
  * lines of JSON (`{"step","detail"}`, and last `{"outcome":"served"|"obtained"|"failed","detail"}`).
  */
 import { chmodSync, rmSync } from 'node:fs';
@@ -13,6 +14,8 @@ export interface RenewalReport {
 
 export interface ControlHandlers {
   status(): Promise<unknown>;
+  /** Looks at a domain as its CA is going to; rejects for a name of none. */
+  doctor(name: string): Promise<unknown>;
   /** Fulfilled with what came of it. */
   renew(
     name: string,
@@ -62,6 +65,11 @@ async function answer(
   if (more.length > 0) return fail(response, 404, 'no such resource');
   if (request.method === 'GET' && what === 'status' && name === undefined) {
     const document = JSON.stringify(await handlers.status());
+    response.writeHead(200, { 'content-type': 'application/json' }).end(document);
+    return;
+  }
+  if (request.method === 'POST' && what === 'doctor' && name) {
+    const document = JSON.stringify(await handlers.doctor(name));
     response.writeHead(200, { 'content-type': 'application/json' }).end(document);
     return;
   }

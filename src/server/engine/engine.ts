@@ -88,6 +88,7 @@ export class Engine implements AsyncDisposable {
     await this.#openRenewals(this.#plan.settings);
     this.#control = await ControlServer.listen(controlSocket(birth.runtimeDir), {
       status: () => this.status(undefined),
+      doctor: async (name) => (await this.#renewals?.doctor(name)) ?? unmanaged(name),
       renew: (name, report, signal) => this.#renew(name, report, signal),
     });
   }
@@ -231,6 +232,10 @@ export class Engine implements AsyncDisposable {
     if (!this.#renewals) return { outcome: 'failed', detail: 'there are no managed domains' };
     return this.#renewals.renew(name, report, signal);
   }
+}
+
+function unmanaged(name: string): never {
+  throw new Error(`${name} is not a name of a managed domain`);
 }
 
 /** Once loaded they stay: a domain may be added at the next reload. */

@@ -14,12 +14,15 @@ import type { Settings } from '../../config/settings.ts';
 import { type Pace, RenewalEngine } from '../../domains/engine.ts';
 import { AcmeIssuer, type ClientSettings } from '../../domains/issuers/acme.ts';
 import { stagedCertificates } from '../../domains/staged.ts';
+import type { ManagedDomainSettings } from '../../domains/settings.ts';
 import type { Outcome, RenewalContext } from '../../domains/renewal.ts';
 import type { ReadPem } from '../../domains/static-files.ts';
 import type { DomainInService } from '../../status/document.ts';
+import { diagnose, type Diagnosis } from '../../status/diagnosis.ts';
 import type { Store } from '../../store/store.ts';
 import { version } from '../version.ts';
 import type { RenewalReport } from './control-server.ts';
+import { Preflights } from './preflights.ts';
 import { unservedBy } from './unserved.ts';
 
 export interface RenewalsParts {
@@ -42,6 +45,7 @@ export class Renewals implements AsyncDisposable {
   readonly #store: Store;
   readonly #issuer: AcmeIssuer;
   readonly #engine: RenewalEngine;
+  readonly #preflights: Preflights;
   #settings: Settings;
   #localCa: LocalCa | undefined;
 
@@ -74,6 +78,19 @@ export class Renewals implements AsyncDisposable {
       // The supervisor begins another one, which goes on from the store.
       onFailure: () => process.exit(1),
     });
+    this.#preflights = new Preflights({
+      settings: () => this.#settings,
+      store,
+      logger: loggers('md'),
+      newClient: (authority, way) => this.#newClient(authority, way),
+      isNew: (name) => this.#engine.isBare(name),
+    });
+  }
+
+  /** What a CA would stumble over with the domain that has the name `wanted`; undefined where none has. */
+  async doctor(wanted: string): Promise<Diagnosis | undefined> {
+    const domain = this.#find(wanted);
+    return domain && diagnose(domain, this.#issuer.check(domain), await this.#preflights.look(domain));
   }
 
   start(): void {
@@ -93,7 +110,11 @@ export class Renewals implements AsyncDisposable {
 
   status(): DomainInService[] {
     const unserved = unservedBy(this.#settings);
-    return this.#engine.status().map((status) => ({ ...status, unserved: unserved(status.name) }));
+    return this.#engine.status().map((status) => ({
+      ...status,
+      unserved: unserved(status.name),
+      preflight: this.#preflights.of(status.name),
+    }));
   }
 
   /** With the certificates that wait in staging, which are read from there. */
@@ -111,15 +132,18 @@ export class Renewals implements AsyncDisposable {
 
   /** Renews the domain that has the name `wanted` now. */
   async renew(wanted: string, progress: RenewalReport, signal: AbortSignal): Promise<Report> {
-    const domain = this.#settings.domains.find(
-      ({ name, domains }) => name === wanted || domains.includes(wanted),
-    );
+    const domain = this.#find(wanted);
     if (!domain) return { outcome: 'failed', detail: `${wanted} is not a name of a managed domain` };
     const outcome = await this.#engine.renewNow(domain.name, { progress, signal });
     return describeOutcome(outcome, unservedBy(this.#settings)(domain.name));
   }
 
+  #find(wanted: string): ManagedDomainSettings | undefined {
+    return this.#settings.domains.find(({ name, domains }) => name === wanted || domains.includes(wanted));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#preflights[Symbol.asyncDispose]();
     await this.#engine[Symbol.asyncDispose]();
     await this.#issuer[Symbol.asyncDispose]();
     await this.#localCa?.close();
