@@ -14,8 +14,8 @@ import { Slru } from './slru.ts';
 
 /** What a name costs, beside the set: its record here and in the table, bytes. */
 const NAME_SIZE = 300;
-/** How many entries make room for one, at most, where the table itself is full. */
-const MOST_EVICTED = 32;
+/** How many entries make room for one, at most, where the table itself is full: it adds only with some to spare. */
+const MOST_EVICTED = 512;
 
 type Given = Extract<Found, { kind: 'found' }>;
 type Lifetimes = Pick<DynamicStoreSettings, 'id' | 'cacheFloor' | 'renewBefore'>;
