@@ -93,7 +93,7 @@ export class Metrics implements Disposable {
     this.#subscriptions.use(subscribe('latchkey:certificate:installed', () => installed.inc()));
     this.#subscriptions.use(
       subscribe('latchkey:renewal:failed', ({ problem: { type } }) => {
-        const label = type.slice(type.replace(/:$/, '').lastIndexOf(':') + 1);
+        const label = type.replace(/:$/, '').split(':').at(-1) ?? '';
         if (problems.size < MOST_PROBLEMS) problems.add(label);
         failed.inc({ problem: problems.has(label) ? label : 'other' });
       }),

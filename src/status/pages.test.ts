@@ -158,11 +158,34 @@ suite('the status pages in a browser', { skip: withoutChromium }, () => {
       assert.match(text, /Failed 3 times in a row; next try in 1 min 30 s/);
       assert.match(text, /www\.failing\.test: Fetching http:.*Connection refused/);
       assert.match(text, /urn:ietf:params:acme:error:connection/);
-      assert.match(text, /What to do: See that the port of the challenge/);
+      assert.match(text, /What to do: The CA could not connect: the name has to lead here/);
       assert.doesNotMatch(text, /an earlier one/);
       await page.getByText('Earlier runs (1 entries)').click();
       assert.match(await page.locator('main').innerText(), /an earlier one/);
     });
+  });
+
+  test('draw a certificate’s life, with the window of its CA wherever that lies', async () => {
+    const year = 365 * DAY;
+    const ari = (start: number, end: number) => {
+      const window = { start, end };
+      const explanationUrl = 'https://ca.example/why';
+      return domain({ certificates: [certificate({ ari: { window, renewAt: start, explanationUrl } })] });
+    };
+    for (const one of [ari(NOW + 50 * DAY, NOW + 60 * DAY), ari(NOW - 900 * year, NOW + 900 * year)]) {
+      await visit([one], { javaScriptEnabled: false }, async (page, url) => {
+        await page.goto(`${url}/a.test`);
+        const width = async (selector: string) => {
+          const box = await page.locator(`svg[role=img] ${selector}`).boundingBox();
+          return box?.width ?? 0;
+        };
+        const [life, renew, window] = [await width('.life'), await width('.renew'), await width('.ari')];
+        assert.ok(life > 300 && renew > 90 && window > 90, `${life} ${renew} ${window}`);
+        assert.ok(renew < life);
+        assert.match(await page.locator('.legend').innerText(), /the CA wants it renewed: /);
+        assert.equal(await page.getByRole('link', { name: 'https://ca.example/why' }).count(), 1);
+      });
+    }
   });
 
   test('can be used by keyboard, the focus being seen', async () => {

@@ -17,6 +17,25 @@ suite('the status for people', () => {
     assert.equal(overview(document([])), 'Latchkey 1: no managed domains; 1 workers, generation 1\n');
   });
 
+  test('says how far a first start has come, and what to do about a failure', () => {
+    const waiting = { state: 'incomplete', certificates: [] } as const;
+    const type = 'urn:ietf:params:acme:error:caa';
+    const failing = domain({
+      name: 'c.test',
+      ...waiting,
+      errors: 1,
+      problem: { type, detail: 'not permitted' },
+      remedy: 'Permit the CA',
+    });
+    const shown = overview(
+      document([domain(), domain({ name: 'b.test', ...waiting, running: true }), failing]),
+    );
+    assert.match(shown, /1 of 3 managed domains have their certificates/);
+    assert.match(shown, /^2 are missing theirs; 1 renewals are under way$/m);
+    assert.match(shown, /not permitted\n +\(urn:\S+\)\n +Permit the CA$/m);
+    assert.doesNotMatch(overview(document([domain(), failing])), /under way/);
+  });
+
   test('tells what happened in the last run only', () => {
     const entry = (when: number, type: string) => ({ when, type, detail: `${type} ${when - NOW}` });
     const log = [

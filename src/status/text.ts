@@ -21,8 +21,14 @@ export function overview(document: StatusDocument): string {
     counts.total === 0
       ? 'no managed domains'
       : `${counts.complete} of ${counts.total} managed domains have their certificates`;
+  const missing = counts.total - counts.complete;
+  const atWork =
+    counts.running > 0 && missing > 0
+      ? [`${missing} are missing theirs; ${counts.running} renewals are under way`]
+      : [];
   const lines = [
     `Latchkey ${document.version}: ${count}; ${workers.length} workers, generation ${generation}`,
+    ...atWork,
     ...(domains.length === 0 ? [] : ['', ...table([head, ...rows])]),
     ...domains
       .filter(({ problem, unserved, hold }) => problem ?? unserved ?? hold)

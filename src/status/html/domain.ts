@@ -1,10 +1,10 @@
 /** The page of one domain: what it has, what happens next, what went wrong and what to do about it. */
 import { html } from 'hono/html';
 import type { Problem } from '../../domains/issuer.ts';
+import { remedyFor } from '../../domains/remedies.ts';
 import type { CertificateStatus } from '../../domains/status.ts';
 import type { StatusAnswer, StatusRequest } from '../answers.ts';
 import type { DomainInService, StatusDocument } from '../document.ts';
-import { remedyFor } from '../remedies.ts';
 import { date, lastRunOf, nextOf, span } from '../words.ts';
 import { type Html, link, moment, page } from './page.ts';
 import { stateBadge } from './state.ts';
@@ -42,9 +42,13 @@ function next(domain: DomainInService, now: number): Html {
   </section>`;
 }
 
-function trouble({ problem, problems, errors, nextRun }: DomainInService, now: number): Html | undefined {
+function trouble(
+  { problem, problems, errors, nextRun, running }: DomainInService,
+  now: number,
+): Html | undefined {
   if (!problem && problems.length === 0) return undefined;
-  const again = nextRun === undefined ? '' : `; next try in ${span(nextRun - now)}`;
+  const stopped = running ? '' : '; not tried again by itself';
+  const again = nextRun === undefined ? stopped : `; next try in ${span(nextRun - now)}`;
   const last =
     problem &&
     html`<div class="box bad">
@@ -97,11 +101,18 @@ function certificates(domain: DomainInService, now: number, check: StatusRequest
             <b>${certificate.key}</b> by ${certificate.issuerName},
             ${certificate.notAfter > now ? `${span(certificate.notAfter - now)} left` : 'expired'}
           </p>
-          ${timeline(domain, certificate, now)} ${identity(certificate)}
+          ${timeline(domain, certificate, now)} ${advice(certificate)} ${identity(certificate)}
           <p>Look it up at ${link(`${check.url}${certificate.sha256}`, check.name)}</p>
         </div>`,
     )}
   </section>`;
+}
+
+/** What is said of it elsewhere. */
+function advice({ revoked, ari }: CertificateStatus): Html {
+  const why = ari?.explanationUrl;
+  return html`${revoked === undefined ? '' : html`<p class="bad"><b>Revoked:</b> ${revoked}</p>`}
+  ${why === undefined ? '' : html`<p>The CA explains when it wants it renewed: ${link(why, why)}</p>`}`;
 }
 
 function identity({ serial, sha256, ariCertId, notBefore, notAfter }: CertificateStatus): Html {

@@ -175,18 +175,21 @@ function row(domain: DomainInService, { rawPath, check }: StatusRequest, now: nu
   const links = certificates.map(
     ({ key, sha256 }) => html`${link(`${check.url}${sha256}`, `${check.name}[${key.toLowerCase()}]`)} `,
   );
-  const cells: readonly (readonly [label: string, content: unknown])[] = [
-    ['Domain', html`<a href="${href}">${name}</a>`],
-    ['Names', `${names.slice(0, NAMES).join(' ')}${more}`],
-    ['Status', status(domain)],
-    ['Valid', validity(domain, now)],
-    ['CA', authority && link(authority, URL.parse(authority)?.hostname ?? authority)],
-    ['Stapling', domain.md.stapling ? 'on' : ''],
-    ['Check@', links],
-    ['Activity', activity(domain, now)],
+  const cells: readonly unknown[] = [
+    html`<a href="${href}">${name}</a>`,
+    `${names.slice(0, NAMES).join(' ')}${more}`,
+    status(domain),
+    validity(domain, now),
+    authority && link(authority, URL.parse(authority)?.hostname ?? authority),
+    domain.md.stapling ? 'on' : '',
+    links,
+    activity(domain, now),
   ];
   return html`<tr role="row">
-    ${cells.map(([label, content]) => html`<td role="cell" data-label="${label}"><div>${content}</div></td>`)}
+    ${columns.map(
+      ([column, label], index) =>
+        html`<td class="${column}" role="cell" data-label="${label}"><div>${cells[index]}</div></td>`,
+    )}
   </tr> `;
 }
 
@@ -201,7 +204,7 @@ function validity(domain: DomainInService, now: number): Html | undefined {
   const exact = `${new Date(from).toUTCString()} - ${new Date(until).toUTCString()}`;
   const day = new Date(until).toISOString().slice(0, 10);
   const left = until > now ? `${span(until - now)} left` : `expired for ${span(now - until)}`;
-  return html`until <span title="${exact}">${day}</span><br /><span class="soft">${left}</span>`;
+  return html`until <span class="day" title="${exact}">${day}</span><br /><span class="soft">${left}</span>`;
 }
 
 function activity(domain: DomainInService, now: number): Html {

@@ -34,19 +34,24 @@ code, .mono { font-family: ui-monospace, monospace; font-size: 0.9em; }
 form { display: flex; flex-wrap: wrap; gap: 0.5rem; margin: 0.8rem 0; }
 input, button { font: inherit; padding: 0.35rem 0.7rem; border: 1px solid var(--soft); border-radius: 6px;
   background: var(--card); color: var(--text); min-width: 0; }
+::placeholder { color: var(--soft); opacity: 1; }
 progress { width: 100%; height: 0.8rem; accent-color: var(--ok); }
 table { width: 100%; border-collapse: collapse; background: var(--card); border: 1px solid var(--line); }
 th, td { text-align: left; vertical-align: top; padding: 0.5rem 0.7rem; border-bottom: 1px solid var(--line); }
 th { font-size: 0.9rem; color: var(--soft); white-space: nowrap; }
 th a { color: inherit; }
 td .soft { font-size: 0.9rem; }
+td.Domain div, td.Names div, td.Activity div { min-width: 10rem; }
+td.Valid, td.CA, td.CheckAt, td.Status { overflow-wrap: normal; }
+td.CA div { max-width: 14rem; overflow-wrap: anywhere; min-width: 4rem; }
+.day { white-space: nowrap; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.3rem 1.2rem; margin: 0.6rem 0; }
 dt { color: var(--soft); } dd { margin: 0; }
 .timeline { display: block; width: 100%; height: 3.2rem; }
 .timeline .life { fill: var(--ok-bar); } .timeline .renew { fill: var(--warn-bar); } .timeline .ari { fill: var(--work-bar); }
 .timeline .now { stroke: var(--text); stroke-width: 2; } .timeline .next { stroke: var(--work); stroke-width: 2; stroke-dasharray: 4 3; }
-.legend { display: flex; flex-wrap: wrap; gap: 0.3rem 1.4rem; list-style: none; padding: 0; margin: 0.5rem 0; font-size: 0.9rem; }
-.legend svg { width: 0.9em; height: 0.9em; vertical-align: -0.1em; margin-right: 0.4em; }
+.box .legend { display: flex; flex-wrap: wrap; gap: 0.3rem 1.4rem; list-style: none; padding: 0; margin: 0.5rem 0; font-size: 0.9rem; }
+.legend .timeline { display: inline-block; width: 0.9em; height: 0.9em; vertical-align: -0.1em; margin-right: 0.4em; }
 .pages { display: flex; flex-wrap: wrap; gap: 1rem; margin: 0.8rem 0; }
 summary { cursor: pointer; margin: 0.6rem 0; }
 .log td:first-child { white-space: nowrap; }
@@ -59,6 +64,8 @@ summary { cursor: pointer; margin: 0.6rem 0; }
   tbody tr { background: var(--card); border: 1px solid var(--line); border-radius: 8px; margin: 0.6rem 0; padding: 0.3rem 0; }
   td { display: grid; grid-template-columns: 6.5rem 1fr; gap: 0.5rem; border: 0; padding: 0.2rem 0.8rem; }
   td::before { content: attr(data-label); color: var(--soft); font-size: 0.9rem; }
+  td.Domain div, td.Names div, td.Activity div, td.CA div { min-width: 0; }
+  td { overflow-wrap: anywhere; }
   td:has(> div:empty) { display: none; }
   .log td:first-child { white-space: normal; }
 }

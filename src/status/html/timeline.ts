@@ -21,10 +21,9 @@ interface Stretch {
 }
 
 export function timeline(domain: DomainInService, certificate: CertificateStatus, now: number): Html {
-  const { notBefore, notAfter } = certificate;
   const stretches = stretchesOf(domain, certificate);
-  const start = Math.min(notBefore, now);
-  const end = Math.max(notAfter, now, domain.nextRun ?? 0);
+  const start = Math.min(now, ...stretches.map(({ from }) => from));
+  const end = Math.max(now, ...stretches.map(({ until }) => until));
   const x = (ms: number) => Math.round(((ms - start) / Math.max(end - start, 1)) * WIDTH * 10) / 10;
   const line = (name: string, ms: number) =>
     html`<line
@@ -35,7 +34,7 @@ export function timeline(domain: DomainInService, certificate: CertificateStatus
       y2="50"
       vector-effect="non-scaling-stroke"
     />`;
-  const { nextRun } = domain;
+  const nextRun = domain.nextRun !== undefined && domain.nextRun <= end ? domain.nextRun : undefined;
   return html`<svg
       class="timeline"
       viewBox="0 0 ${WIDTH} 50"
@@ -81,11 +80,22 @@ export function timeline(domain: DomainInService, certificate: CertificateStatus
     </ul>`;
 }
 
-function stretchesOf({ renewAt }: DomainInService, { notBefore, notAfter }: CertificateStatus): Stretch[] {
+function stretchesOf({ renewAt }: DomainInService, certificate: CertificateStatus): Stretch[] {
+  const { notBefore, notAfter, ari } = certificate;
   const life = { name: 'life', label: 'valid', from: notBefore, until: notAfter, y: 8, height: 34 } as const;
-  if (renewAt === undefined || renewAt >= notAfter) return [life];
-  const from = Math.max(renewAt, notBefore);
-  return [life, { name: 'renew', label: 'to be renewed', from, until: notAfter, y: 8, height: 34 }];
+  const stretches: Stretch[] = [life];
+  if (renewAt !== undefined && renewAt < notAfter) {
+    const from = Math.max(renewAt, notBefore);
+    stretches.push({ name: 'renew', label: 'to be renewed', from, until: notAfter, y: 8, height: 34 });
+  }
+  if (ari) {
+    // A window that lies years away would leave nothing to be seen of the rest.
+    const life = notAfter - notBefore;
+    const within = (ms: number) => Math.min(Math.max(ms, notBefore - life), notAfter + life);
+    const [from, until] = [within(ari.window.start), within(ari.window.end)];
+    stretches.push({ name: 'ari', label: 'the CA wants it renewed', from, until, y: 16, height: 18 });
+  }
+  return stretches;
 }
 
 function describe(stretches: readonly Stretch[], now: number): string {

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { publish } from '../base/events.ts';
+import { Metrics } from './metrics.ts';
+import { certificate, DAY, domain, NOW } from './status.testing.ts';
+
+function metrics(t: TestContext): Metrics {
+  const made = new Metrics('1.2.3');
+  t.after(() => made[Symbol.dispose]());
+  return made;
+}
+
+const failed = (type: string) =>
+  publish('latchkey:renewal:failed', { domain: 'a', problem: { type, detail: '' }, errors: 1, nextRun: NOW });
+
+test('domains are counted by state and by the days they have left', async (t) => {
+  const soon = domain({ certificates: [certificate({ notAfter: NOW + 5 * DAY })], reasons: ['due'] });
+  const text = await metrics(t).text(
+    [domain(), soon, domain({ certificates: [], state: 'incomplete' })],
+    NOW,
+  );
+  assert.match(text, /^latchkey_info\{version="1\.2\.3"\} 1$/m);
+  assert.match(text, /^latchkey_domains\{state="total"\} 3$/m);
+  assert.match(text, /^latchkey_domains\{state="complete"\} 2$/m);
+  assert.match(text, /^latchkey_domains\{state="due"\} 1$/m);
+  assert.match(text, /^latchkey_domains_expiring_days\{le="3"\} 0$/m);
+  assert.match(text, /^latchkey_domains_expiring_days\{le="7"\} 1$/m);
+  assert.match(text, /^latchkey_domains_expiring_days\{le="\+Inf"\} 2$/m);
+});
+
+test('however many domains fail, a hundred have series of their own: those that expire first', async (t) => {
+  const made = metrics(t);
+  const failing = Array.from({ length: 1000 }, (_, index) =>
+    domain({
+      name: `d${index}.test`,
+      errors: 2,
+      problem: { type: 'x', detail: '' },
+      certificates: [certificate({ notAfter: NOW + (1000 - index) * DAY })],
+    }),
+  );
+  const text = await made.text(failing, NOW);
+  assert.equal(text.match(/^latchkey_domain_renewal_failures\{/gm)?.length, 100);
+  assert.match(text, /^latchkey_domain_renewal_failures\{domain="d999\.test"\} 2$/m);
+  assert.doesNotMatch(text, /"d899\.test"/);
+  assert.doesNotMatch(await made.text([domain()], NOW), /domain="/, 'who has recovered is gone');
+});
+
+test('problems are counted by type, of which a CA cannot make too many', async (t) => {
+  const made = metrics(t);
+  failed('urn:ietf:params:acme:error:dns');
+  failed('urn:org:apache:httpd:log:AH10108:');
+  for (let index = 0; index < 200; index++) failed(`urn:x:made-up-${index}`);
+  const text = await made.text([], NOW);
+  assert.match(text, /^latchkey_renewals_failed_total\{problem="dns"\} 1$/m);
+  assert.match(text, /^latchkey_renewals_failed_total\{problem="AH10108"\} 1$/m);
+  assert.match(text, /^latchkey_renewals_failed_total\{problem="other"\} 152$/m);
+});
