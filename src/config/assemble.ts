@@ -13,6 +13,7 @@ import { baseSettings, hostSettings } from './hosts.ts';
 import type { Decided } from './hosts.ts';
 import { assign } from './managed.ts';
 import type { HostTls, MdServerSettings, Settings, VirtualHostSettings, Warning } from './settings.ts';
+import { hostStapling } from './stapling.ts';
 import { readTypes } from './types.ts';
 
 /** Throws ConfigError for what contradicts itself. `warnings` are added to. */
@@ -33,8 +34,13 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
     const found = of.get(host) ?? [];
     const [only] = found.length === 1 ? found : [];
     const modes = new Set(found.map((domain) => values.get(domain)?.requireHttps ?? 'off'));
+    const managing =
+      only && tls.certificates.length === 0
+        ? { name: only.name, stapling: values.get(only)?.stapling ?? false }
+        : undefined;
     return {
       tls: only ? withStaticFiles(tls, only.draft) : tls,
+      stapling: hostStapling(host, server.base, tls, managing),
       requireHttps: modes.size === 1 ? ([...modes][0] ?? 'off') : 'off',
       managedDomain: only?.name,
       dynamicStore: tls.engine ? stores.of(host) : undefined,
@@ -92,6 +98,10 @@ function mdSettings({ md, serverRoot }: ServerDraft): MdServerSettings {
     retryFailover: md.retryFailover ?? 13,
     activateOn: md.activateOn ?? 'renewal',
     preflight: md.preflight ?? { enabled: true, resolvers: [] },
+    stapling: {
+      renewWindow: md.staplingRenewWindow ?? { percent: 33 },
+      keepResponse: md.staplingKeepResponse ?? { ms: 7 * 86_400_000 },
+    },
     rateLimits: md.rateLimits ?? {},
     serverStatus: md.serverStatus ?? true,
     certificateStatus: md.certificateStatus ?? true,

@@ -137,6 +137,7 @@ test('a domain that says nothing has the defaults', (t) => {
     profile: undefined,
     profileMandatory: false,
     mustStaple: false,
+    stapling: false,
     proxy: undefined,
     staticFiles: [],
     used: false,

@@ -31,6 +31,7 @@ const defaults: Values = {
   profile: undefined,
   profileMandatory: false,
   mustStaple: false,
+  stapling: false,
   requireHttps: 'off',
   caCertificateFile: undefined,
   proxy: undefined,
@@ -68,6 +69,7 @@ export function domainValues({ draft, transitive }: Assignment, server: ServerDr
     profile: value('profile'),
     profileMandatory: value('profileMandatory') ?? defaults.profileMandatory,
     mustStaple: value('mustStaple') ?? defaults.mustStaple,
+    stapling: value('stapling') ?? defaults.stapling,
     proxy: proxyUrl
       ? { url: proxyUrl, caCertificateFile: value('proxyCaCertificateFile') || undefined }
       : undefined,

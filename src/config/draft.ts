@@ -3,7 +3,7 @@
  * not said. assemble.ts makes Settings of it.
  */
 import type { LocalCaSettings } from '../ca/settings.ts';
-import type { ExternalAccount, ManagedDomainSettings, RateLimits } from '../domains/settings.ts';
+import type { ExternalAccount, ManagedDomainSettings, RateLimits, Window } from '../domains/settings.ts';
 import type { Level } from '../base/log.ts';
 import type { DynamicDraft } from './dynamic.ts';
 import type {
@@ -56,6 +56,8 @@ export interface MdServerDraft {
   retryFailover?: number;
   activateOn?: 'renewal' | 'restart';
   preflight?: MdServerSettings['preflight'];
+  staplingRenewWindow?: Window;
+  staplingKeepResponse?: Window;
   /** By authority. */
   rateLimits?: Record<string, RateLimits>;
   baseServer?: boolean;
@@ -118,6 +120,12 @@ export interface TlsDraft {
   ciphersuites?: string;
   honorCipherOrder?: boolean;
   honorClientOrder?: boolean;
+  /** SSLUseStapling. */
+  stapling?: boolean;
+  /** SSLStaplingForceURL. */
+  staplingUrl?: string;
+  /** SSLStaplingResponderTimeout, ms. */
+  staplingTimeout?: number;
   /** SSLStrictSNIVHostCheck. */
   strictSni?: boolean;
   /** TLSStrictSNI. */
@@ -148,12 +156,15 @@ export type DomainValues = Draft<
     | 'profile'
     | 'profileMandatory'
     | 'mustStaple'
+    | 'stapling'
   >
 > & {
   authorities?: readonly string[];
   /** Where `local` was named, which needs `LocalCA on`. */
   localAuthority?: Position;
   contact?: string;
+  /** MDStapleOthers. */
+  stapleOthers?: boolean;
   externalAccount?: ExternalAccount | 'none';
   /** The command and its arguments. */
   challengeDns01?: readonly string[];

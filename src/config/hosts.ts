@@ -11,6 +11,7 @@ import type { ConnectionLimits, CustomLog, DirectorySettings, HostSettings, Host
 export interface Decided {
   readonly tls: HostTls;
   readonly requireHttps: HostSettings['requireHttps'];
+  readonly stapling: HostSettings['stapling'];
   readonly managedDomain: string | undefined;
   readonly dynamicStore: string | undefined;
 }

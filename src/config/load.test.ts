@@ -61,6 +61,7 @@ test('an empty configuration has all defaults', (t) => {
       retryFailover: 13,
       activateOn: 'renewal',
       preflight: { enabled: true, resolvers: [] },
+      stapling: { renewWindow: { percent: 33 }, keepResponse: { ms: 604_800_000 } },
       rateLimits: {},
       serverStatus: true,
       certificateStatus: true,

@@ -57,7 +57,7 @@ const messages: readonly (readonly [text: string, message: string])[] = [
   ['TLSStrictSNI x', "TLSStrictSNI: value must be 'On' or 'Off': 'x'"],
   ['TLSProtocol x', "TLSProtocol: value must be 'default', 'TLSv1.2+' or 'TLSv1.3+': 'x'"],
   ['TLSProtocol TLSv1.4+', 'unrecognized protocol version specifier (try TLSv1.2+ or TLSv1.3+)'],
-  ['MDStapling on', 'MDStapling is not supported yet by this version of Latchkey'],
+  ['SSLUserName x', 'SSLUserName is not supported yet by this version of Latchkey'],
   ['SSLFIPS on', 'SSLFIPS is not supported by Latchkey'],
   ['RewriteEngine on', 'RewriteEngine is not supported by Latchkey: use Redirect'],
   ['<Directory />\nAuthType Basic\n</Directory>', 'AuthType is not supported yet'],

@@ -9,7 +9,7 @@
 import type { LogLevels } from '../base/log.ts';
 import type { DynamicSettings } from '../certificates/sources/settings.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
-import type { HookCommands, ManagedDomainSettings, RateLimits } from '../domains/settings.ts';
+import type { HookCommands, ManagedDomainSettings, RateLimits, Window } from '../domains/settings.ts';
 import type { Expression } from './expression.ts';
 
 /** Where a directive stood, for messages about it. */
@@ -105,10 +105,22 @@ export interface HostSettings {
   readonly proxy: ProxySettings;
   /** Of the managed domain that covers the host: MDRequireHttps. `off` without one. */
   readonly requireHttps: 'off' | 'temporary' | 'permanent';
+  /** undefined: its certificates are shown without an OCSP response. */
+  readonly stapling: HostStapling | undefined;
   /** Name of the managed domain whose certificates this host serves, if any. */
   readonly managedDomain: string | undefined;
   /** Id of the store that has certificates for names which no other certificate is for; undefined without TLS. */
   readonly dynamicStore: string | undefined;
+}
+
+/** How responses for the certificates of a host are had. */
+export interface HostStapling {
+  /** The managed domain whose certificates the host shows; undefined for files of its own. */
+  readonly domain: string | undefined;
+  /** SSLStaplingForceURL; undefined: whom the certificate names. */
+  readonly responderUrl: string | undefined;
+  /** SSLStaplingResponderTimeout, ms. */
+  readonly timeout: number;
 }
 
 /** Times are milliseconds, sizes are bytes. */
@@ -323,6 +335,8 @@ export interface MdServerSettings {
   readonly preflight: { readonly enabled: boolean; readonly resolvers: readonly string[] };
   /** MDRateLimit, by authority: what differs from the built-in figures. */
   readonly rateLimits: Readonly<Record<string, RateLimits>>;
+  /** MDStaplingRenewWindow and MDStaplingKeepResponse. */
+  readonly stapling: { readonly renewWindow: Window; readonly keepResponse: Window };
   /** MDServerStatus: managed domains appear in the answers of server-status. */
   readonly serverStatus: boolean;
   /** MDCertificateStatus: hosts of managed domains answer `/.httpd/certificate-status`. */

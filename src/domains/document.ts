@@ -23,7 +23,6 @@ export function mdDocument(
   const defaultKey = domain.keys.length === 1 && key?.type === 'RSA' && key.bits === 2048;
   const inUse = domain.authorities.find((url) => url === before?.ca.url) ?? domain.authorities[0];
   return {
-    stapling: false,
     ...before,
     name: domain.name,
     domains: domain.domains,
@@ -48,6 +47,7 @@ export function mdDocument(
     'pkey-files': filesOf(domain.staticFiles.map(({ keyFile }) => keyFile)),
     eab: domain.externalAccount,
     'must-staple': domain.mustStaple,
+    stapling: domain.stapling,
     profile: domain.profile,
     'profile-mandatory': domain.profileMandatory,
     'ari-renewals': domain.renewViaAri,

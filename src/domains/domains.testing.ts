@@ -36,6 +36,7 @@ export function settings(
     profile: undefined,
     profileMandatory: false,
     mustStaple: false,
+    stapling: false,
     requireHttps: 'off',
     caCertificateFile: undefined,
     proxy: undefined,

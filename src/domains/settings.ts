@@ -41,6 +41,8 @@ export interface ManagedDomainSettings {
   readonly profileMandatory: boolean;
   /** Whether certificates are to demand an OCSP staple (MDMustStaple). */
   readonly mustStaple: boolean;
+  /** Its certificates are shown with an OCSP response (MDStapling). */
+  readonly stapling: boolean;
   readonly requireHttps: 'off' | 'temporary' | 'permanent';
   /** PEM of the CA's own trust anchors, or undefined for the system's. */
   readonly caCertificateFile: string | undefined;

@@ -39,6 +39,7 @@ export function storedDomain(md: MdDocument, options: StoredOptions = {}): Manag
     profile: md.profile,
     profileMandatory: md['profile-mandatory'],
     mustStaple: md['must-staple'],
+    stapling: md.stapling,
     proxy: md['proxy-url'] === undefined ? undefined : { url: md['proxy-url'], caCertificateFile: undefined },
     staticFiles: (md['cert-files'] ?? []).map((certificateFile, index) => ({
       certificateFile,

@@ -60,7 +60,7 @@ export interface OcspEngineOptions extends Partial<OcspPace> {
   readonly random?: (() => number) | undefined;
   /** What is to be stapled for an owner has changed: take it by staple(). */
   readonly onChange: (owner: string) => void;
-  /** Told at each start, too, as long as the certificate is in use. */
+  /** Told again each minute as long as the certificate is in use: who is to replace it may not be ready yet. */
   readonly onRevoked: (revoked: RevokedCertificate) => void;
 }
 
@@ -68,10 +68,15 @@ export interface RevokedCertificate {
   /** The managed domain; `other` for none. */
   readonly domain: string;
   readonly serial: string;
+  /** SHA-256 of the certificate, lower-case hex. */
+  readonly sha256: string;
 }
 
 /** Requests to one responder at a time. */
 const PARALLEL = 4;
+
+/** ms after which it is told again that a certificate is revoked. */
+const REMIND = 60_000;
 
 /** While an ill responder is tried with one request the others wait, ms, and look again. */
 const TRIAL = 5000;
@@ -155,11 +160,6 @@ export class OcspEngine implements AsyncDisposable {
   forget(owner: string): void {
     for (const id of this.#owners.get(owner) ?? []) if (id !== undefined) this.#leave(id, owner);
     this.#owners.delete(owner);
-  }
-
-  /** Forgets all owners but these. */
-  keepOnly(owners: ReadonlySet<string>): void {
-    for (const owner of this.#owners.keys()) if (!owners.has(owner)) this.forget(owner);
   }
 
   /** What to staple now to the certificate that `chainPem` begins with. */
@@ -268,7 +268,15 @@ export class OcspEngine implements AsyncDisposable {
     }
     if (signal.aborted) return undefined;
     const later = this.#clock.now();
-    return soonest(entry, entry.wantedAt(later, this.#pace.renewWindow), later);
+    const next = soonest(entry, entry.wantedAt(later, this.#pace.renewWindow), later);
+    return this.#tellRevoked(entry) ? Math.min(next, later + REMIND) : next;
+  }
+
+  #tellRevoked({ subject, response }: Entry): boolean {
+    if (response?.status !== 'revoked') return false;
+    const { folder: domain, serial, sha256 } = subject;
+    this.#onRevoked({ domain, serial, sha256 });
+    return true;
   }
 
   async #ask(
@@ -381,12 +389,11 @@ export class OcspEngine implements AsyncDisposable {
   }
 
   #warn(entry: Entry): void {
-    const { subject, response, stapled } = entry;
+    const { subject, stapled } = entry;
     const warning = warningOf(entry, stapled);
     if (warning === '') return;
-    const { folder: domain, serial } = subject;
-    this.#logger.error(`md[${domain}]: ${warning} (serial ${serial}, ${subject.names.join(', ')})`);
-    if (response?.status === 'revoked') this.#onRevoked({ domain, serial });
+    const { folder, serial, names } = subject;
+    this.#logger.error(`md[${folder}]: ${warning} (serial ${serial}, ${names.join(', ')})`);
   }
 
   async #removeOld(): Promise<void> {

@@ -28,6 +28,8 @@ export interface Subject {
   readonly id: string;
   /** In the store: the managed domain, or `other`. */
   readonly folder: string;
+  /** SHA-256 of the certificate, lower-case hex. */
+  readonly sha256: string;
   readonly serial: string;
   readonly names: readonly string[];
   /** ms since the epoch. */
@@ -61,6 +63,7 @@ export function subjectOf(given: CertificateToStaple, issuers: Issuers): Subject
   return {
     id: idOf(leaf),
     folder: given.domain ?? OTHERS,
+    sha256: leaf.sha256,
     serial: leaf.serial,
     names: leaf.names,
     notAfter: leaf.notAfter,

@@ -1,6 +1,7 @@
 /** The status document: what `latchkey status --json` prints, and all other views are made from. */
 import type { Finding } from '../domains/preflight/finding.ts';
 import type { DomainStatus } from '../domains/status.ts';
+import type { StaplingStatus } from '../ocsp/status.ts';
 
 export interface StatusDocument {
   readonly version: string;
@@ -15,6 +16,8 @@ export interface StatusDocument {
   readonly tableFull: boolean;
   /** Certificates that cannot be served, and why. */
   readonly problems: readonly string[];
+  /** OCSP stapling, by certificate, whatever was asked for. */
+  readonly stapling: readonly StaplingStatus[];
   /** Of all managed domains, whatever was asked for. */
   readonly counts: Counts;
   /** How many domains are of the kind that was asked for, before `offset` and `limit`. */

@@ -85,6 +85,7 @@ export function document(domains: readonly DomainInService[], query?: StatusQuer
     workers: [{ id: 1, pid: 1 }],
     tableFull: false,
     problems: [],
+    stapling: [],
     ...selectDomains(domains, query),
   };
 }

@@ -39,9 +39,9 @@ const byModule: Readonly<Record<string, string>> = {
     'SSLCompression SSLCryptoDevice SSLInsecureRenegotiation SSLOptions SSLPassPhraseDialog SSLRandomSeed ' +
     'SSLRenegBufferSize SSLSessionCache SSLSessionCacheTimeout ' +
     'SSLSessionTickets SSLStaplingCache ' +
-    'SSLStaplingErrorCacheTimeout SSLStaplingFakeTryLater SSLStaplingForceURL SSLStaplingResponderTimeout ' +
+    'SSLStaplingErrorCacheTimeout SSLStaplingFakeTryLater ' +
     'SSLStaplingResponseMaxAge SSLStaplingResponseTimeSkew SSLStaplingReturnResponderErrors ' +
-    'SSLStaplingStandardCacheTimeout SSLUseStapling TLSOptions TLSSessionCache',
+    'SSLStaplingStandardCacheTimeout TLSOptions TLSSessionCache',
 };
 
 /** Directive to the module it is of. */

@@ -14,6 +14,7 @@ import { sharing } from './md-sharing.ts';
 import { preflight } from './preflight.ts';
 import { canonicalAddress, duration, nonEmptyFile, onOff, portNumber, windowOf } from '../values.ts';
 import { authorityDirectives } from './md-authority.ts';
+import { mdStaplingDirectives } from './stapling.ts';
 import { commandOf, hookDirectives } from './md-hooks.ts';
 
 const directive = declaring<Scope>();
@@ -173,6 +174,7 @@ export const md: Family<Scope> = {
       },
     }),
     ...authorityDirectives,
+    ...mdStaplingDirectives,
     directive({
       name: 'MDCAChallenges',
       syntax: 'type …',

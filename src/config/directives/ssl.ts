@@ -6,6 +6,7 @@ import type { ServerDraft, TlsVersion, TlsVersions } from '../draft.ts';
 import { here, pathOf } from '../scope.ts';
 import type { Scope } from '../scope.ts';
 import { nonEmptyFile } from '../values.ts';
+import { sslStaplingDirectives } from './stapling.ts';
 
 const directive = declaring<Scope>();
 
@@ -142,6 +143,7 @@ export const ssl: Family<Scope> = {
         scope.host.tls.clientCa = existing(scope, 'SSLCACertificateFile', file);
       },
     }),
+    ...sslStaplingDirectives,
   ],
 };
 

@@ -20,6 +20,7 @@ import { Metrics } from '../../status/metrics.ts';
 import { ControlServer, type RenewalReport } from './control-server.ts';
 import type { Renewals, Report } from './renewals.ts';
 import { EngineNames } from './names.ts';
+import type { Staples } from './staples.ts';
 import { SupervisedStore } from './supervised-store.ts';
 import { TableKeeper } from './table-keeper.ts';
 
@@ -39,6 +40,7 @@ export class Engine implements AsyncDisposable {
   #prepared: Plan | undefined;
   #control: ControlServer | undefined;
   #renewals: Renewals | undefined;
+  #staples: Staples | undefined;
   #serving = false;
 
   /** Drops its rights, opens the table, starts the embedded CA and the control socket. */
@@ -46,6 +48,7 @@ export class Engine implements AsyncDisposable {
     // While its files can certainly be read.
     if (needsRenewals(birth.plan.settings)) await import('./renewals.ts');
     await EngineNames.load(birth.plan.settings.dynamic);
+    if (needsStaples(birth.plan.settings)) await import('./staples.ts');
     dropPrivileges(birth.identity);
     const table = openTableForWriting({ dir: tableDir(birth.runtimeDir), fresh: birth.freshTable });
     const own = await FsStore.attach({
@@ -73,7 +76,9 @@ export class Engine implements AsyncDisposable {
     this.#supervisor = supervisor;
     this.#table = table;
     this.#loggers = this.#makeLoggers();
-    this.#keeper = new TableKeeper(table, supervisor, this.#loggers('ssl'));
+    this.#keeper = new TableKeeper(table, supervisor, this.#loggers('ssl'), async (id, found) =>
+      this.#staples ? this.#staples.dress(id, found) : found.map(({ certificate }) => certificate),
+    );
     this.#store = store;
     this.names = new EngineNames(table, this.#loggers);
   }
@@ -84,6 +89,7 @@ export class Engine implements AsyncDisposable {
   }
 
   async #start(birth: Birth): Promise<void> {
+    await this.#openStaples();
     await this.names.configure(this.#plan.settings.dynamic);
     await this.#openRenewals(this.#plan.settings);
     this.#control = await ControlServer.listen(controlSocket(birth.runtimeDir), {
@@ -96,9 +102,10 @@ export class Engine implements AsyncDisposable {
   /** Begins what can wait until connections are served: the table is filled, CAs are asked. */
   serve(): void {
     this.#serving = true;
-    this.#fillTable();
+    this.#fillTable(this.#staples?.setIds);
     this.names.adopt();
     this.#renewals?.start();
+    this.#staples?.start();
   }
 
   /** New certificate files are read before anything changes: one that can't be served is a reason not to. */
@@ -110,6 +117,7 @@ export class Engine implements AsyncDisposable {
     if (broken !== undefined) throw new Error(broken);
     if (needsRenewals(plan.settings)) await import('./renewals.ts');
     await EngineNames.load(plan.settings.dynamic);
+    if (needsStaples(plan.settings)) await import('./staples.ts');
     this.#prepared = plan;
   }
 
@@ -119,7 +127,7 @@ export class Engine implements AsyncDisposable {
     this.#plan = this.#prepared;
     this.#prepared = undefined;
     this.#keeper.keepOnly(new Set(setIdsOf(this.#plan)));
-    this.#fillTable();
+    this.#fillTable(await this.#restaple());
     await this.names.configure(this.#plan.settings.dynamic);
     if (this.#renewals) await this.#renewals.reconfigure(this.#plan.settings);
     else await this.#openRenewals(this.#plan.settings);
@@ -143,6 +151,7 @@ export class Engine implements AsyncDisposable {
     await this.#control?.[Symbol.asyncDispose]();
     await this.#renewals?.[Symbol.asyncDispose]();
     await this.names[Symbol.asyncDispose]();
+    await this.#staples?.[Symbol.asyncDispose]();
     this.#metrics[Symbol.dispose]();
     this.#table[Symbol.dispose]();
     // Workers that are still there have it mapped; nobody opens it again.
@@ -159,11 +168,32 @@ export class Engine implements AsyncDisposable {
     );
   }
 
-  #fillTable(): void {
-    this.#keeper.fill(setIdsOf(this.#plan), this.#stop.signal).catch((error: unknown) => {
+  /** `anew`: sets to load whether or not the table has them. */
+  #fillTable(anew: Iterable<string> = []): void {
+    this.#keeper.fill(setIdsOf(this.#plan), this.#stop.signal, new Set(anew)).catch((error: unknown) => {
       if (!this.#stop.signal.aborted)
         this.#loggers('ssl').error(`filling the certificate table: ${explain(error)}`);
     });
+  }
+
+  async #openStaples(): Promise<Staples | undefined> {
+    if (!needsStaples(this.#plan.settings)) return undefined;
+    const { Staples } = await import('./staples.ts');
+    this.#staples = new Staples({
+      plan: this.#plan,
+      store: this.#store,
+      table: this.#table,
+      loggers: this.#loggers,
+      onRevoked: ({ domain, sha256 }) => this.#renewals?.replaceRevoked(domain, sha256),
+    });
+    if (this.#serving) this.#staples.start();
+    return this.#staples;
+  }
+
+  /** Ids of the sets that a reload has stapled otherwise. */
+  async #restaple(): Promise<Iterable<string> | undefined> {
+    if (this.#staples) return this.#staples.reconfigure(this.#plan);
+    return (await this.#openStaples())?.setIds;
   }
 
   async #openRenewals(settings: Settings): Promise<void> {
@@ -219,6 +249,7 @@ export class Engine implements AsyncDisposable {
       workers: await this.#supervisor.call('workers', undefined),
       tableFull: this.#keeper.full,
       problems: [...this.#keeper.problems.values()],
+      stapling: this.#staples?.status() ?? [],
       domains: (await this.#renewals?.withStaged(selected.domains)) ?? [],
       now: systemClock.now(),
     };
@@ -241,6 +272,11 @@ function unmanaged(name: string): never {
 /** Once loaded they stay: a domain may be added at the next reload. */
 function needsRenewals({ domains, localCa }: Settings): boolean {
   return domains.length > 0 || localCa !== undefined;
+}
+
+/** Likewise. */
+function needsStaples({ base, hosts }: Settings): boolean {
+  return [base, ...hosts].some(({ stapling }) => stapling !== undefined);
 }
 
 function setIdsOf({ setIds }: Plan): string[] {

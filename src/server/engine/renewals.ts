@@ -117,6 +117,11 @@ export class Renewals implements AsyncDisposable {
     }));
   }
 
+  /** See RenewalEngine.replaceRevoked(); what is no managed domain is left as it is. */
+  replaceRevoked(name: string, sha256: string): void {
+    this.#engine.replaceRevoked(name, sha256, 'its OCSP responder says');
+  }
+
   /** With the certificates that wait in staging, which are read from there. */
   async withStaged(domains: readonly DomainInService[]): Promise<DomainInService[]> {
     const settings = new Map(this.#settings.domains.map((domain) => [domain.name, domain]));

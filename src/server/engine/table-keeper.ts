@@ -8,9 +8,13 @@ import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { createCredential } from '../../certificates/credential.ts';
 import { DYNAMIC_PREFIX } from '../../certificates/sources/settings.ts';
-import type { CertificateSet, CertificateTable } from '../../certificates/table.ts';
+import type { CertificateSet, CertificateTable, TableCertificate } from '../../certificates/table.ts';
 import type { CredentialPem, LoadedCredential, SupervisorCalls, Wanted } from '../calls.ts';
 import type { Peer } from '../peer.ts';
+import type { FoundCertificate } from './staples.ts';
+
+/** Adds the OCSP responses that are at hand to a set that goes into the table. */
+export type Dress = (id: string, found: readonly FoundCertificate[]) => Promise<readonly TableCertificate[]>;
 
 /** Sets loaded in one go: small enough that a handshake's wish doesn't wait behind many. */
 const BATCH = 50;
@@ -19,13 +23,23 @@ export class TableKeeper {
   readonly #table: CertificateTable;
   readonly #supervisor: Peer<SupervisorCalls>;
   readonly #logger: Logger;
+  readonly #dress: Dress;
   readonly #underWay = new Map<string, Promise<Wanted>>();
+  /** Which load a set in the table is of: an earlier one must not replace what a later one has brought. */
+  readonly #loads = new Map<string, number>();
+  #lastLoad = 0;
   /** What is wrong with a set now, by id; said in the log once for each change. */
   readonly #problems = new Map<string, string>();
   #full = false;
 
-  constructor(table: CertificateTable, supervisor: Peer<SupervisorCalls>, logger: Logger) {
+  constructor(
+    table: CertificateTable,
+    supervisor: Peer<SupervisorCalls>,
+    logger: Logger,
+    dress: Dress = async (_id, found) => found.map(({ certificate }) => certificate),
+  ) {
     this.#table = table;
+    this.#dress = dress;
     this.#supervisor = supervisor;
     this.#logger = logger;
   }
@@ -55,18 +69,23 @@ export class TableKeeper {
       const batch = ids.slice(start, start + BATCH);
       // What was read before this call must not be stored after what is read now.
       await Promise.allSettled(batch.flatMap((id) => this.#underWay.get(id) ?? []));
+      const load = ++this.#lastLoad;
       const loaded = await this.#supervisor.call('loadCredentials', batch);
       for (const credential of loaded) {
-        this.#store(credential);
+        await this.#store(credential, load);
         await turn();
       }
     }
   }
 
-  /** Loads what the table lacks (static files keep their id as long as they keep their content). */
-  async fill(ids: readonly string[], signal?: AbortSignal): Promise<void> {
+  /** Loads what the table lacks (static files keep their id as long as they keep their content), and `anew` in any case. */
+  async fill(
+    ids: readonly string[],
+    signal?: AbortSignal,
+    anew: ReadonlySet<string> = new Set(),
+  ): Promise<void> {
     await this.refresh(
-      ids.filter((id) => id.startsWith('md:') || this.#table.version(id) === undefined),
+      ids.filter((id) => id.startsWith('md:') || anew.has(id) || this.#table.version(id) === undefined),
       signal,
     );
   }
@@ -77,23 +96,25 @@ export class TableKeeper {
       // What is found by name is no host's, and sources/ bounds it.
       if (!ids.has(id) && !id.startsWith(DYNAMIC_PREFIX)) this.#table.remove(id);
     }
+    for (const id of this.#loads.keys()) if (!ids.has(id)) this.#loads.delete(id);
     for (const id of this.#problems.keys()) if (!ids.has(id)) this.#problems.delete(id);
   }
 
   async #find(id: string): Promise<Wanted> {
     const present = this.#table.get(id);
     if (present) return { set: present };
+    const load = ++this.#lastLoad;
     const [credential] = await this.#supervisor.call('loadCredentials', [id]);
-    return credential ? this.#store(credential) : { problem: 'nothing is known of it' };
+    return credential ? this.#store(credential, load) : { problem: 'nothing is known of it' };
   }
 
   /** Stores what is good of it, the stopgap if nothing is, and remembers what is wrong with the rest. */
-  #store({ id, source, pems, stopgap, problem }: LoadedCredential): Wanted {
+  async #store({ id, source, pems, stopgap, problem }: LoadedCredential, load: number): Promise<Wanted> {
     const wrong = problem === undefined ? [] : [problem];
     const usable = (candidates: readonly CredentialPem[]) =>
       candidates.flatMap(({ chainPem, keyPem }) => {
         try {
-          return [createCredential({ chain: chainPem, key: keyPem })];
+          return [{ certificate: createCredential({ chain: chainPem, key: keyPem }), chainPem }];
         } catch (error) {
           wrong.push(explain(error));
           return [];
@@ -101,7 +122,12 @@ export class TableKeeper {
       });
     const good = usable(pems);
     const fallback = good.length === 0 && stopgap.length > 0;
-    const wanted = this.#put(id, { fallback, certificates: fallback ? usable(stopgap) : good }, wrong);
+    const bare = fallback ? usable(stopgap).map(({ certificate }) => certificate) : undefined;
+    const certificates = bare ?? (await this.#dress(id, good));
+    const later = (this.#loads.get(id) ?? 0) > load ? this.#table.get(id) : undefined;
+    if (later) return { set: later };
+    this.#loads.set(id, load);
+    const wanted = this.#put(id, { fallback, certificates }, wrong);
     if (wrong.length === 0) this.#problems.delete(id);
     else this.#complain(id, `${source}: ${wrong.join('; ')}`);
     return wanted;

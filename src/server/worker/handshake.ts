@@ -311,5 +311,5 @@ function serve({ host, state, hello }: Asking, serving: Serving): Selection<Hand
   const { policy, alpn } = state;
   const tag = { host, fallback: serving.fallback, challenge: false };
   const { context, staple } = serving.forClient(hello, host.tls.family === 'tls');
-  return { kind: 'serve', context, alpn, policy, tag, staple };
+  return { kind: 'serve', context, alpn, policy, tag, staple: host.stapling && staple };
 }
