@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { domainPage } from './html/domain.ts';
 import { document, domain, NOW } from './status.testing.ts';
 import { details, overview } from './text.ts';
 
@@ -48,5 +49,28 @@ suite('the status for people', () => {
     assert.match(shown, /installed 3\n.*starting 2\n$/);
     assert.doesNotMatch(shown, /renewal-error|starting 0/);
     assert.match(shown, /--json/);
+  });
+
+  test('tells what was seen beforehand, with its remedy, in text and on the page', async () => {
+    const finding = {
+      severity: 'problem',
+      kind: 'dns',
+      name: 'a.test',
+      detail: 'a.test has <no> address',
+    } as const;
+    const seen = domain({ preflight: [{ ...finding, remedy: 'add one' }] });
+    assert.match(details(seen, NOW), /^ {2}problem: a\.test has <no> address\n {4}add one$/m);
+    const request = {
+      path: '/a.test',
+      rawPath: '/a.test',
+      query: new URLSearchParams(),
+      managedDomain: undefined,
+      hostname: 'a.test',
+      showsDomains: true,
+      check: { name: 'crt.sh', url: 'https://crt.sh?q=' },
+    };
+    const { body } = await domainPage(seen, document([seen]), request);
+    assert.ok(typeof body === 'string');
+    assert.match(body, /a\.test has &lt;no&gt; address[^]*What to do:<\/b> add one/);
   });
 });

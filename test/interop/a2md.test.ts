@@ -95,6 +95,16 @@ test('drive uses an account that was registered before, and another one when tha
   assert.equal(afresh.code, 0, afresh.stderr);
 });
 
+test('a proxy that is not there refuses the connection, and garbage is none', async (t) => {
+  const [port = 0] = await freePorts(1);
+  const tool = await emptyStore(t, '-a', 'https://ca.example/directory', '-t', 'accepted');
+  const refused = await tool.run('-p', `http://localhost:${port}`, 'acme', 'newreg', 'admin@example.org');
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /Connection refused/);
+  const garbage = await tool.run('-p', 'localhost', 'acme', 'newreg', 'admin@example.org');
+  assert.deepEqual(garbage.json, { output: [], status: 22, description: 'Invalid argument' });
+});
+
 test('a CA that is not there refuses the connection', async (t) => {
   const [port = 0] = await freePorts(1);
   const tool = await emptyStore(t, '-a', `http://localhost:${port}/directory`);

@@ -8,6 +8,7 @@ import { Command, CommanderError } from 'commander';
 import { AcmeClient } from '../../acme/client.ts';
 import { explain } from '../../base/errors.ts';
 import { escapeControls } from '../../base/log.ts';
+import type { ClientSettings } from '../../domains/issuers/acme.ts';
 import type { MdDocument } from '../../store/documents.ts';
 import type { FsStore } from '../../store/fs/fs-store.ts';
 import { version } from '../../server/version.ts';
@@ -85,8 +86,9 @@ class Run {
     return openStore(resolve(dir));
   }
 
-  readonly newClient = (authority: string): AcmeClient => {
-    const { cafile, proxy } = this.options;
+  /** `-p` counts, else the proxy of the managed domain. */
+  readonly newClient = (authority: string, way?: Partial<ClientSettings>): AcmeClient => {
+    const { cafile, proxy = way?.proxy?.url } = this.options;
     const ca = cafile === undefined ? undefined : readFileSync(cafile, 'utf8');
     return new AcmeClient({
       directoryUrl: authority,

@@ -1,10 +1,9 @@
 /** `drive`: one managed domain of a store is brought to a certificate, in this process. */
-import type { AcmeClient } from '../../acme/client.ts';
 import { systemClock } from '../../base/clock.ts';
 import { silent } from '../../base/log.ts';
 import { activateStaged } from '../../domains/activate.ts';
 import type { Progress } from '../../domains/issuer.ts';
-import { AcmeIssuer } from '../../domains/issuers/acme.ts';
+import { AcmeIssuer, type AcmeIssuerOptions } from '../../domains/issuers/acme.ts';
 import { Hooks, noHooks } from '../../domains/hooks.ts';
 import {
   DEFAULT_CHECK_INTERVAL,
@@ -29,7 +28,7 @@ export interface DriveOptions {
   readonly caCertificateFile: string | undefined;
   /** Whether a server answers http-01 from this store; undefined: not known, so assumed. */
   readonly http: boolean | undefined;
-  readonly newClient: (authority: string) => AcmeClient;
+  readonly newClient: AcmeIssuerOptions['newClient'];
   readonly tell: (progress: Progress) => void;
 }
 

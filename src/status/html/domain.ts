@@ -42,11 +42,9 @@ function next(domain: DomainInService, now: number): Html {
   </section>`;
 }
 
-function trouble(
-  { problem, problems, errors, nextRun, running }: DomainInService,
-  now: number,
-): Html | undefined {
-  if (!problem && problems.length === 0) return undefined;
+function trouble(domain: DomainInService, now: number): Html | undefined {
+  const { problem, problems, preflight = [], errors, nextRun, running } = domain;
+  if (!problem && problems.length + preflight.length === 0) return undefined;
   const stopped = running ? '' : '; not tried again by itself';
   const again = nextRun === undefined ? stopped : `; next try in ${span(nextRun - now)}`;
   const last =
@@ -62,9 +60,17 @@ function trouble(
         ${problemBox(one)}
       </div>`,
   );
+  const seen = preflight.map(
+    ({ detail, remedy }) =>
+      html`<div class="box warn">
+        <p><b>Seen from here</b></p>
+        <p>${detail}</p>
+        <p><b>What to do:</b> ${remedy}</p>
+      </div>`,
+  );
   return html`<section>
     <h2>What went wrong</h2>
-    ${last}${coming}
+    ${last}${coming}${seen}
   </section>`;
 }
 
