@@ -10,9 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePorts, run } from '../test/latchkey.testing.ts';
 import { apache, latchkey, median, nginx, RunningPeer, type Peer } from './peers.ts';
+import { LOAD_CORE, medianRatio, SERVER_CORE, takeTurns } from './rounds.ts';
 
-const SERVER_CORE = 0;
-const LOAD_CORE = 1;
 const CLIENTS = 8;
 /** Seconds. */
 const WARM_UP = 25;
@@ -89,26 +88,20 @@ try {
     // A JIT compiles for some ten thousand handshakes until it has what it wants; servers run longer than that.
     await load(port, WARM_UP);
   }
-  const costs = new Map<string, number[]>(peers.map(({ name }) => [name, []]));
-  for (let round = 1; round <= rounds; round++) {
-    for (const server of running) {
-      const before = server.cpu();
-      const done = await load(server.place.port, seconds);
-      const cost = (server.cpu() - before) / done;
-      costs.get(server.peer.name)?.push(cost);
-      console.log(
-        `round ${round} ${server.peer.name.padEnd(10)} ${done} handshakes, ${cost.toFixed(3)} ms CPU each`,
-      );
-    }
-  }
+  const contestants = running.map((server) => ({
+    name: server.peer.name,
+    server,
+    load: (time: number) => load(server.place.port, time),
+  }));
+  const costs = await takeTurns(contestants, { rounds, seconds });
   const own = costs.get(latchkey.name) ?? [];
   console.log(
     '\n| server | ms CPU per handshake (median) | Latchkey is (median of the rounds) |\n|---|---|---|',
   );
   for (const { name, version } of peers) {
     const theirs = costs.get(name) ?? [];
-    const ratio = median(own.map((cost, round) => cost / (theirs[round] ?? Number.NaN)));
-    console.log(`| ${name} ${version} | ${median(theirs).toFixed(3)} | ${ratio.toFixed(2)} x |`);
+    const ratio = medianRatio(own, theirs).toFixed(2);
+    console.log(`| ${name} ${version} | ${median(theirs).toFixed(3)} | ${ratio} x |`);
   }
 } finally {
   await Promise.all(running.map((server) => server[Symbol.asyncDispose]()));
