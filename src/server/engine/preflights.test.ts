@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
+import { request } from 'undici';
 import { AcmeClient } from '../../acme/client.ts';
+import { startChallengeDns, withoutChallengeDns } from '../../acme/pebble.testing.ts';
 import { TestClock } from '../../base/clock.testing.ts';
 import { publish } from '../../base/events.ts';
 import { silent } from '../../base/log.ts';
 import { startDns } from '../../ca/dns.testing.ts';
 import { at, settingsOf } from '../../http/settings.testing.ts';
 import { settings as domainNamed, until } from '../../domains/domains.testing.ts';
+import { writeAccount } from '../../store/documents.ts';
 import { MemoryStore } from '../../store/memory.ts';
 import { Preflights } from './preflights.ts';
 
@@ -77,4 +83,51 @@ test('the end of the engine ends it', async (t) => {
   await preflights[Symbol.asyncDispose]();
   assert.equal(clock.sleeping, 0);
   await assert.rejects(preflights.look(CONFIGURED), /the engine ends/);
+});
+
+test('what a CA calls itself, and the account there, are held against CAA', async (t) => {
+  if (withoutChallengeDns) return t.skip(withoutChallengeDns);
+  await using dns = await startChallengeDns();
+  let directories = 0;
+  const ca = createServer((asked, response) => {
+    directories += 1;
+    const base = `http://${asked.headers.host}`;
+    const meta = { caaIdentities: ['CA.example'] };
+    response
+      .setHeader('content-type', 'application/json')
+      .end(JSON.stringify({ newNonce: base, newAccount: base, newOrder: base, meta }));
+  }).listen(0, '127.0.0.1');
+  t.after(() => ca.close().closeAllConnections());
+  await once(ca, 'listening');
+  const { port } = ca.address() as AddressInfo;
+  const authority = `http://127.0.0.1:${port}/dir`;
+  const store = new MemoryStore();
+  const base = settingsOf();
+  const md = { ...base.md, preflight: { enabled: true, resolvers: [dns.resolver] } };
+  await using preflights = new Preflights({
+    settings: () => ({ ...base, md }),
+    store,
+    logger: silent('md'),
+    newClient: (directoryUrl) => new AcmeClient({ directoryUrl }),
+  });
+  const no = { possible: false, reason: 'not here' } as const;
+  const domain = domainNamed(NAME, {
+    authorities: [authority],
+    challengeDns01: { command: ['true'], version: 1 },
+    reach: { http01: no, tlsAlpn01: no, dns01: { possible: true } },
+  });
+  const look = async () => (await preflights.look(domain)).map(({ detail }) => detail).join();
+  assert.equal(await look(), '');
+  const account = 'https://ca.example/acct/1';
+  const policies = [{ tag: 'issue', value: `ca.example; accounturi=${account}` }];
+  const body = JSON.stringify({ host: 'example.org.', policies });
+  await (await request(`${dns.managementUrl}/add-caa`, { method: 'POST', body })).body.dump();
+  assert.match(
+    await look(),
+    /only for the account https:\/\/ca\.example\/acct\/1; there is no account here yet/,
+  );
+  const document = { status: 'valid', url: account, 'ca-url': authority, contact: [] };
+  await writeAccount(store, 'accounts', 'ACME-127.0.0.1-0000', document);
+  assert.equal(await look(), '');
+  assert.equal(directories, 1);
 });
