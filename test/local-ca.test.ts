@@ -54,6 +54,10 @@ test('ca revoke counts at once in a CA that runs, by its folder and by the serve
   const { stdout } = await server.run('ca', 'revoke', served, '--reason', 'keycompromise');
   assert.equal(stdout, `${served} a.localhost is revoked (keycompromise)\n`);
   assert.match(await list(), new RegExp(`Serial Number: ${served}[^]*Key Compromise`));
+  const [state, written] = ['acme', `acme/revoked/${served}.json`].map((name) =>
+    statSync(join(server.dir, 'ca', name)),
+  );
+  assert.equal(written?.uid, state?.uid, 'it is the CA’s own, whoever revoked');
   const again = await server.latchkey('ca', 'revoke', served, '--dir', `${server.dir}/ca`);
   assert.equal(again.stdout, `${served} a.localhost was revoked earlier\n`);
 });

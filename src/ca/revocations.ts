@@ -2,8 +2,8 @@
  * What was revoked, one file each (`SERIAL.json`), written once and never changed. Everything is read from the
  * disk when it is asked for: `latchkey ca revoke` adds a file beside a running CA, which counts from then on.
  */
-import { chown, mkdir, readdir, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import * as v from 'valibot';
 import { createDurable } from '../base/durable.ts';
 import { systemCode } from '../base/errors.ts';
@@ -60,20 +60,14 @@ export class Revocations {
     this.#logger = logger;
   }
 
-  /** Beside a running CA (`ca revoke`), root leaves the folder to whom the others belong. */
   static async open(dir: string, logger: Logger): Promise<Revocations> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
-    if (process.getuid?.() === 0) {
-      const { uid, gid } = await stat(dirname(dir));
-      await chown(dir, uid, gid);
-    }
     return new Revocations(dir, logger);
   }
 
   /** False where it was revoked before: that stays as it is. */
   async add(revocation: Revocation): Promise<boolean> {
-    // Readable for the CA's user where root wrote it; what it says is public.
-    return createDurable(this.#file(revocation.serial), JSON.stringify(revocation), { mode: 0o644 });
+    return createDurable(this.#file(revocation.serial), JSON.stringify(revocation), { mode: 0o600 });
   }
 
   /** `serial` is upper-case hex, of any length. */

@@ -45,7 +45,8 @@ export async function revokeIn(dir: string, what: string, options: RevokeOptions
     return done;
   } catch (cause) {
     if (systemCode(cause) === undefined || cause instanceof LatchkeyError) throw cause;
-    const remedy = 'revoke as the owner of that folder, or as root';
+    const remedy =
+      'revoke as the owner of that folder or as root; a certificate file has to be readable for the owner';
     throw new CaError(
       'ca-io',
       `the certificates of ${dir} can't be read or revoked: ${explain(cause)}; ${remedy}`,

@@ -1,5 +1,6 @@
 /** `latchkey ca`: the embedded CA by itself, and its root for those who have to trust it. */
-import { resolve } from 'node:path';
+import { lstat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { LatchkeyError } from '../base/errors.ts';
 import { createLoggers } from '../base/log.ts';
@@ -11,6 +12,7 @@ import { startLocalCa } from '../ca/server.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
 import { installRoot, rootCertificate } from '../ca/trust.ts';
 import { duration } from '../config/values.ts';
+import { dropPrivileges, resolveIdentity } from '../server/privileges.ts';
 import type { Where } from './where.ts';
 
 export interface CaOptions {
@@ -45,11 +47,19 @@ export async function revoke(
   { dir, reason }: RevokeCommandOptions,
   server: Where | undefined,
 ): Promise<void> {
+  const folder = await folderOf(dir, server);
+  await becomeOwner(folder);
   const options = { reason: reasonNamed(reason), clock: systemClock, logger: toStandardError()('ca') };
-  for (const { serial, names, earlier } of await revokeIn(await folderOf(dir, server), what, options)) {
+  for (const { serial, names, earlier } of await revokeIn(folder, what, options)) {
     const done = earlier ? 'was revoked earlier' : `is revoked (${reason})`;
     process.stdout.write(`${serial} ${names.join(' ')} ${done}\n`);
   }
+}
+
+/** Root becomes whom the CA's state belongs to, who could have laid links there; and whose files they are to be. */
+async function becomeOwner(folder: string): Promise<void> {
+  const state = await lstat(join(folder, 'acme')).catch(() => undefined);
+  if (state) dropPrivileges(resolveIdentity(`#${state.uid}`, `#${state.gid}`));
 }
 
 function reasonNamed(name: string): RevocationReason {

@@ -33,7 +33,7 @@ export interface Served {
 }
 
 export interface ContextsOptions {
-  /** Contexts kept at most; one takes 30 to 40 KB. Default 1000. */
+  /** Sets kept at most. A context takes 30 to 40 KB; one of several certificates has up to one more for each. Default 1000. */
   readonly max?: number;
   /**
    * 48 random bytes that all processes share: a ticket of one is good at every other. Default: each context has its
