@@ -41,16 +41,12 @@ export async function preflight(
     account: options.account,
     challenges: types,
   };
-  const { store } = options;
   const byHttp = types.includes('http-01');
   // By DNS, it does not matter where a name leads to.
   const reaches = byHttp || types.includes('tls-alpn-01');
-  await using offer = store && byHttp && reaches ? await offerToken(store) : undefined;
   const queue = new PQueue({ concurrency: PARALLEL });
   const look = async (name: string) => [
-    ...(reaches && !name.startsWith('*.')
-      ? await reachFindings(name, offer?.token, { ...options, signal })
-      : []),
+    ...(reaches && !name.startsWith('*.') ? await reachFindings(name, byHttp, { ...options, signal }) : []),
     ...(subject && isInDns(name) ? await caaFindings(options.dns, name, subject, { signal }) : []),
   ];
   const tasks = domain.domains.map((name) => () => look(name).catch((error) => late(name, error, options)));
@@ -67,16 +63,18 @@ function late(name: string, error: unknown, { signal }: Abortable): Finding[] {
 
 async function reachFindings(
   name: string,
-  token: string | undefined,
+  byHttp: boolean,
   { dns, store, ports = { http: 80, https: 443 }, signal }: PreflightOptions,
 ): Promise<Finding[]> {
   const addresses = isInDns(name) ? await resolve(dns, name, { signal }) : [name];
   if ('severity' in addresses) return [addresses];
   // Without a running server there is nobody to be reached.
   if (!store) return [];
+  // No longer than it is needed: it lies where challenges do.
+  await using offer = byHttp ? await offerToken(store) : undefined;
   const findings = addresses.map(async (address): Promise<Finding | undefined> => {
-    const target: Target = { name, address, port: token === undefined ? ports.https : ports.http, signal };
-    const reached = token === undefined ? await probePort(target) : await probeHttp(target, token);
+    const target: Target = { name, address, port: offer ? ports.http : ports.https, signal };
+    const reached = await (offer ? probeHttp(target, offer.token) : probePort(target));
     return judge(target, reached);
   });
   return (await Promise.all(findings)).filter((finding) => finding !== undefined);

@@ -50,7 +50,7 @@ test('a first order that takes its time is looked at once, until there is a cert
   const { clock, preflights, state } = await begin(t);
   started();
   assert.equal(clock.sleeping, 1);
-  await clock.advance(2000);
+  await clock.advance(5000);
   await until(() => preflights.of(NAME).length > 0);
   assert.match(preflights.of(NAME)[0]?.detail ?? '', /has no address in DNS/);
   started();
@@ -64,7 +64,7 @@ test('nothing is looked at where there is a certificate in time, or already, or 
   const { clock, preflights, state } = await begin(t);
   started();
   state.bare = false;
-  await clock.advance(2000);
+  await clock.advance(5000);
   await until(() => clock.sleeping === 0);
   await preflights[Symbol.asyncDispose]();
   assert.equal(state.asked, 0);

@@ -32,7 +32,7 @@ export interface PreflightsParts {
 }
 
 /** ms that a first order has before anybody wonders. */
-const PATIENCE = 2000;
+const PATIENCE = 5000;
 /** Domains looked at at once: advice must not compete with orders. */
 const PARALLEL = 2;
 
