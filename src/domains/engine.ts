@@ -265,9 +265,13 @@ export class RenewalEngine implements AsyncDisposable {
     this.#advisor.revoke(name, sha256, source);
   }
 
-  /** All domains, by name. What the store has is as of the last look at it. */
-  status(): DomainStatus[] {
-    const names = [...this.#entries.keys()].sort();
+  /** Names of all domains, sorted. */
+  get names(): string[] {
+    return [...this.#entries.keys()].sort();
+  }
+
+  /** These domains, or all by name. What the store has is as of the last look at it. */
+  status(names: readonly string[] = this.names): DomainStatus[] {
     return names.flatMap((name) => {
       const entry = this.#entries.get(name);
       if (!entry) return [];

@@ -213,7 +213,7 @@ export class Job {
 
   /** Saves after whatever is being saved. */
   async save(store: Store): Promise<void> {
-    const write = () => writeJob(store, 'staging', this.name, this.toDocument());
+    const write = () => writeJob(store, 'staging', this.name, this.#toDocument());
     this.#saving = this.#saving.then(write, write);
     return this.#saving;
   }
@@ -223,11 +223,22 @@ export class Job {
     await this.#saving.catch(() => {});
   }
 
-  /** As job.json has it. */
-  toDocument(): JobDocument {
+  #toDocument(): JobDocument {
+    const entries = this.log.map(({ when, type, status, detail }) => ({
+      when: formatDate(when),
+      type,
+      status,
+      detail,
+    }));
+    return { ...this.describe(), log: { entries } };
+  }
+
+  /** As job.json has it, without the log, which is the most of it. */
+  describe(): Omit<JobDocument, 'log'> {
     const { problem } = this;
+    const { log: _, ...document } = this.#document ?? {};
     return {
-      ...this.#document,
+      ...document,
       name: this.name,
       finished: this.finished,
       notified: this.notified,
@@ -247,14 +258,6 @@ export class Job {
       hooks: {
         'owes-notice': this.owesNotice,
         told: Object.fromEntries([...this.told].map(([event, at]) => [event, formatDate(at)])),
-      },
-      log: {
-        entries: this.log.map(({ when, type, status, detail }) => ({
-          when: formatDate(when),
-          type,
-          status,
-          detail,
-        })),
       },
     };
   }

@@ -127,7 +127,7 @@ export function statusOf(source: StatusSource): DomainStatus {
     staged: job?.finished ? { validFrom: job.validFrom } : undefined,
     watched: domain.used || domain.renewMode === 'always',
     md: publicDocument(domain, state),
-    job: job && jobStatus(job),
+    job: job?.describe(),
     log: [...(job?.log ?? [])],
   };
 }
@@ -151,9 +151,4 @@ function publicDocument(domain: ManagedDomainSettings, state: DomainState | unde
   const document = mdDocument(domain, judged, undefined);
   const { eab } = document;
   return eab === undefined || eab === 'none' ? document : { ...document, eab: { ...eab, hmac: '***' } };
-}
-
-function jobStatus(job: Job): Omit<JobDocument, 'log'> {
-  const { log: _, ...document } = job.toDocument();
-  return document;
 }

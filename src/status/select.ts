@@ -25,38 +25,55 @@ export function countDomains(domains: readonly DomainInService[]): Counts {
   };
 }
 
-/**
- * `domains` as they come by name, cut to what is asked for. Without a query they come whole; else the logs of jobs
- * go along with a single domain only.
- */
-export function selectDomains(
-  domains: readonly DomainInService[],
-  query: StatusQuery | undefined,
-): Pick<StatusDocument, 'counts' | 'matching' | 'domains'> {
-  const counts = countDomains(domains);
-  if (!query) return { counts, matching: domains.length, domains };
+/** All domains there are; whoever has them describes those that are asked for, and no others. */
+export interface DomainSource {
+  /** Sorted. */
+  readonly names: readonly string[];
+  /** The name of the domain that has this name among its own; its own name goes before others'. */
+  find(name: string): string | undefined;
+  describe(names?: readonly string[]): readonly DomainInService[];
+}
+
+/** Without a query all come whole; else the logs of jobs go along with a single domain only. */
+export function selectDomains(source: DomainSource, query: StatusQuery | undefined): Selected {
+  if (!query) return { matching: source.names.length, domains: source.describe() };
   if (query.name !== undefined) {
-    const found = findDomain(domains, query.name);
-    return { counts, matching: found ? 1 : 0, domains: found ? [found] : [] };
+    const name = source.find(query.name.toLowerCase());
+    return {
+      matching: name === undefined ? 0 : 1,
+      domains: name === undefined ? [] : source.describe([name]),
+    };
   }
+  const { offset = 0, limit = Infinity } = query;
+  if (isPlain(query)) {
+    const { names } = source;
+    return {
+      matching: names.length,
+      domains: withoutLogs(source.describe(names.slice(offset, offset + limit))),
+    };
+  }
+  const found = choose(source.describe(), query);
+  return { matching: found.length, domains: withoutLogs(found.slice(offset, offset + limit)) };
+}
+
+export type Selected = Pick<StatusDocument, 'matching' | 'domains'>;
+
+/** What needs no look at any other domain than those of its page. */
+function isPlain({ search = '', show = 'all', sort = 'name', descending = false }: StatusQuery): boolean {
+  return search === '' && show === 'all' && sort === 'name' && !descending;
+}
+
+function choose(domains: readonly DomainInService[], query: StatusQuery): DomainInService[] {
   const search = query.search?.toLowerCase() ?? '';
   const matching = domains
     .filter(is[query.show ?? 'all'])
     .filter(({ names }) => search === '' || names.some((name) => name.includes(search)));
   const sorted = sortDomains(matching, query.sort ?? 'name');
-  if (query.descending) sorted.reverse();
-  const offset = query.offset ?? 0;
-  const page = sorted.slice(offset, query.limit === undefined ? undefined : offset + query.limit);
-  return { counts, matching: matching.length, domains: page.map((domain) => ({ ...domain, log: [] })) };
+  return query.descending ? sorted.reverse() : sorted;
 }
 
-/** By its own name first, then by any other. */
-export function findDomain<Domain extends Pick<DomainInService, 'name' | 'names'>>(
-  domains: readonly Domain[],
-  wanted: string,
-): Domain | undefined {
-  const name = wanted.toLowerCase();
-  return domains.find((domain) => domain.name === name) ?? domains.find(({ names }) => names.includes(name));
+function withoutLogs(domains: readonly DomainInService[]): DomainInService[] {
+  return domains.map((domain) => ({ ...domain, log: [] }));
 }
 
 const keys: Readonly<Record<SortKey, (domain: DomainInService) => string | number>> = {

@@ -1,7 +1,7 @@
 /** Documents as an engine could have made them, for tests of views. */
 import type { CertificateStatus } from '../domains/status.ts';
 import type { DomainInService, StatusDocument, StatusQuery, StatusSource } from './document.ts';
-import { selectDomains } from './select.ts';
+import { countDomains, type DomainSource, selectDomains } from './select.ts';
 
 export const NOW: number = Date.parse('2026-11-22T06:00:00Z');
 export const DAY = 86_400_000;
@@ -86,7 +86,17 @@ export function document(domains: readonly DomainInService[], query?: StatusQuer
     tableFull: false,
     problems: [],
     stapling: [],
-    ...selectDomains(domains, query),
+    counts: countDomains(domains),
+    ...selectDomains(sourceOf(domains), query),
+  };
+}
+
+function sourceOf(domains: readonly DomainInService[]): DomainSource {
+  const named = (name: string) => domains.filter((domain) => domain.name === name);
+  return {
+    names: domains.map(({ name }) => name),
+    find: (wanted) => domains.find(({ names }) => names.includes(wanted))?.name ?? named(wanted)[0]?.name,
+    describe: (names) => names?.flatMap(named) ?? domains,
   };
 }
 

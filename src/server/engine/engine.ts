@@ -6,8 +6,8 @@ import { publish } from '../../base/events.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
 import { openTableForWriting, type LmdbTable } from '../../certificates/lmdb-table.ts';
 import type { Settings } from '../../config/settings.ts';
-import type { StatusDocument, StatusQuery } from '../../status/document.ts';
-import { selectDomains } from '../../status/select.ts';
+import type { Counts, StatusDocument, StatusQuery } from '../../status/document.ts';
+import { countDomains, selectDomains } from '../../status/select.ts';
 import type { ActivationResult } from '../../domains/renewal.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
 import { domainSetId, type Birth, type Plan, type SupervisorCalls, type Wanted } from '../calls.ts';
@@ -23,6 +23,9 @@ import { EngineNames } from './names.ts';
 import type { Staples } from './staples.ts';
 import { SupervisedStore } from './supervised-store.ts';
 import { TableKeeper } from './table-keeper.ts';
+
+/** ms. */
+const COUNTS_LIFE = 1000;
 
 export class Engine implements AsyncDisposable {
   readonly #supervisor: Peer<SupervisorCalls>;
@@ -41,6 +44,7 @@ export class Engine implements AsyncDisposable {
   #control: ControlServer | undefined;
   #renewals: Renewals | undefined;
   #staples: Staples | undefined;
+  #counted: { readonly at: number; readonly counts: Counts } | undefined;
   #serving = false;
 
   /** Drops its rights, opens the table, starts the embedded CA and the control socket. */
@@ -239,9 +243,9 @@ export class Engine implements AsyncDisposable {
 
   /** See StatusQuery; without one, everything there is. */
   async status(query: StatusQuery | undefined): Promise<StatusDocument> {
-    const domains = this.#renewals?.status() ?? [];
-    const selected = selectDomains(domains, query);
+    const selected = this.#renewals ? selectDomains(this.#renewals, query) : { matching: 0, domains: [] };
     return {
+      counts: query ? this.#counts() : countDomains(selected.domains),
       ...selected,
       version,
       started: this.#started,
@@ -255,8 +259,17 @@ export class Engine implements AsyncDisposable {
     };
   }
 
+  /** Counting looks at every domain, and anybody may ask for a status: it is done once a second at most. */
+  #counts(): Counts {
+    const now = systemClock.now();
+    if (!this.#counted || Math.abs(now - this.#counted.at) > COUNTS_LIFE) {
+      this.#counted = { at: now, counts: countDomains(this.#renewals?.describe() ?? []) };
+    }
+    return this.#counted.counts;
+  }
+
   metrics(): Promise<string> {
-    return this.#metrics.text(this.#renewals?.status() ?? [], systemClock.now());
+    return this.#metrics.text(this.#renewals?.describe() ?? [], systemClock.now());
   }
 
   async #renew(name: string, report: RenewalReport, signal: AbortSignal): Promise<Report> {

@@ -18,6 +18,7 @@ import type { ManagedDomainSettings } from '../../domains/settings.ts';
 import type { Outcome, RenewalContext } from '../../domains/renewal.ts';
 import type { ReadPem } from '../../domains/static-files.ts';
 import type { DomainInService } from '../../status/document.ts';
+import type { DomainSource } from '../../status/select.ts';
 import { diagnose, type Diagnosis } from '../../status/diagnosis.ts';
 import type { Store } from '../../store/store.ts';
 import { version } from '../version.ts';
@@ -40,13 +41,14 @@ export interface Report {
   readonly detail: string;
 }
 
-export class Renewals implements AsyncDisposable {
+export class Renewals implements AsyncDisposable, DomainSource {
   readonly #loggers: Loggers;
   readonly #store: Store;
   readonly #issuer: AcmeIssuer;
   readonly #engine: RenewalEngine;
   readonly #preflights: Preflights;
   #settings: Settings;
+  #unserved: ReturnType<typeof unservedBy>;
   #localCa: LocalCa | undefined;
 
   /** Starts the embedded CA where the settings have one. Asks no CA before start(). Rejects with CaError. */
@@ -58,6 +60,7 @@ export class Renewals implements AsyncDisposable {
 
   private constructor({ settings, store, loggers, activate, readPem }: RenewalsParts) {
     this.#settings = settings;
+    this.#unserved = unservedBy(settings);
     this.#loggers = loggers;
     this.#store = store;
     this.#issuer = new AcmeIssuer({
@@ -101,6 +104,7 @@ export class Renewals implements AsyncDisposable {
   async reconfigure(settings: Settings): Promise<void> {
     const before = this.#settings.localCa;
     this.#settings = settings;
+    this.#unserved = unservedBy(settings);
     await this.#runLocalCa(before).catch((error: unknown) => {
       this.#loggers('ca').error(explain(error));
     });
@@ -108,11 +112,19 @@ export class Renewals implements AsyncDisposable {
     this.#engine.reconfigure(settings.domains, paceOf(settings));
   }
 
-  status(): DomainInService[] {
-    const unserved = unservedBy(this.#settings);
-    return this.#engine.status().map((status) => ({
+  get names(): readonly string[] {
+    return this.#engine.names;
+  }
+
+  find(wanted: string): string | undefined {
+    return this.#find(wanted)?.name;
+  }
+
+  /** These, or all by name. */
+  describe(names?: readonly string[]): DomainInService[] {
+    return this.#engine.status(names).map((status) => ({
       ...status,
-      unserved: unserved(status.name),
+      unserved: this.#unserved(status.name),
       preflight: this.#preflights.of(status.name),
     }));
   }
@@ -140,7 +152,7 @@ export class Renewals implements AsyncDisposable {
     const domain = this.#find(wanted);
     if (!domain) return { outcome: 'failed', detail: `${wanted} is not a name of a managed domain` };
     const outcome = await this.#engine.renewNow(domain.name, { progress, signal });
-    return describeOutcome(outcome, unservedBy(this.#settings)(domain.name));
+    return describeOutcome(outcome, this.#unserved(domain.name));
   }
 
   #find(wanted: string): ManagedDomainSettings | undefined {
