@@ -33,26 +33,21 @@ function domainNamed(name: string): DomainInService {
 suite('what a document has of the domains', () => {
   test('in pages is what it has in one piece, in the same order', () => {
     fc.assert(
-      fc.property(
-        names,
-        queries,
-        fc.integer({ min: 1, max: 7 }),
-        (all, { offset: _, limit: __, ...query }, size) => {
-          const domains = all.sort().map(domainNamed);
-          const whole = document(domains, query);
-          const pages: string[] = [];
-          for (let offset = 0; offset < whole.matching; offset += size) {
-            pages.push(
-              ...document(domains, { ...query, offset, limit: size }).domains.map(({ name }) => name),
-            );
-          }
-          assert.deepEqual(
-            pages,
-            whole.domains.map(({ name }) => name),
-          );
-          assert.equal(whole.matching, whole.domains.length);
-        },
-      ),
+      fc.property(names, queries, fc.integer({ min: 1, max: 7 }), (all, anyQuery, size) => {
+        const { search, show, sort, descending } = anyQuery;
+        const query = { search, show, sort, descending };
+        const domains = all.sort().map(domainNamed);
+        const whole = document(domains, query);
+        const pages: string[] = [];
+        for (let offset = 0; offset < whole.matching; offset += size) {
+          pages.push(...document(domains, { ...query, offset, limit: size }).domains.map(({ name }) => name));
+        }
+        assert.deepEqual(
+          pages,
+          whole.domains.map(({ name }) => name),
+        );
+        assert.equal(whole.matching, whole.domains.length);
+      }),
     );
   });
 
