@@ -1,5 +1,7 @@
 /** Certificates of a store at the handshake, in a whole server of two workers. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { saying, silence } from '../src/certificates/sources/hostile-store.testing.ts';
 import { dynamicServer } from './dynssl.testing.ts';
@@ -244,6 +246,21 @@ suite('when something fails', { skip: missing('openssl') }, () => {
     await Promise.all(many);
     await eventually('two workers', () => at.server.children().workers.length === 2);
     for (let n = 0; n < 10; n++) assert.equal((await at.shown('known.example')).serial, serial);
+  });
+
+  test('a restart is warm by a snapshot, but for what was flushed', async () => {
+    await using at = await dynamicServer({ directives: 'DynSSLSnapshot snapshot' });
+    const serial = await at.issue('example.com', 'www.example.com');
+    await at.server.start();
+    await at.shown('example.com');
+    await at.server.stop();
+    at.store.behaviour = saying(500);
+    await at.server.start();
+    await eventually('the cache', async () => (await at.shown('www.example.com')).serial === serial);
+    assert.doesNotMatch(at.server.read('snapshot'), /example|PRIVATE/);
+    await at.post('/dynssl-flush/example.com');
+    // From here on no death could bring it back.
+    await eventually('the end of the file', () => !existsSync(join(at.server.dir, 'snapshot')));
   });
 
   test('a reload keeps what is cached, and what it turns off is off', async () => {

@@ -41,6 +41,7 @@ export interface ServerDraft {
   readonly md: MdServerDraft;
   readonly localCa: Draft<LocalCaSettings> & { enabled?: boolean };
   dynamicCacheBytes?: number;
+  dynamicSnapshot?: string;
   pidFile?: string;
   user?: string;
   group?: string;

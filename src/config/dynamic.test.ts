@@ -46,6 +46,7 @@ DynSSLMaxAnswer 8192
 DynSSLCacheTTL 60
 DynSSLCacheRenewDays 30
 DynSSLSharedCache 1g
+DynSSLSnapshot cache/snapshot
 DynSSLCircuitBreaker 2
 DynSSLCircuitReset 5
 </IfModule>
@@ -64,6 +65,7 @@ ${host('')}`;
       breakerReset: 5000,
     });
     assert.equal(dynamic.cacheBytes, 2 ** 30);
+    assert.equal(dynamic.snapshotFile, `${serverRoot}/cache/snapshot`);
   });
 
   test('count for a virtual host, which lays its own over those of the server', (t) => {

@@ -66,6 +66,7 @@ export class DynamicStores {
     return {
       stores: [...this.#stores.values()],
       cacheBytes: this.#server.dynamicCacheBytes ?? DEFAULT_CACHE,
+      snapshotFile: this.#server.dynamicSnapshot,
     };
   }
 

@@ -98,7 +98,7 @@ export function settingsOf(changes: Partial<Settings> = {}): Settings {
       hooks: { notify: undefined, message: undefined },
     },
     localCa: undefined,
-    dynamic: { stores: [], cacheBytes: 0 },
+    dynamic: { stores: [], cacheBytes: 0, snapshotFile: undefined },
     types: { html: 'text/html', txt: 'text/plain', css: 'text/css', png: 'image/png' },
     logFormats: {},
     warnings: [],

@@ -18,8 +18,18 @@ const Answer = v.object({ cert: v.string(), key: v.string() });
 /** @throws BadAnswer, or a LatchkeyError of what cannot be read; no message has anything of the key in it. */
 export function readAnswer(body: string, name: string, now: number): Extract<Found, { kind: 'found' }> {
   const { cert, key } = parse(body);
-  const credential = createCredential({ chain: cert, key });
-  const [leaf] = parseChain(cert);
+  return checkCertificate(cert, key, name, now);
+}
+
+/** `chain` and `key` in PEM. Throws as readAnswer(). */
+export function checkCertificate(
+  chain: string,
+  key: string,
+  name: string,
+  now: number,
+): Extract<Found, { kind: 'found' }> {
+  const credential = createCredential({ chain, key });
+  const [leaf] = parseChain(chain);
   const names = leaf ? dnsNames(leaf) : [];
   if (!coversName({ names }, name)) {
     throw new BadAnswer(`its certificate is for ${shown(names)}, not for ${name}`);

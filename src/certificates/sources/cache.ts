@@ -17,7 +17,7 @@ const NAME_SIZE = 300;
 /** How many entries make room for one, at most, where the table itself is full: it adds only with some to spare. */
 const MOST_EVICTED = 512;
 
-type Given = Extract<Found, { kind: 'found' }>;
+export type Given = Extract<Found, { kind: 'found' }>;
 type Lifetimes = Pick<DynamicStoreSettings, 'id' | 'cacheFloor' | 'renewBefore'>;
 
 export interface Entry {
@@ -38,6 +38,8 @@ export class DynamicCache {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
   readonly #order: Slru;
+  /** Counts what was kept and dropped. */
+  changes = 0;
 
   constructor(table: CertificateTable, clock: Clock, maxBytes: number) {
     this.#table = table;
@@ -121,6 +123,7 @@ export class DynamicCache {
     const own = this.#leadingTo(id, store, names);
     const done = this.#table.unpoint(store, own) === 'removed' && this.#table.remove(id) === 'removed';
     if (!done) return false;
+    this.changes++;
     this.#entries.delete(id);
     this.#order.delete(id);
     return true;
@@ -142,6 +145,7 @@ export class DynamicCache {
 
   #enter(store: Lifetimes, entry: Omit<Entry, 'refetchAt' | 'store'>): Entry {
     const made = { ...entry, store: store.id, refetchAt: this.#refetchAt(store, entry.notAfter) };
+    this.changes++;
     this.#entries.set(made.id, made);
     return made;
   }

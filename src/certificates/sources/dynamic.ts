@@ -10,8 +10,10 @@ import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CertificateSource, Found, SourceStatus } from '../source.ts';
 import type { CertificateSet, CertificateTable } from '../table.ts';
-import { DynamicCache, type Entry } from './cache.ts';
+import { checkCertificate } from './answer.ts';
+import { DynamicCache, type Entry, type Given } from './cache.ts';
 import { FLUSHES, Flushes } from './flushes.ts';
+import type { SnapshotEntry } from './snapshot.ts';
 import { DYNAMIC_PREFIX, type DynamicSettings, type DynamicStoreSettings } from './settings.ts';
 
 /** What a worker gets for a name. */
@@ -26,8 +28,7 @@ export interface DynamicParts {
   readonly table: CertificateTable;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly settings: DynamicSettings;
-  /** May throw: the store is then asked nothing, with this reason. */
+  readonly settings: Pick<DynamicSettings, 'stores' | 'cacheBytes'>;
   readonly open: (settings: DynamicStoreSettings) => CertificateSource;
 }
 
@@ -103,8 +104,39 @@ export class DynamicCertificates implements AsyncDisposable {
     }
   }
 
+  /**
+   * Takes in what an earlier server has kept, in steps; each certificate is asked for again at its first use. A
+   * flush ends it: nobody knows what it meant.
+   */
+  async restore(entries: AsyncIterable<SnapshotEntry>, pause: () => Promise<unknown>): Promise<number> {
+    const since = this.#flushes.count;
+    let restored = 0;
+    for await (const { store: id, asked, tag, chain, key } of entries) {
+      if (this.#closed || this.#flushes.count !== since) break;
+      const store = this.#stores.get(id);
+      if (!store || this.#cache.find(store.settings, asked)) continue;
+      const found = this.#restored(asked, chain, key);
+      const entry = found && this.#cache.keep(store.settings, asked, { ...found, tag });
+      if (!entry) continue;
+      entry.refetchAt = this.#parts.clock.now();
+      if (++restored % 50 === 0) await pause();
+    }
+    return restored;
+  }
+
+  /** What is cached now, for restore(). */
+  *snapshot(): Generator<SnapshotEntry> {
+    for (const entry of this.#cache.entries()) {
+      const { store, asked, tag } = entry;
+      const [certificate] = this.#parts.table.get(entry.id)?.certificates ?? [];
+      if (!certificate) continue;
+      const { chainPem: chain, keyPem: key } = certificate;
+      yield { store, asked, ...(tag === undefined ? {} : { tag }), chain, key };
+    }
+  }
+
   /** Stores that stay keep what is cached of them. */
-  async reconfigure({ stores, cacheBytes }: DynamicSettings): Promise<void> {
+  async reconfigure({ stores, cacheBytes }: DynamicParts['settings']): Promise<void> {
     const before = new Map(this.#stores);
     this.#stores.clear();
     for (const settings of stores) {
@@ -168,6 +200,16 @@ export class DynamicCertificates implements AsyncDisposable {
     return !done.includes(false);
   }
 
+  /** Counts what was kept and dropped. */
+  get changes(): number {
+    return this.#cache.changes;
+  }
+
+  /** Counts flushes. */
+  get flushes(): number {
+    return this.#flushes.count;
+  }
+
   status(): DynamicStatus {
     return {
       entries: this.#cache.count,
@@ -182,6 +224,15 @@ export class DynamicCertificates implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#stores.values()].map(({ source }) => source[Symbol.asyncDispose]()));
+  }
+
+  /** Undefined where it has expired meanwhile. */
+  #restored(asked: string, chain: string, key: string): Given | undefined {
+    try {
+      return checkCertificate(chain, key, asked, this.#parts.clock.now());
+    } catch {
+      return undefined;
+    }
   }
 
   #sample(): DynamicStatus['sample'] {

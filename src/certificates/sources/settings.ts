@@ -8,6 +8,8 @@ export interface DynamicSettings {
   readonly stores: readonly DynamicStoreSettings[];
   /** DynSSLSharedCache: all certificates kept, of all stores. */
   readonly cacheBytes: number;
+  /** DynSSLSnapshot: absolute; undefined: a start is cold. */
+  readonly snapshotFile: string | undefined;
 }
 
 export interface DynamicStoreSettings {

@@ -151,6 +151,16 @@ export const dynssl: Family<Scope> = {
         scope.server.dynamicCacheBytes = cacheSize(text);
       },
     }),
+    directive({
+      name: 'DynSSLSnapshot',
+      syntax: 'file',
+      contexts: serverOnly,
+      doc: 'Keeps what is cached here, encrypted, so that a start is warm; in a folder of User’s (Latchkey’s own).',
+      args: 'TAKE1',
+      apply(scope, file) {
+        scope.server.dynamicSnapshot = pathOf(scope, file);
+      },
+    }),
   ],
 };
 

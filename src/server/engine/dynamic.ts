@@ -8,6 +8,7 @@ import { DynamicCertificates } from '../../certificates/sources/dynamic.ts';
 import { HttpStore } from '../../certificates/sources/http-store.ts';
 import type { DynamicSettings, DynamicStoreSettings } from '../../certificates/sources/settings.ts';
 import type { CertificateTable } from '../../certificates/table.ts';
+import { Snapshots } from './snapshots.ts';
 
 export function openDynamic(
   settings: DynamicSettings,
@@ -26,6 +27,17 @@ export function openDynamic(
     }
   };
   return new DynamicCertificates({ table, clock: systemClock, logger, settings, open });
+}
+
+/** Undefined where nothing is to be kept on disk. */
+export function openSnapshots(
+  { snapshotFile: file }: DynamicSettings,
+  secret: Uint8Array,
+  dynamic: DynamicCertificates,
+  loggers: Loggers,
+): Snapshots | undefined {
+  if (file === undefined) return undefined;
+  return new Snapshots({ file, secret, dynamic, clock: systemClock, logger: loggers('dynssl') });
 }
 
 /** Of a store that nothing can be asked of until its configuration is right: the fallback is served. */

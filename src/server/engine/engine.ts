@@ -84,7 +84,7 @@ export class Engine implements AsyncDisposable {
       this.#staples ? this.#staples.dress(id, found) : found.map(({ certificate }) => certificate),
     );
     this.#store = store;
-    this.names = new EngineNames(table, this.#loggers);
+    this.names = new EngineNames(table, this.#loggers, store.key.passphrase());
   }
 
   /** See EngineCalls.begin. */

@@ -7,6 +7,7 @@ import type { DynamicCertificates, Sought } from '../../certificates/sources/dyn
 import type { DynamicSettings } from '../../certificates/sources/settings.ts';
 import type { CertificateTable } from '../../certificates/table.ts';
 import type { NamesStatus } from '../calls.ts';
+import type { Snapshots } from './snapshots.ts';
 
 /** How long (ms) a worker need not ask again where there is nobody to ask. */
 const PAUSE = 1000;
@@ -14,11 +15,15 @@ const PAUSE = 1000;
 export class EngineNames implements AsyncDisposable {
   readonly #table: CertificateTable;
   readonly #loggers: Loggers;
+  readonly #secret: Uint8Array;
   #settings: DynamicSettings | undefined;
   #dynamic: DynamicCertificates | undefined;
+  #snapshots: Snapshots | undefined;
 
-  constructor(table: CertificateTable, loggers: Loggers) {
+  /** `secret`: of the store, for what is kept on disk. */
+  constructor(table: CertificateTable, loggers: Loggers, secret: Uint8Array) {
     this.#table = table;
+    this.#secret = secret;
     this.#loggers = loggers;
   }
 
@@ -31,16 +36,20 @@ export class EngineNames implements AsyncDisposable {
     this.#settings = settings;
     if (this.#dynamic) return this.#dynamic.reconfigure(settings);
     if (settings.stores.length === 0) return undefined;
-    const { openDynamic } = await import('./dynamic.ts');
+    const { openDynamic, openSnapshots } = await import('./dynamic.ts');
     this.#dynamic = openDynamic(settings, this.#table, this.#loggers);
+    this.#snapshots = openSnapshots(settings, this.#secret, this.#dynamic, this.#loggers);
     return undefined;
   }
 
   /** Takes over what an engine before this one has left, in the background. */
   adopt(): void {
-    this.#dynamic?.adoptAll(turn).catch((error: unknown) => {
-      this.#loggers('dynssl').error(`reading cached certificates again: ${explain(error)}`);
-    });
+    this.#dynamic
+      ?.adoptAll(turn)
+      .then(() => this.#snapshots?.start())
+      .catch((error: unknown) => {
+        this.#loggers('dynssl').error(`reading cached certificates again: ${explain(error)}`);
+      });
   }
 
   async seek({ store, name }: { readonly store: string; readonly name: string }): Promise<Sought> {
@@ -55,6 +64,7 @@ export class EngineNames implements AsyncDisposable {
     if (!this.#dynamic) return { problem: 'no host has DynSSLEnable on' };
     const name = wanted === undefined ? undefined : serverNameOf(wanted);
     if (wanted !== undefined && name === undefined) return { problem: `'${wanted}' is no DNS name` };
+    void this.#snapshots?.forget();
     const done = name === undefined ? this.#dynamic.flushAll() : this.#dynamic.flush(name);
     this.#loggers('dynssl').notice(`flushed: ${name ?? 'all'}`);
     return { problem: done ? undefined : 'the certificate table is full and cannot be written' };
@@ -68,6 +78,7 @@ export class EngineNames implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#snapshots?.[Symbol.asyncDispose]();
     await this.#dynamic?.[Symbol.asyncDispose]();
   }
 }
