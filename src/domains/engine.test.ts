@@ -530,7 +530,7 @@ suite('the engine', () => {
     }
     await using f = fixture(
       names.map((name) => settings(name)),
-      { random: Math.random },
+      { random: Math.random, checkInterval: 30 * DAY },
       store,
     );
     const fresh = await makePair({ names: ['*.example'], notBefore: start });

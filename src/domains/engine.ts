@@ -381,7 +381,7 @@ export class RenewalEngine implements AsyncDisposable {
     });
     if (this.#entries.get(name) !== entry) return;
     if (at !== undefined) this.#schedule.set(name, Math.max(at, from));
-    this.#checks.set(name, Math.max(this.#nextCheck(entry), from + WARNING_DELAY));
+    this.#checks.set(name, Math.max(this.#nextCheck(entry), from));
   }
 
   /** Looks whether what holds for a domain has changed, and warns of a certificate that expires. */
@@ -396,10 +396,11 @@ export class RenewalEngine implements AsyncDisposable {
       const floor = Math.min(entry.floor, clock.now() + HOUR);
       if (at !== undefined && !this.#isBusy(name)) this.#schedule.set(name, Math.max(at, floor));
       const { state, job, domain } = entry;
-      if (!state || !job || job.finished || nextWarning(domain, state, job, clock.now()) > clock.now()) {
+      if (!state || !job || nextWarning(domain, state, job, clock.now()) > clock.now()) {
         return this.#nextCheck(entry);
       }
-      await warnOfExpiry(this.#context, state, job, { signal });
+      // What waits to be activated is no reason to warn.
+      if (!job.finished) await warnOfExpiry(this.#context, state, job, { signal });
     } catch (error) {
       if (signal.aborted) return undefined;
       this.#logger.error(`AH10056: processing ${name}: ${explain(error)}`);
