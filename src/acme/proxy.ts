@@ -31,21 +31,28 @@ export function proxyConnector(
       ? `[${target.hostname.replace(/[[\]]/g, '')}]`
       : target.hostname;
     const asking = ask(proxy, `${host}:${port}`, ca);
+    let failed = false;
     const fail = (what: string, cause?: unknown) => {
+      // Destroyed, it fails once more.
+      if (failed) return;
+      failed = true;
       callback(failure(proxy, what, cause), null);
       asking.destroy();
     };
     asking.setTimeout(timeout, () => fail(`did not connect to ${host} within ${timeout / 1000} seconds`));
     asking.once('connect', ({ statusCode = 0 }, socket: Socket) => {
-      asking.removeAllListeners('timeout').on('error', () => {});
+      asking.removeAllListeners('timeout');
       socket.setTimeout(0);
-      if (statusCode < 200 || statusCode > 299) return fail(refusal(statusCode, host));
+      if (statusCode < 200 || statusCode > 299) {
+        socket.destroy();
+        return fail(refusal(statusCode, host));
+      }
       if (target.protocol !== 'https:') return callback(null, socket);
       secure({ ...target, httpSocket: socket }, callback);
     });
     // A proxy that refuses may answer as to any request.
     asking.once('response', ({ statusCode = 0 }) => fail(refusal(statusCode, host)));
-    asking.once('error', (cause) => fail(`can't be reached or does not answer: ${explain(cause)}`, cause));
+    asking.on('error', (cause) => fail(`can't be reached or does not answer: ${explain(cause)}`, cause));
     asking.end();
   };
 }

@@ -1,4 +1,6 @@
 /** A managed domain as `latchkey status` and the status pages show it. Plain data; times are ms since the epoch. */
+import { X509Certificate } from 'node:crypto';
+import { hasMustStaple } from '../pki/der.ts';
 import type { AriAdvice } from './advice.ts';
 import type { Hold } from './budget-book.ts';
 import type { CertificateInfo } from '../pki/certificate.ts';
@@ -61,6 +63,8 @@ export interface DomainStatus {
   readonly problem: Problem | undefined;
   /** What can be done about it. */
   readonly remedy?: string | undefined;
+  /** What is not as configured, though nothing is wrong. */
+  readonly notes?: readonly string[];
   /** What will keep it from working, known before any order. */
   readonly problems: readonly Problem[];
   /** What its CA's limits make it wait for, and until when; undefined where they don't. */
@@ -120,6 +124,7 @@ export function statusOf(source: StatusSource): DomainStatus {
     activity: job?.activity,
     errors: job?.errors ?? 0,
     problem: job?.problem,
+    notes: state ? notesOn(domain, state) : [],
     remedy: job?.problem && remedyFor(job.problem),
     problems,
     hold: hold && { until: hold.until, reason: hold.reason },
@@ -151,4 +156,12 @@ function publicDocument(domain: ManagedDomainSettings, state: DomainState | unde
   const document = mdDocument(domain, judged, undefined);
   const { eab } = document;
   return eab === undefined || eab === 'none' ? document : { ...document, eab: { ...eab, hmac: '***' } };
+}
+
+/** A CA that leaves out must-staple, or refuses it, is not asked again for its sake. */
+function notesOn({ mustStaple }: ManagedDomainSettings, { certificates }: DomainState): string[] {
+  if (!mustStaple) return [];
+  return certificates
+    .filter(({ info }) => !hasMustStaple(new X509Certificate(info.pem)))
+    .map(({ spec }) => `the CA gave the ${keyName(spec)} certificate without must-staple (MDMustStaple)`);
 }

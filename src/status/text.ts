@@ -87,6 +87,7 @@ function troubles(domain: DomainInService, now: number): string[] {
     ...domain.problems.flatMap((problem) => ['  will not work:', ...problemLines(problem, 4)]),
     ...findingLines(domain.preflight ?? []),
   ];
+  known.push(...(domain.notes ?? []).map((note) => `  note: ${note}`));
   if (!domain.problem) return known;
   const { nextRun, running, remedy } = domain;
   const stopped = running ? '' : ', not tried again by itself';

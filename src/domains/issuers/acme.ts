@@ -143,11 +143,16 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
         run.options.progress({ step: 'order', detail: `That order came to nothing: ${error.message}` });
       }
     }
+    const { mustStaple } = run;
     try {
       await this.#complete(run, spec, await placeOrder(run, spec, this.#accounts));
     } catch (error) {
       if (error instanceof DeadOrderError) await abandonOrder(run);
-      throw error;
+      // The refusal of must-staple may have cost the order: without, another one may do.
+      if (mustStaple === run.mustStaple || !(error instanceof DeadOrderError || isRefusal(error)))
+        throw error;
+      await abandonOrder(run);
+      await this.#complete(run, spec, await placeOrder(run, spec, this.#accounts));
     }
   }
 
