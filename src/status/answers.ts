@@ -30,11 +30,11 @@ export type StatusHandler = (request: StatusRequest, source: StatusSource) => Pr
 /** Domains are fetched in pieces of this size, so that ten thousand of them hold up no process. */
 const PIECE = 200;
 
-/** All domains there are, by name, without the logs of their jobs. */
+/** All domains there are, by name, with their stapling and without the logs of their jobs. */
 export async function* allDomains(source: StatusSource) {
   for (let offset = 0; ; offset += PIECE) {
-    const { domains } = await source.status({ offset, limit: PIECE });
-    yield* domains;
+    const { domains, stapling } = await source.status({ offset, limit: PIECE });
+    for (const domain of domains) yield { domain, stapling };
     if (domains.length < PIECE) return;
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { countLines, domainLines, serverLines } from './auto.ts';
-import { certificate, document, domain, NOW } from './status.testing.ts';
+import { countLines, domainLines, serverLines, staplingLines } from './auto.ts';
+import { certificate, document, domain, NOW, staple } from './status.testing.ts';
 
 const check = { name: 'crt.sh', url: 'https://crt.sh?q=' };
 
@@ -67,4 +67,39 @@ test('the server itself is told of in mod_status’ words', () => {
   assert.match(lines, /^www\.test\nServerVersion: Latchkey\/1\n/);
   assert.match(lines, /^ServerUptimeSeconds: 3600$/m);
   assert.match(lines, /^ParentServerConfigGeneration: 1$/m);
+});
+
+test('stapling has the lines that mod_md prints', () => {
+  const failed = staple({
+    domain: 'other',
+    status: undefined,
+    valid: undefined,
+    stapled: false,
+    problem: { type: 'urn:x', detail: 'refused' },
+    nextRun: NOW + 60_000,
+  });
+  const { stapling, staplingCounts } = document([domain()], { others: true }, [staple(), failed]);
+  assert.equal(
+    staplingLines(stapling, { staplingCounts, now: NOW }),
+    `ManagedStaplingsTotal: 2
+ManagedStaplingsOK: 1
+ManagedStaplingsRenew: 0
+ManagedStaplingsErrored: 1
+ManagedStapling[0]Domain: a.test
+ManagedStapling[0]CertificateID: c0ffee
+ManagedStapling[0]OCSPStatus: good
+ManagedStapling[0]StaplingValidUntil: 2026-11-28
+ManagedStapling[0]ResponderName: ocsp.test
+ManagedStapling[0]ResponderURL: http://ocsp.test/
+ManagedStapling[0]ActivityRefresh: 259200
+ManagedStapling[1]Domain: other
+ManagedStapling[1]CertificateID: c0ffee
+ManagedStapling[1]OCSPStatus: unknown
+ManagedStapling[1]ResponderName: ocsp.test
+ManagedStapling[1]ResponderURL: http://ocsp.test/
+ManagedStapling[1]ActivityLastProblem: urn:x
+ManagedStapling[1]ActivityLastDetail: refused
+ManagedStapling[1]ActivityRefresh: 60
+`,
+  );
 });

@@ -1,6 +1,8 @@
 /** `server-status?auto`: lines for scripts, as mod_status and mod_md print them. */
 import { escapeControls } from '../base/log.ts';
+import type { StaplingStatus } from '../ocsp/status.ts';
 import type { Counts, DomainInService, StatusDocument } from './document.ts';
+import { ocspStatus } from './stapling.ts';
 import { validUntil } from './words.ts';
 
 type Fact = readonly [name: string, value: string | number | undefined];
@@ -53,6 +55,36 @@ export function domainLines(
     ...activity(domain, now),
   ];
   return lines(facts.map(([name, value]) => [`ManagedDomain[${index}]${name}`, value]));
+}
+
+/** Those of managed domains first. */
+export function staplingLines(
+  all: readonly StaplingStatus[],
+  { staplingCounts: { total, ok, due, errored }, now }: Pick<StatusDocument, 'staplingCounts' | 'now'>,
+): string {
+  const counts = lines([
+    ['ManagedStaplingsTotal', total],
+    ['ManagedStaplingsOK', ok],
+    ['ManagedStaplingsRenew', due],
+    ['ManagedStaplingsErrored', errored],
+  ]);
+  return counts + all.map((one, index) => stapleLines(one, index, now)).join('');
+}
+
+function stapleLines(one: StaplingStatus, index: number, now: number): string {
+  const { domain, id, valid, responder, problem, nextRun } = one;
+  const facts: Fact[] = [
+    ['Domain', domain],
+    ['CertificateID', id],
+    ['OCSPStatus', ocspStatus(one)],
+    ['StaplingValidUntil', day(valid?.until)],
+    ['ResponderName', responder && (URL.parse(responder)?.hostname ?? responder)],
+    ['ResponderURL', responder],
+    ['ActivityLastProblem', problem?.type],
+    ['ActivityLastDetail', problem?.detail],
+    ['ActivityRefresh', nextRun && Math.max(0, Math.round((nextRun - now) / 1000))],
+  ];
+  return lines(facts.map(([name, value]) => [`ManagedStapling[${index}]${name}`, value]));
 }
 
 /** mod_md's words for the state of a domain. */

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
+import type { StaplingStatus } from '../ocsp/status.ts';
 import type { StatusRequest } from './answers.ts';
 import type { DomainInService } from './document.ts';
 import { pageHandlers } from './page-handlers.ts';
@@ -28,7 +29,10 @@ export interface Pages extends AsyncDisposable {
 }
 
 /** Serves the handler server-status for these domains. */
-export async function servePages(domains: readonly DomainInService[]): Promise<Pages> {
+export async function servePages(
+  domains: readonly DomainInService[],
+  stapling: readonly StaplingStatus[] = [],
+): Promise<Pages> {
   const server = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost');
     const asked: StatusRequest = {
@@ -45,7 +49,7 @@ export async function servePages(domains: readonly DomainInService[]): Promise<P
       response.writeHead(404).end();
       return;
     }
-    void handler(asked, source(domains)).then(({ type, headers, body }) => {
+    void handler(asked, source(domains, stapling)).then(({ type, headers, body }) => {
       response.writeHead(200, { ...headers, 'Content-Type': type }).end(body);
     });
   });

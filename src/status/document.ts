@@ -16,8 +16,10 @@ export interface StatusDocument {
   readonly tableFull: boolean;
   /** Certificates that cannot be served, and why. */
   readonly problems: readonly string[];
-  /** OCSP stapling, by certificate, whatever was asked for. */
+  /** OCSP stapling, by certificate: of `domains`, and of other certificates where `others` are asked for. */
   readonly stapling: readonly StaplingStatus[];
+  /** Of all certificates that are to be stapled. */
+  readonly staplingCounts: StaplingCounts;
   /** Of all managed domains, whatever was asked for. */
   readonly counts: Counts;
   /** How many domains are of the kind that was asked for, before `offset` and `limit`. */
@@ -48,6 +50,19 @@ export interface Counts {
   readonly ready: number;
 }
 
+/** How many certificates; one may be in several. */
+export interface StaplingCounts {
+  readonly total: number;
+  /** Clients are given a response. */
+  readonly ok: number;
+  /** The responder is being asked, or about to be. */
+  readonly due: number;
+  /** The last request failed. */
+  readonly errored: number;
+  /** ms since the oldest of the responses that clients are given was made; 0 without any. */
+  readonly oldest: number;
+}
+
 /** Which domains a document is to have. All of them unless it says less. */
 export interface StatusQuery {
   /** The one that has this name; it alone comes with the log of its job. */
@@ -60,6 +75,8 @@ export interface StatusQuery {
   readonly descending?: boolean | undefined;
   readonly offset?: number | undefined;
   readonly limit?: number | undefined;
+  /** Tell of the stapling of certificates that belong to no managed domain, too. */
+  readonly others?: boolean | undefined;
 }
 
 export const shows = ['all', 'complete', 'expired', 'due', 'running', 'failing', 'ready'] as const;

@@ -8,15 +8,15 @@ const answerMdStatus: StatusHandler = async ({ path }, source) => {
   const name = lastSegment(path);
   const document = await source.status({ name });
   const [domain] = document.domains;
-  if (domain) return json(mdStatus(domain));
+  if (domain) return json(mdStatus(domain, document.stapling));
   return { status: 200, type: 'application/json', body: list(document, source) };
 };
 
 async function* list({ version }: StatusDocument, source: StatusSource): AsyncGenerator<string> {
   yield `{\n  "version": ${JSON.stringify(version)},\n  "managed-domains": [`;
   let separator = '\n';
-  for await (const domain of allDomains(source)) {
-    yield separator + JSON.stringify(mdStatus(domain), undefined, 2).replaceAll(/^/gm, '    ');
+  for await (const { domain, stapling } of allDomains(source)) {
+    yield separator + JSON.stringify(mdStatus(domain, stapling), undefined, 2).replaceAll(/^/gm, '    ');
     separator = ',\n';
   }
   yield '\n  ]\n}\n';

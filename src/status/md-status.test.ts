@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { suite, test } from 'node:test';
 import { jsonHandlers } from './json-handlers.ts';
 import { certificateStatus, mdStatus } from './md-status.ts';
-import { certificate, DAY, domain, NOW, source } from './status.testing.ts';
+import { certificate, DAY, domain, NOW, source, staple } from './status.testing.ts';
 
 /** As a client gets it. */
 const sent = (document: unknown) => JSON.parse(JSON.stringify(document)) as unknown;
@@ -76,6 +76,17 @@ suite('the JSON of a domain', () => {
     assert.deepEqual((sent(certificateStatus(due)) as { renewal: { cert: object } }).renewal.cert, {
       ...cert,
     });
+  });
+
+  test('tells of stapling by certificate, where there is anybody to ask', () => {
+    const both = domain({ certificates: [rsa, certificate()] });
+    const valid = { from: 'Sat, 21 Nov 2026 06:00:00 GMT', until: 'Sat, 28 Nov 2026 06:00:00 GMT' };
+    const none = staple({ serial: '0B', responder: undefined, impossible: 'no OCSP responder URL' });
+    const { cert } = sent(mdStatus(both, [staple(), none, staple({ domain: 'b.test', serial: '0B' })])) as {
+      cert: Record<string, { ocsp?: unknown }>;
+    };
+    assert.deepEqual(cert['p-256']?.ocsp, { status: 'good', valid });
+    assert.equal(cert['rsa']?.ocsp, undefined);
   });
 
   test('for anybody has nothing but what every handshake shows', () => {

@@ -4,17 +4,22 @@
  */
 import type { CertificateStatus } from '../domains/status.ts';
 import type { SignedTimestamp } from '../pki/transparency.ts';
+import type { StaplingStatus } from '../ocsp/status.ts';
 import type { DomainInService } from './document.ts';
+import { ocspStatus } from './stapling.ts';
 import { validFrom, validUntil } from './words.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
 /** md.json, and what is known of its certificates and their renewal. */
-export function mdStatus(domain: DomainInService): Json {
+export function mdStatus(domain: DomainInService, stapling: readonly StaplingStatus[] = []): Json {
+  const ocsp = new Map(
+    stapling.filter(({ domain: owner }) => owner === domain.name).map((one) => [one.serial, one]),
+  );
   const renew = domain.reasons.length > 0;
   return {
     ...domain.md,
-    cert: certificateSet(domain.certificates),
+    cert: certificateSet(domain.certificates, ocsp),
     'renew-at': dateOf(domain.renewAt),
     watched: domain.watched,
     renew,
@@ -47,9 +52,12 @@ function renewal({ job, log, staged }: DomainInService): Json {
 }
 
 /** By key spec, as file names have it, but `rsa` for RSA; `valid` is what all of them share. */
-function certificateSet(certificates: readonly CertificateStatus[]): Json {
+function certificateSet(
+  certificates: readonly CertificateStatus[],
+  ocsp?: ReadonlyMap<string, StaplingStatus>,
+): Json {
   return {
-    ...Object.fromEntries(certificates.map((one) => [specOf(one), fully(one)])),
+    ...Object.fromEntries(certificates.map((one) => [specOf(one), fully(one, ocsp?.get(one.serial))])),
     valid: validity({ certificates }),
   };
 }
@@ -58,12 +66,18 @@ function specOf({ key }: CertificateStatus): string {
   return key.toLowerCase();
 }
 
-function fully(certificate: CertificateStatus): Json {
+function fully(certificate: CertificateStatus, staple: StaplingStatus | undefined): Json {
   return {
     'issuer-name': certificate.issuerName,
     ...briefly(certificate),
     'ari-cert-id': certificate.ariCertId,
+    ocsp: staple?.impossible === '' ? ocspJson(staple) : undefined,
   };
+}
+
+function ocspJson(staple: StaplingStatus): Json {
+  const { valid } = staple;
+  return { status: ocspStatus(staple), valid: valid && period(valid.from, valid.until) };
 }
 
 function briefly({ notBefore, notAfter, serial, sha256, signedTimestamps }: CertificateStatus): Json {

@@ -4,6 +4,8 @@ import { publish } from '../base/events.ts';
 import { Metrics } from './metrics.ts';
 import { certificate, DAY, domain, NOW } from './status.testing.ts';
 
+const NO_STAPLES = { total: 0, ok: 0, due: 0, errored: 0, oldest: 0 };
+
 function metrics(t: TestContext): Metrics {
   const made = new Metrics('1.2.3');
   t.after(() => made[Symbol.dispose]());
@@ -17,6 +19,7 @@ test('domains are counted by state and by the days they have left', async (t) =>
   const soon = domain({ certificates: [certificate({ notAfter: NOW + 5 * DAY })], reasons: ['due'] });
   const text = await metrics(t).text(
     [domain(), soon, domain({ certificates: [], state: 'incomplete' })],
+    NO_STAPLES,
     NOW,
   );
   assert.match(text, /^latchkey_info\{version="1\.2\.3"\} 1$/m);
@@ -38,11 +41,11 @@ test('however many domains fail, a hundred have series of their own: those that 
       certificates: [certificate({ notAfter: NOW + (1000 - index) * DAY })],
     }),
   );
-  const text = await made.text(failing, NOW);
+  const text = await made.text(failing, NO_STAPLES, NOW);
   assert.equal(text.match(/^latchkey_domain_renewal_failures\{/gm)?.length, 100);
   assert.match(text, /^latchkey_domain_renewal_failures\{domain="d999\.test"\} 2$/m);
   assert.doesNotMatch(text, /"d899\.test"/);
-  assert.doesNotMatch(await made.text([domain()], NOW), /domain="/, 'who has recovered is gone');
+  assert.doesNotMatch(await made.text([domain()], NO_STAPLES, NOW), /domain="/, 'who has recovered is gone');
 });
 
 test('problems are counted by type, of which a CA cannot make too many', async (t) => {
@@ -50,7 +53,7 @@ test('problems are counted by type, of which a CA cannot make too many', async (
   failed('urn:ietf:params:acme:error:dns');
   failed('urn:org:apache:httpd:log:AH10108:');
   for (let index = 0; index < 200; index++) failed(`urn:x:made-up-${index}`);
-  const text = await made.text([], NOW);
+  const text = await made.text([], NO_STAPLES, NOW);
   assert.match(text, /^latchkey_renewals_failed_total\{problem="dns"\} 1$/m);
   assert.match(text, /^latchkey_renewals_failed_total\{problem="AH10108"\} 1$/m);
   assert.match(text, /^latchkey_renewals_failed_total\{problem="other"\} 152$/m);

@@ -4,7 +4,7 @@
  */
 import { Counter, Gauge, Registry } from 'prom-client';
 import { subscribe } from '../base/events.ts';
-import type { DomainInService } from './document.ts';
+import type { DomainInService, StaplingCounts } from './document.ts';
 import { countDomains } from './select.ts';
 import { validUntil } from './words.ts';
 
@@ -23,6 +23,8 @@ export class Metrics implements Disposable {
   readonly #expiring: Gauge;
   readonly #failing: Gauge;
   readonly #expiry: Gauge;
+  readonly #staples: Gauge;
+  readonly #stapleAge: Gauge;
   readonly #subscriptions = new DisposableStack();
 
   constructor(version: string) {
@@ -46,11 +48,24 @@ export class Metrics implements Disposable {
       'When the first certificate expires, of the domains whose renewal fails.',
       ['domain'],
     );
+    this.#staples = gauge(
+      'latchkey_staples',
+      'Certificates to be stapled, by state; one may be in several.',
+      ['state'],
+    );
+    this.#stapleAge = gauge(
+      'latchkey_staple_age_seconds',
+      'Age of the oldest OCSP response that is stapled.',
+    );
     this.#count();
   }
 
   /** In Prometheus' text format. `now` in ms since the epoch. */
-  text(domains: readonly DomainInService[], now: number): Promise<string> {
+  text(domains: readonly DomainInService[], stapling: StaplingCounts, now: number): Promise<string> {
+    for (const state of ['total', 'ok', 'due', 'errored'] as const) {
+      this.#staples.set({ state }, stapling[state]);
+    }
+    this.#stapleAge.set(stapling.oldest / 1000);
     for (const [state, count] of Object.entries(countDomains(domains))) this.#domains.set({ state }, count);
     const left = domains.flatMap((domain) => validUntil(domain) ?? []).map((until) => (until - now) / DAY);
     for (const days of EXPIRY_DAYS) {
@@ -88,6 +103,10 @@ export class Metrics implements Disposable {
       'problem',
     ]);
     const installed = counter('latchkey_certificates_installed_total', 'Sets of certificates put to use.');
+    const renewed = counter('latchkey_ocsp_renewed_total', 'OCSP responses obtained.');
+    const errored = counter('latchkey_ocsp_errored_total', 'Requests for OCSP responses that failed.');
+    this.#subscriptions.use(subscribe('latchkey:ocsp:renewed', () => renewed.inc()));
+    this.#subscriptions.use(subscribe('latchkey:ocsp:errored', () => errored.inc()));
     const problems = new Set<string>();
     this.#subscriptions.use(subscribe('latchkey:renewal:obtained', () => obtained.inc()));
     this.#subscriptions.use(subscribe('latchkey:certificate:installed', () => installed.inc()));

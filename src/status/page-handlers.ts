@@ -1,6 +1,7 @@
 /** The handlers server-status and latchkey-metrics. */
 import { allDomains, lastSegment, type StatusHandler, type StatusRequest } from './answers.ts';
-import { countLines, domainLines, serverLines } from './auto.ts';
+import type { StaplingStatus } from '../ocsp/status.ts';
+import { countLines, domainLines, serverLines, staplingLines } from './auto.ts';
 import type { StatusDocument, StatusSource } from './document.ts';
 import { domainPage } from './html/domain.ts';
 import { overviewPage, queryOf, viewOf } from './html/overview.ts';
@@ -9,7 +10,7 @@ import { overviewPage, queryOf, viewOf } from './html/overview.ts';
 const answerServerStatus: StatusHandler = async (request, source) => {
   const { query, path, showsDomains } = request;
   if (query.has('auto')) {
-    const document = await source.status({ limit: 0 });
+    const document = await source.status({ limit: 0, others: true });
     return { status: 200, type: 'text/plain; charset=UTF-8', body: auto(document, request, source) };
   }
   const one = await source.status({ name: lastSegment(path) });
@@ -25,10 +26,16 @@ async function* auto(
   source: StatusSource,
 ): AsyncGenerator<string> {
   yield serverLines(document, hostname);
-  if (!showsDomains || document.counts.total === 0) return;
+  if (!showsDomains) return;
   yield countLines(document.counts);
   let index = 0;
-  for await (const domain of allDomains(source)) yield domainLines(domain, index++, document.now, check);
+  const staplings: StaplingStatus[] = [];
+  for await (const { domain, stapling } of allDomains(source)) {
+    yield domainLines(domain, index++, document.now, check);
+    staplings.push(...stapling.filter((one) => one.domain === domain.name));
+  }
+  staplings.push(...document.stapling);
+  yield staplingLines(staplings, document);
 }
 
 const answerMetrics: StatusHandler = async (_request, source) => ({

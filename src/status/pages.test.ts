@@ -12,7 +12,7 @@ import {
   withoutChromium,
 } from './browser.testing.ts';
 import type { DomainInService } from './document.ts';
-import { certificate, DAY, domain, NOW } from './status.testing.ts';
+import { certificate, DAY, domain, NOW, staple } from './status.testing.ts';
 
 const problem = {
   type: 'urn:ietf:params:acme:error:compound',
@@ -73,6 +73,17 @@ const many = Array.from({ length: 230 }, (_, index) =>
   }),
 );
 
+const staples = [
+  staple(),
+  staple({ domain: 'expired.test', status: 'revoked', warning: 'The certificate has been revoked' }),
+  staple({
+    domain: 'other',
+    names: ['<script>alert(8)</script>'],
+    responder: 'javascript:alert(9)',
+    stapled: false,
+  }),
+];
+
 let browser: Promise<Browser> | undefined;
 after(async () => (await browser)?.close());
 
@@ -83,7 +94,7 @@ async function visit(
   look: (page: Page, url: string) => Promise<void>,
 ): Promise<void> {
   browser ??= launchChromium();
-  await using pages = await servePages(domains);
+  await using pages = await servePages(domains, staples);
   const context = await (await browser).newContext(options);
   try {
     const page = await context.newPage();
@@ -123,7 +134,7 @@ suite('the status pages in a browser', { skip: withoutChromium }, () => {
 
   test('sort, page and find without JavaScript', async () => {
     await visit(many, { javaScriptEnabled: false }, async (page) => {
-      const names = () => page.locator('tbody tr td:first-child').allInnerTexts();
+      const names = () => page.locator('.md_status tbody tr td:first-child').allInnerTexts();
       assert.equal((await names()).length, 100);
       await page.getByRole('link', { name: 'Valid' }).click();
       assert.equal((await names())[0], 'm0000.test');
@@ -151,7 +162,7 @@ suite('the status pages in a browser', { skip: withoutChromium }, () => {
   test('say of a failure what the CA says, what to do, and what happens next', async () => {
     await visit([domain(), failing], {}, async (page) => {
       await page.getByRole('link', { name: /failing$/ }).click();
-      assert.equal(await page.locator('tbody tr').count(), 1);
+      assert.equal(await page.locator('.md_status tbody tr').count(), 1);
       await page.getByRole('link', { name: 'failing.test', exact: true }).click();
       const text = await page.locator('main').innerText();
       assert.match(text, /tries again in 1 min 30 s/);
@@ -208,7 +219,7 @@ suite('the status pages in a browser', { skip: withoutChromium }, () => {
   test('show hostile text as text', async () => {
     await visit([hostile], {}, async (page, url) => {
       assert.equal(await page.locator('script, img').count(), 0);
-      assert.match(await page.locator('tbody').innerText(), /<script>alert\(1\)<\/script>\.test/);
+      assert.match(await page.locator('main').innerText(), /<script>alert\(1\)<\/script>\.test/);
       await page.goto(`${url}/${encodeURIComponent(hostile.name)}`);
       assert.match(await page.locator('main').innerText(), /<svg onload=alert\(5\)>/);
       assert.equal(await page.locator('script, img, a[href^="javascript"]').count(), 0);

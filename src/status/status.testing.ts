@@ -1,7 +1,9 @@
 /** Documents as an engine could have made them, for tests of views. */
 import type { CertificateStatus } from '../domains/status.ts';
+import type { StaplingStatus } from '../ocsp/status.ts';
 import type { DomainInService, StatusDocument, StatusQuery, StatusSource } from './document.ts';
 import { countDomains, type DomainSource, selectDomains } from './select.ts';
+import { countStapling, staplingOf } from './stapling.ts';
 
 export const NOW: number = Date.parse('2026-11-22T06:00:00Z');
 export const DAY = 86_400_000;
@@ -76,7 +78,12 @@ export function domain(overrides: Partial<DomainInService> = {}): DomainInServic
   };
 }
 
-export function document(domains: readonly DomainInService[], query?: StatusQuery): StatusDocument {
+export function document(
+  domains: readonly DomainInService[],
+  query?: StatusQuery,
+  stapling: readonly StaplingStatus[] = [],
+): StatusDocument {
+  const selected = selectDomains(sourceOf(domains), query);
   return {
     version: '1',
     now: NOW,
@@ -85,9 +92,10 @@ export function document(domains: readonly DomainInService[], query?: StatusQuer
     workers: [{ id: 1, pid: 1 }],
     tableFull: false,
     problems: [],
-    stapling: [],
+    stapling: staplingOf(stapling, selected.domains, query),
+    staplingCounts: countStapling(stapling, NOW),
     counts: countDomains(domains),
-    ...selectDomains(sourceOf(domains), query),
+    ...selected,
   };
 }
 
@@ -100,9 +108,34 @@ function sourceOf(domains: readonly DomainInService[]): DomainSource {
   };
 }
 
-export function source(domains: readonly DomainInService[]): StatusSource {
+export function source(
+  domains: readonly DomainInService[],
+  stapling: readonly StaplingStatus[] = [],
+): StatusSource {
   return {
-    status: async (query) => document(domains, query),
+    status: async (query) => document(domains, query, stapling),
     metrics: async () => 'up 1\n',
+  };
+}
+
+export function staple(overrides: Partial<StaplingStatus> = {}): StaplingStatus {
+  return {
+    id: 'c0ffee',
+    domain: 'a.test',
+    serial: '0A',
+    names: ['a.test'],
+    status: 'good',
+    valid: { from: NOW - DAY, until: NOW + 6 * DAY },
+    responder: 'http://ocsp.test/',
+    stapled: true,
+    impossible: '',
+    mustStaple: false,
+    warning: '',
+    activity: 'next request later',
+    errors: 0,
+    problem: undefined,
+    lastRun: NOW - DAY,
+    nextRun: NOW + 3 * DAY,
+    ...overrides,
   };
 }

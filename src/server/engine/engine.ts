@@ -6,8 +6,9 @@ import { publish } from '../../base/events.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
 import { openTableForWriting, type LmdbTable } from '../../certificates/lmdb-table.ts';
 import type { Settings } from '../../config/settings.ts';
-import type { Counts, StatusDocument, StatusQuery } from '../../status/document.ts';
+import type { Counts, StaplingCounts, StatusDocument, StatusQuery } from '../../status/document.ts';
 import { countDomains, selectDomains } from '../../status/select.ts';
+import { countStapling, staplingOf } from '../../status/stapling.ts';
 import type { ActivationResult } from '../../domains/renewal.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
 import { domainSetId, type Birth, type Plan, type SupervisorCalls, type Wanted } from '../calls.ts';
@@ -27,6 +28,12 @@ import { TableKeeper } from './table-keeper.ts';
 /** ms. */
 const COUNTS_LIFE = 1000;
 
+interface Counted {
+  readonly at: number;
+  readonly domains: Counts;
+  readonly stapling: StaplingCounts;
+}
+
 export class Engine implements AsyncDisposable {
   readonly #supervisor: Peer<SupervisorCalls>;
   readonly #loggers: Loggers;
@@ -44,7 +51,7 @@ export class Engine implements AsyncDisposable {
   #control: ControlServer | undefined;
   #renewals: Renewals | undefined;
   #staples: Staples | undefined;
-  #counted: { readonly at: number; readonly counts: Counts } | undefined;
+  #counted: Counted | undefined;
   #serving = false;
 
   /** Drops its rights, opens the table, starts the embedded CA and the control socket. */
@@ -245,7 +252,7 @@ export class Engine implements AsyncDisposable {
   async status(query: StatusQuery | undefined): Promise<StatusDocument> {
     const selected = this.#renewals ? selectDomains(this.#renewals, query) : { matching: 0, domains: [] };
     return {
-      counts: query ? this.#counts() : countDomains(selected.domains),
+      counts: query ? this.#counts().domains : countDomains(selected.domains),
       ...selected,
       version,
       started: this.#started,
@@ -253,23 +260,25 @@ export class Engine implements AsyncDisposable {
       workers: await this.#supervisor.call('workers', undefined),
       tableFull: this.#keeper.full,
       problems: [...this.#keeper.problems.values()],
-      stapling: this.#staples?.status() ?? [],
+      stapling: staplingOf(this.#staples?.status() ?? [], selected.domains, query),
+      staplingCounts: this.#counts().stapling,
       domains: (await this.#renewals?.withStaged(selected.domains)) ?? [],
       now: systemClock.now(),
     };
   }
 
   /** Counting looks at every domain, and anybody may ask for a status: it is done once a second at most. */
-  #counts(): Counts {
+  #counts(): Counted {
     const now = systemClock.now();
     if (!this.#counted || Math.abs(now - this.#counted.at) > COUNTS_LIFE) {
-      this.#counted = { at: now, counts: countDomains(this.#renewals?.describe() ?? []) };
+      const domains = countDomains(this.#renewals?.describe() ?? []);
+      this.#counted = { at: now, domains, stapling: countStapling(this.#staples?.status() ?? [], now) };
     }
-    return this.#counted.counts;
+    return this.#counted;
   }
 
   metrics(): Promise<string> {
-    return this.#metrics.text(this.#renewals?.describe() ?? [], systemClock.now());
+    return this.#metrics.text(this.#renewals?.describe() ?? [], this.#counts().stapling, systemClock.now());
   }
 
   async #renew(name: string, report: RenewalReport, signal: AbortSignal): Promise<Report> {

@@ -13,6 +13,7 @@ import {
 } from '../document.ts';
 import { nextOf, span, validFrom, validUntil } from '../words.ts';
 import { type Html, link, moment, page } from './page.ts';
+import { staplingTable } from './stapling.ts';
 import { stateBadge } from './state.ts';
 
 /** Domains on a page. */
@@ -45,7 +46,7 @@ export function viewOf(query: URLSearchParams): View {
 }
 
 export function queryOf({ page: number, ...view }: View): StatusQuery {
-  return { ...view, offset: (number - 1) * PAGE, limit: PAGE };
+  return { ...view, offset: (number - 1) * PAGE, limit: PAGE, others: number === 1 };
 }
 
 export function overviewPage(
@@ -64,6 +65,7 @@ export function overviewPage(
     <main>
       ${warnings(document)}
       ${request.showsDomains && counts.total > 0 ? managed(document, request, view) : html`<p>No managed domains are shown here.</p>`}
+      ${request.showsDomains ? staplingTable(document) : ''}
     </main>`;
   return page(`Status of ${request.hostname}`, body);
 }
