@@ -12,6 +12,7 @@ import { HostileStore, saying, silence } from './hostile-store.testing.ts';
 import { HttpStore } from './http-store.ts';
 import type { DynamicStoreSettings } from './settings.ts';
 import { storeSettings } from './settings.testing.ts';
+import type { SnapshotEntry } from './snapshot.ts';
 
 const HOUR = 3_600_000;
 
@@ -370,6 +371,46 @@ suite('the cache of certificates by name', () => {
     assert.equal(at.serial('a.example'), serial);
     next.flush('www.a.example');
     assert.equal(at.serial('a.example'), undefined);
+  });
+
+  test('comes back from a snapshot, each to be asked for again at its first use', async () => {
+    await using at = await setting();
+    const serial = await at.serve('a.example', '*.a.example');
+    await at.serve('b.example');
+    await at.seek('a.example');
+    await at.seek('b.example');
+    const entries = [...at.all.snapshot()];
+    const expired = { ...entries[1], asked: 'c.example' } as SnapshotEntry;
+    const foreign = { ...entries[1], store: 'gone' } as SnapshotEntry;
+    at.table[Symbol.dispose]();
+    await using next = at.open();
+    const snapshot = async function* () {
+      yield* [foreign, expired, ...entries];
+    };
+    assert.equal(await next.restore(snapshot(), turn), 2);
+    assert.equal(at.serial('www.a.example') ?? at.serial('*.a.example'), serial);
+    await next.seek(at.settings.id, 'www.a.example');
+    await at.hits(3);
+    assert.ok(at.server.hits[2]?.ifNoneMatch);
+  });
+
+  test('takes no more of a snapshot after a flush', async () => {
+    await using at = await setting();
+    for (const name of ['a.example', 'b.example']) {
+      await at.serve(name);
+      await at.seek(name);
+    }
+    const entries = [...at.all.snapshot()];
+    at.table[Symbol.dispose]();
+    await using next = at.open();
+    const snapshot = async function* () {
+      for (const entry of entries) {
+        yield entry;
+        next.flush('b.example');
+      }
+    };
+    assert.equal(await next.restore(snapshot(), turn), 1);
+    assert.equal(at.serial('b.example'), undefined);
   });
 
   test('survives new settings of its stores, but not without them', async () => {
