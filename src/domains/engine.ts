@@ -10,6 +10,7 @@ import { isDeepStrictEqual } from 'node:util';
 import PQueue from 'p-queue';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { explain, LatchkeyError } from '../base/errors.ts';
+import { subscribe } from '../base/events.ts';
 import { type Logger, type Loggers, silent } from '../base/log.ts';
 import { readMd, readOrder } from '../store/documents.ts';
 import type { Abortable, Store } from '../store/store.ts';
@@ -24,7 +25,7 @@ import { askForRenewalTime } from './questions.ts';
 import { Spending } from './spending.ts';
 import { nextWarning, warnOfExpiry } from './expiry.ts';
 import { isDamage, readHeld, stagedFiles, undamaged } from './held.ts';
-import { Hooks, noHooks } from './hooks.ts';
+import { type HookEvent, Hooks, noHooks } from './hooks.ts';
 import type { Issuer, Progress } from './issuer.ts';
 import {
   authorityAfter,
@@ -318,6 +319,12 @@ export class RenewalEngine implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
+    using _renewed = subscribe('latchkey:ocsp:renewed', ({ domain }) => {
+      void this.#message(domain, 'ocsp-renewed');
+    });
+    using _errored = subscribe('latchkey:ocsp:errored', ({ domain }) => {
+      void this.#message(domain, 'ocsp-errored');
+    });
     const { signal } = this.#stop;
     const scheduled = Promise.all([
       this.#schedule.run(signal),
@@ -332,6 +339,20 @@ export class RenewalEngine implements AsyncDisposable {
     const from = this.#context.clock.now() + this.#initialDelay;
     await this.#lookAtAll([...this.#entries.keys()], from);
     await scheduled;
+  }
+
+  /** Tells what happens elsewhere to a domain; never rejects. */
+  async #message(name: string, event: HookEvent): Promise<void> {
+    const entry = this.#entries.get(name);
+    const { hooks, store } = this.#context;
+    if (!entry || !hooks.commands.message) return;
+    try {
+      const job = await this.#jobOf(entry);
+      await hooks.message(job, event, { signal: this.#stop.signal });
+      await job.save(store);
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#logger.error(`AH10056: processing ${name}: ${explain(error)}`);
+    }
   }
 
   /** What a crash left in `challenges`: nobody asks for it any more, except for orders that go on. */

@@ -3,7 +3,9 @@ import { chmodSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { publish } from '../base/events.ts';
 import { readJob } from '../store/documents.ts';
+import { formatDate } from '../store/formats.ts';
 import { DAY, put, settings } from './domains.testing.ts';
 import type { EngineOptions } from './engine.ts';
 import { fixture, type Fixture, statusOf } from './engine.testing.ts';
@@ -237,6 +239,27 @@ suite('commands of the administrator’s', TIMEOUT, () => {
     await run(f);
     assert.deepEqual(before.told(), []);
     assert.equal(after.told()[0], `renewing ${NAME}`);
+  });
+
+  test('hear of OCSP responses once a day, and of trouble with them once an hour', async (t) => {
+    const script = new HookScript(t);
+    await using f = hooked(script);
+    await run(f);
+    const before = script.told().length;
+    const problem = { type: 'about:blank', detail: 'no answer' };
+    for (const hours of [0, 0, 1, 1, 1]) {
+      f.clock.jump(f.clock.now() + hours * HOUR);
+      publish('latchkey:ocsp:renewed', { domain: NAME, id: '1', status: 'good', validUntil: 0 });
+      publish('latchkey:ocsp:errored', { domain: NAME, id: '1', problem, errors: 1, nextRun: 0 });
+      publish('latchkey:ocsp:errored', { domain: 'other', id: '1', problem, errors: 1, nextRun: 0 });
+      await soon(async () => {
+        const told = (await readJob(f.store, 'staging', NAME))?.hooks?.told ?? {};
+        return told['ocsp-errored'] === formatDate(f.clock.now()) && told['ocsp-renewed'] !== undefined;
+      });
+    }
+    const renewed = `message ocsp-renewed ${NAME}`;
+    const errored = `message ocsp-errored ${NAME}`;
+    assert.deepEqual(script.told().slice(before).sort(), [errored, errored, errored, errored, renewed]);
   });
 
   test('do not keep the engine from ending', async (t) => {

@@ -68,12 +68,15 @@ export class Hooks {
   async message(job: Job, event: HookEvent, options: Abortable = {}): Promise<Problem | undefined> {
     const { clock } = this.#options;
     const { message } = this.commands;
-    if (!message || tellableFrom(job, event, clock.now()) > clock.now()) return undefined;
-    const problem = await this.#run(() => runMessage(message, event, job.name, this.#bounded(options)));
-    const now = clock.now();
-    if (problem) job.append(now, 'message-error', problem.detail, event);
-    else job.tell(now, event, event in INTERVALS);
-    return problem;
+    if (!message) return undefined;
+    return this.#run(async () => {
+      if (tellableFrom(job, event, clock.now()) > clock.now()) return undefined;
+      const problem = await runMessage(message, event, job.name, this.#bounded(options));
+      const now = clock.now();
+      if (problem) job.append(now, 'message-error', problem.detail, event);
+      else job.tell(now, event, event in INTERVALS);
+      return problem;
+    });
   }
 
   /** Tells both commands of a renewed certificate, each until it has ended with 0 once. As message(). */

@@ -1,6 +1,8 @@
 /** What an engine watches beyond renewals: clocks, delays, files that come from elsewhere. */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { parseChain } from '../pki/certificate.ts';
+import { keyToPem } from '../pki/keys.ts';
 import { readMd } from '../store/documents.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { DAY, makePair, put, settings, until } from './domains.testing.ts';
@@ -147,5 +149,56 @@ suite('certificates from files', () => {
     const md = await readMd(store, 'domains', NAME);
     assert.deepEqual([md?.['cert-files'], md?.['pkey-files']], [[file.certificateFile], [file.keyFile]]);
     assert.deepEqual(await store.aspects('domains', NAME), ['md.json']);
+  });
+});
+
+suite('a domain’s life', () => {
+  test('removed and back, it finds its certificate again; a name that left it orders nothing', async () => {
+    const both = settings(NAME, { domains: [NAME, 'www.a.example'] });
+    await using f = fixture([both]);
+    f.engine.start();
+    await until(() => f.activations === 1);
+    await idle(f);
+    f.engine.reconfigure([]);
+    assert.deepEqual(f.engine.status(), []);
+    f.engine.reconfigure([both]);
+    await idle(f);
+    f.engine.reconfigure([settings(NAME)]);
+    await idle(f);
+    await f.clock.advance(2 * MINUTE);
+    await idle(f);
+    assert.equal(statusOf(f.engine, NAME).state, 'complete');
+    assert.equal(f.issuer.runs.length, 1);
+  });
+
+  test('a name moved to another domain has that one renewed, and the one it left keep its certificate', async () => {
+    const [one, two] = [settings(NAME, { domains: [NAME, 'm.example'] }), settings('b.example')];
+    await using f = fixture([one, two]);
+    f.engine.start();
+    await until(() => f.activations === 2);
+    await idle(f);
+    const kept = statusOf(f.engine, NAME).certificates[0]?.serial;
+    const moved = [settings(NAME), settings('b.example', { domains: ['b.example', 'm.example'] })];
+    await syncDomains(f.store, moved, f.clock);
+    f.engine.reconfigure(moved);
+    await until(() => f.activations === 3);
+    await idle(f);
+    assert.deepEqual([f.issuer.count(NAME), f.issuer.count('b.example')], [1, 2]);
+    assert.equal(statusOf(f.engine, NAME).certificates[0]?.serial, kept);
+    assert.deepEqual(statusOf(f.engine, 'b.example').certificates[0]?.names, ['b.example', 'm.example']);
+  });
+
+  test('what was put into staging from outside, in plain PEM, is taken at the next check', async () => {
+    await using f = fixture([settings(NAME)], { checkInterval: HOUR });
+    await put(f.store, 'domains', NAME, { names: [NAME] });
+    f.engine.start();
+    await idle(f);
+    const { pem, key } = await makePair({ names: [NAME], notAfter: f.clock.now() + 80 * DAY });
+    await f.store.save('staging', NAME, 'pubcert.p-256.pem', pem);
+    await f.store.save('staging', NAME, 'privkey.p-256.pem', keyToPem(key));
+    await f.clock.advance(2 * HOUR);
+    await until(() => f.activations === 1);
+    await idle(f);
+    assert.equal(statusOf(f.engine, NAME).certificates[0]?.serial, parseChain(pem)[0]?.serial);
   });
 });
