@@ -28,6 +28,7 @@ MDCertificateAgreement accepted
 MDContactEmail admin@a.localhost
 MDCertificateAuthority local
 MDPrivateKeys RSA P-256
+MDStapling on
 MDomain a.localhost
 <MDomain b.localhost>
   MDExternalAccountBinding kid-1 ${SECRET}
@@ -84,6 +85,7 @@ interface Certificate {
   readonly serial: string;
   readonly 'sha256-fingerprint': string;
   readonly 'ari-cert-id': string;
+  readonly ocsp?: { readonly status: string; readonly valid?: { readonly until: string } };
   readonly 'issuer-name': string;
 }
 
@@ -162,10 +164,20 @@ suite('the status over HTTP', { concurrency: 2, skip }, () => {
     assert.match(auto, /^ManagedDomain\[0\]Names\[1\]: www\.a\.localhost$/m);
     assert.match(auto, /^ManagedDomain\[0\]CheckAtURL: https:\/\/crt\.sh\?q=[0-9a-f]{64}$/m);
     assert.match(auto, /^ManagedDomain\[1\]ActivityNextRun: \d+$/m);
+    await eventually('staples for both certificates', async () =>
+      /^ManagedStaplingsOK: 2$/m.test(await get(`${site.http}/server-status?auto`)),
+    );
+    const { cert } = await json(`${site.http}/md-status/a.localhost`);
+    assert.equal(cert.rsa.ocsp?.status, 'good');
+    assert.match(cert.rsa.ocsp?.valid?.until ?? '', DATE);
+    const page = await get(`${site.http}/server-status`);
+    for (const title of ['Certificates', 'Staplings']) assert.ok(page.includes(`<h3>Managed ${title}</h3>`));
+    assert.match(await get(`${site.http}/server-status/www.a.localhost`), /<h1>a\.localhost<\/h1>/);
     const metrics = await get(`${site.http}/metrics`);
     assert.match(metrics, /^latchkey_domains\{state="failing"\} 1$/m);
     assert.match(metrics, /^latchkey_domain_renewal_failures\{domain="b\.localhost"\} \d+$/m);
     assert.match(metrics, /^latchkey_renewals_obtained_total 1$/m);
+    assert.match(metrics, /^latchkey_staples\{state="ok"\} 2$/m);
   });
 
   test('certificate-status is the host’s own, and tells of a certificate before it is used', async () => {
