@@ -60,12 +60,13 @@ export class EngineNames implements AsyncDisposable {
     this.#dynamic?.used(ids);
   }
 
-  flush(wanted: string | undefined): { readonly problem: string | undefined } {
+  /** Fulfilled when nothing could bring back what was flushed, the next start neither. */
+  async flush(wanted: string | undefined): Promise<{ readonly problem: string | undefined }> {
     if (!this.#dynamic) return { problem: 'no host has DynSSLEnable on' };
     const name = wanted === undefined ? undefined : serverNameOf(wanted);
     if (wanted !== undefined && name === undefined) return { problem: `'${wanted}' is no DNS name` };
-    void this.#snapshots?.forget();
     const done = name === undefined ? this.#dynamic.flushAll() : this.#dynamic.flush(name);
+    await this.#snapshots?.forget();
     this.#loggers('dynssl').notice(`flushed: ${name ?? 'all'}`);
     return { problem: done ? undefined : 'the certificate table is full and cannot be written' };
   }
