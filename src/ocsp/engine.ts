@@ -60,7 +60,7 @@ export interface OcspEngineOptions extends Partial<OcspPace> {
   readonly random?: (() => number) | undefined;
   /** What is to be stapled for an owner has changed: take it by staple(). */
   readonly onChange: (owner: string) => void;
-  /** Told again each minute as long as the certificate is in use: who is to replace it may not be ready yet. */
+  /** Told again every ten seconds as long as the certificate is in use: who is to replace it may not be ready yet. */
   readonly onRevoked: (revoked: RevokedCertificate) => void;
 }
 
@@ -76,7 +76,7 @@ export interface RevokedCertificate {
 const PARALLEL = 4;
 
 /** ms after which it is told again that a certificate is revoked. */
-const REMIND = 60_000;
+const REMIND = 10_000;
 
 /** While an ill responder is tried with one request the others wait, ms, and look again. */
 const TRIAL = 5000;
