@@ -103,6 +103,7 @@ function mdSettings({ md, serverRoot }: ServerDraft): MdServerSettings {
       keepResponse: md.staplingKeepResponse ?? { ms: 7 * 86_400_000 },
     },
     rateLimits: md.rateLimits ?? {},
+    storeLocks: md.storeLocks === 'off' ? undefined : md.storeLocks,
     serverStatus: md.serverStatus ?? true,
     certificateStatus: md.certificateStatus ?? true,
     certificateCheck: md.certificateCheck ?? { name: 'crt.sh', url: 'https://crt.sh?q=' },

@@ -61,6 +61,7 @@ export interface MdServerDraft {
   staplingKeepResponse?: Window;
   /** By authority. */
   rateLimits?: Record<string, RateLimits>;
+  storeLocks?: number | 'off';
   baseServer?: boolean;
   serverStatus?: boolean;
   certificateStatus?: boolean;

@@ -63,6 +63,7 @@ test('an empty configuration has all defaults', (t) => {
       preflight: { enabled: true, resolvers: [] },
       stapling: { renewWindow: { percent: 33 }, keepResponse: { ms: 604_800_000 } },
       rateLimits: {},
+      storeLocks: undefined,
       serverStatus: true,
       certificateStatus: true,
       certificateCheck: { name: 'crt.sh', url: 'https://crt.sh?q=' },

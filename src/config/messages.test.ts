@@ -27,6 +27,8 @@ const messages: readonly (readonly [text: string, message: string])[] = [
   ['MDPreflight maybe', "'maybe' is neither on, off, nor DNS servers"],
   ['MDPreflight on 192.0.2.53', "MDPreflight: 'on 192.0.2.53' is neither"],
   ['MDRateLimit local new-orders 1/3w', "unrecognized limit '1/3w'"],
+  ['MDStoreLocks maybe', "neither 'on', 'off' or a duration specified"],
+  ['MDStoreLocks 0', 'minimum delay must be greater than 0'],
   ['MDBaseServer maybe', "supported parameter values are 'on' and 'off'"],
   ['MDServerStatus yes', "supported parameter values are 'on' and 'off'"],
   ['MDCertificateStatus 1', "supported parameter values are 'on' and 'off'"],

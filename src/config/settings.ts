@@ -337,6 +337,8 @@ export interface MdServerSettings {
   readonly rateLimits: Readonly<Record<string, RateLimits>>;
   /** MDStaplingRenewWindow and MDStaplingKeepResponse. */
   readonly stapling: { readonly renewWindow: Window; readonly keepResponse: Window };
+  /** MDStoreLocks: ms that a start waits for another server's; undefined: the store is ours alone. */
+  readonly storeLocks: number | undefined;
   /** MDServerStatus: managed domains appear in the answers of server-status. */
   readonly serverStatus: boolean;
   /** MDCertificateStatus: hosts of managed domains answer `/.httpd/certificate-status`. */

@@ -22,6 +22,7 @@ import type { BudgetRequest } from './budget-limits.ts';
 import { describeObtaining, isWorthSaying, type Obtaining, ObtainingMeter } from './obtaining.ts';
 import { isAutomatic, type Plan, plan } from './plan.ts';
 import { askForRenewalTime } from './questions.ts';
+import { LOOK_INTERVAL, type SharedStore, Sharing } from './sharing.ts';
 import { Spending } from './spending.ts';
 import { nextWarning, warnOfExpiry } from './expiry.ts';
 import { isDamage, readHeld, stagedFiles, undamaged } from './held.ts';
@@ -77,6 +78,8 @@ export interface EngineOptions {
   readonly directoryUrl?: ((authority: string) => string) | undefined;
   /** By authority, what differs from the built-in figures (MDRateLimit). */
   readonly rateLimits?: Readonly<Record<string, RateLimits>> | undefined;
+  /** Where other servers use the store, too (MDStoreLocks). */
+  readonly shared?: SharedStore | undefined;
   /** Told when a fault of the program has ended all renewing: another engine is needed. Default: the log has it. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
 }
@@ -144,6 +147,7 @@ export class RenewalEngine implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #budgets: Budgets;
   readonly #meter: ObtainingMeter;
+  readonly #sharing: Sharing | undefined;
   readonly #onFailure: (error: unknown) => void;
   #main: Promise<void> | undefined;
 
@@ -168,6 +172,7 @@ export class RenewalEngine implements AsyncDisposable {
       random,
     };
     this.#meter = new ObtainingMeter(clock);
+    this.#sharing = options.shared && new Sharing({ ...options.shared, clock, logger: this.#logger });
     this.#budgets = new Budgets({ store: options.store, clock, logger: this.#logger });
     this.#budgets.configure(options.rateLimits ?? {});
     this.#schedule = new Schedule({
@@ -330,6 +335,7 @@ export class RenewalEngine implements AsyncDisposable {
       this.#schedule.run(signal),
       this.#checks.run(signal),
       this.#advisor.run(signal),
+      this.#sharing?.watch((name) => this.#lookSoon(name), signal),
     ]);
     try {
       await this.#removeStaleChallenges();
@@ -476,7 +482,7 @@ export class RenewalEngine implements AsyncDisposable {
       async () => {
         for (;;) {
           const next = await this.#look(entry);
-          if (next.kind === 'run') return this.#renewUnlessHeld(entry, next.reason, signal);
+          if (next.kind === 'run') return this.#renewAlone(entry, next.reason, signal);
           if (next.kind === 'tell') {
             if (entry.job) await tellAgain(this.#context, entry.job, { signal });
             continue;
@@ -488,6 +494,24 @@ export class RenewalEngine implements AsyncDisposable {
       },
       signal,
     );
+  }
+
+  #lookSoon(name: string): void {
+    if (this.#entries.has(name)) this.#schedule.set(name, this.#context.clock.now());
+  }
+
+  /** By one of the servers on the store at a time: who comes next goes on with what is there then. */
+  async #renewAlone(entry: Entry, reason: string, signal: AbortSignal): Promise<number | undefined> {
+    if (!this.#sharing) return this.#renewUnlessHeld(entry, reason, signal);
+    await using lease = await this.#sharing.take(entry.domain.name);
+    const { clock, random } = this.#context;
+    if (!lease) return clock.now() + LOOK_INTERVAL * (1 + random());
+    if (lease.handedOver) entry.job = undefined;
+    const next = await this.#look(entry);
+    if (next.kind === 'wait') return this.#waitUntil(entry, next);
+    if (next.kind === 'tell') return clock.now();
+    // Awaited here: the lease ends with this block.
+    return await this.#renewUnlessHeld(entry, next.reason, AbortSignal.any([signal, lease.signal]));
   }
 
   /** A CA that has asked to be left alone is not even asked for its directory. */
@@ -524,6 +548,7 @@ export class RenewalEngine implements AsyncDisposable {
       entry.hold = outcome;
       return outcome.until;
     }
+    if (outcome.status === 'installed') this.#sharing?.serves(domain.name, outcome.serials);
     const next = await this.#look(entry);
     this.#sayProgress();
     if (next.kind === 'wait') return this.#waitUntil(entry, next);
@@ -573,6 +598,8 @@ export class RenewalEngine implements AsyncDisposable {
     if (!staging.staged) job.finished = false;
     const now = clock.now();
     const inUse = [...held.values()].flatMap((pair) => ('damage' in pair ? [] : [pair.info]));
+    const serials = inUse.map(({ serial }) => serial);
+    await this.#sharing?.found(domain.name, serials);
     this.#advisor.watch(domain.name, isAutomatic(domain) ? inUse : []);
     const adviceOn: AdviceOn = (info) => this.#advisor.adviceOn(domain.name, info);
     const state = (entry.state = await judge(domain, held, { now, adviceOn, read: this.#readPem }));

@@ -88,6 +88,7 @@ export function settingsOf(changes: Partial<Settings> = {}): Settings {
       activateOn: 'renewal',
       stapling: { renewWindow: { percent: 33 }, keepResponse: { ms: 604_800_000 } },
       rateLimits: {},
+      storeLocks: undefined,
       serverStatus: true,
       certificateStatus: true,
       preflight: { enabled: false, resolvers: [] },

@@ -12,4 +12,6 @@ export interface Leases {
 export interface Lease extends AsyncDisposable {
   /** Aborted when the lease was lost, after this process had stood still for long: stop, another has it. */
   readonly signal: AbortSignal;
+  /** Another has had it since this process had it last. */
+  readonly handedOver: boolean;
 }

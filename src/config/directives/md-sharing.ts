@@ -8,6 +8,9 @@ import { duration } from '../values.ts';
 
 const directive = declaring<Scope>();
 
+/** How long to wait for a lock unless told, ms: mod_md's. */
+const LOCK_PATIENCE = 5000;
+
 export const sharing: readonly Directive<Scope>[] = [
   directive({
     name: 'MDRateLimit',
@@ -20,6 +23,17 @@ export const sharing: readonly Directive<Scope>[] = [
       const limits = (scope.server.md.rateLimits ??= {});
       const url = authorityOf(authority);
       limits[url] = { ...limits[url], [limitKind(kind)]: rateLimit(amount) };
+    },
+  }),
+  directive({
+    name: 'MDStoreLocks',
+    syntax: 'on|off|duration',
+    contexts: servers,
+    default: 'off',
+    doc: 'For several servers on one store: they take turns, and a domain is renewed by one of them. The duration (5s with `on`) is how long a start waits for another’s.',
+    args: 'TAKE1',
+    apply(scope, text) {
+      scope.server.md.storeLocks = lockPatience(text);
     },
   }),
 ];
@@ -46,4 +60,14 @@ function rateLimit(text: string): RateLimit | 'none' {
     throw new Refusal(`unrecognized limit '${text}': use 300/3h, 50/7d or none`);
   }
   return { count: Number(count), period: ms };
+}
+
+function lockPatience(text: string): number | 'off' {
+  const word = text.toLowerCase();
+  if (word === 'off') return 'off';
+  if (word === 'on') return LOCK_PATIENCE;
+  const ms = duration(text, 's');
+  if (ms === undefined) throw new Refusal("neither 'on', 'off' or a duration specified");
+  if (ms === 0) throw new Refusal('minimum delay must be greater than 0');
+  return ms;
 }

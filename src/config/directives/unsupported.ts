@@ -6,7 +6,6 @@ const later = 'is not supported yet by this version of Latchkey';
 const never = 'is not supported by Latchkey';
 
 const reasons: readonly (readonly [names: string, reason: string])[] = [
-  ['MDStoreLocks', later],
   [
     'TLSCiphersPrefer TLSCiphersSuppress TLSCipherPrefer TLSCipherSuppress TLSProxyEngine TLSProxyCA ' +
       'TLSProxyProtocol TLSProxyCiphersPrefer TLSProxyCiphersSuppress TLSProxyCipherPrefer ' +

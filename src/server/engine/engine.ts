@@ -10,7 +10,9 @@ import type { Counts, StaplingCounts, StatusDocument, StatusQuery } from '../../
 import { countDomains, selectDomains } from '../../status/select.ts';
 import { countStapling, staplingOf } from '../../status/stapling.ts';
 import type { ActivationResult } from '../../domains/renewal.ts';
+import type { SharedStore } from '../../domains/sharing.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
+import { FsLeases, locksFolder } from '../../store/fs/leases.ts';
 import { domainSetId, type Birth, type Plan, type SupervisorCalls, type Wanted } from '../calls.ts';
 import { LogSender } from '../logpipe.ts';
 import type { Peer } from '../peer.ts';
@@ -215,9 +217,18 @@ export class Engine implements AsyncDisposable {
       store: this.#store,
       loggers: this.#loggers,
       activate: (name, { serials }) => this.#activate(name, serials),
+      shared:
+        settings.md.storeLocks === undefined ? undefined : await this.#sharedStore(settings.md.storeDir),
       readPem: (file) => this.#supervisor.call('certificateFile', file),
     });
     if (this.#serving) this.#renewals.start();
+  }
+
+  async #sharedStore(storeDir: string): Promise<SharedStore> {
+    return {
+      leases: await FsLeases.open(locksFolder(storeDir)),
+      adopt: (name) => this.#keeper.refresh([domainSetId(name)]),
+    };
   }
 
   /** Into domains/, into the table, into every worker, then told to the administrator's command. */

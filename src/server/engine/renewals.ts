@@ -20,6 +20,7 @@ import type { ReadPem } from '../../domains/static-files.ts';
 import type { DomainInService } from '../../status/document.ts';
 import type { DomainSource } from '../../status/select.ts';
 import { diagnose, type Diagnosis } from '../../status/diagnosis.ts';
+import type { SharedStore } from '../../domains/sharing.ts';
 import type { Store } from '../../store/store.ts';
 import { version } from '../version.ts';
 import type { RenewalReport } from './control-server.ts';
@@ -31,6 +32,8 @@ export interface RenewalsParts {
   readonly store: Store;
   readonly loggers: Loggers;
   readonly activate: RenewalContext['activate'];
+  /** Other servers use the store, too (MDStoreLocks). */
+  readonly shared: SharedStore | undefined;
   /** Reads a file of MDCertificateFile. */
   readonly readPem: ReadPem;
 }
@@ -58,7 +61,7 @@ export class Renewals implements AsyncDisposable, DomainSource {
     return renewals;
   }
 
-  private constructor({ settings, store, loggers, activate, readPem }: RenewalsParts) {
+  private constructor({ settings, store, loggers, activate, shared, readPem }: RenewalsParts) {
     this.#settings = settings;
     this.#unserved = unservedBy(settings);
     this.#loggers = loggers;
@@ -75,6 +78,7 @@ export class Renewals implements AsyncDisposable, DomainSource {
       activate,
       loggers,
       readPem,
+      shared,
       ...paceOf(settings),
       initialDelay: settings.md.initialDelay,
       directoryUrl: (authority) => this.#directoryUrl(authority),

@@ -22,6 +22,7 @@ export function planOf(generation: number, settings: Settings, { setIds, clientC
 /** What processes and folders hang on cannot change under them. */
 export function whatCannotChange(before: Settings, after: Settings): string | undefined {
   if (before.md.storeDir !== after.md.storeDir) return 'MDStoreDir';
+  if (before.md.storeLocks !== after.md.storeLocks) return 'MDStoreLocks';
   if (before.user !== after.user || before.group !== after.group) return 'User or Group';
   if (before.pidFile !== after.pidFile) return 'PidFile';
   if (before.serverRoot !== after.serverRoot) return 'ServerRoot';

@@ -1,3 +1,4 @@
+import { silent } from '../../base/log.ts';
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,7 +21,7 @@ function settings(t: TestContext): Settings {
 
 suite('the keeper of the store', () => {
   test('activates a domain once, whoever asks at the same time', async (t) => {
-    const keeper = await StoreKeeper.open(settings(t), undefined);
+    const keeper = await StoreKeeper.open(settings(t), undefined, silent('md'));
     await put(keeper.store, 'staging', NAME, { names: [NAME], notBefore: Date.now() - 1000 });
     const asked = await Promise.all([1, 2, 3].map(() => keeper.activate(NAME, { finishedOnly: true })));
     assert.deepEqual(
@@ -32,7 +33,7 @@ suite('the keeper of the store', () => {
 
   test('opens the store anew where its folder is gone, and only there', async (t) => {
     const configured = settings(t);
-    const keeper = await StoreKeeper.open(configured, undefined);
+    const keeper = await StoreKeeper.open(configured, undefined, silent('md'));
     assert.equal(await keeper.reopenIfGone(configured), false);
     const passphrase = keeper.store.key.passphrase();
     rmSync(configured.md.storeDir, { recursive: true });

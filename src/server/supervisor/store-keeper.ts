@@ -7,7 +7,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../../base/clock.ts';
 import type { Settings } from '../../config/settings.ts';
 import type { Activation, ActivateOptions } from '../../domains/activate.ts';
+import type { Logger } from '../../base/log.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
+import { FsLeases, locksFolder } from '../../store/fs/leases.ts';
+import type { Lease } from '../../store/leases.ts';
 import { StoreError } from '../../store/store.ts';
 import { Turns } from '../../store/fs/turns.ts';
 import type { Identity } from '../calls.ts';
@@ -16,17 +19,34 @@ import { makeFolder } from '../folders.ts';
 export class StoreKeeper {
   #store: FsStore;
   readonly #identity: Identity | undefined;
+  readonly #logger: Logger;
   /** Activations at a reload and at the engine's request: one at a time for each domain. */
   readonly #turns = new Turns();
 
+  #leases: FsLeases | undefined;
+
   /** Rejects with StoreError. */
-  static async open(settings: Settings, identity: Identity | undefined): Promise<StoreKeeper> {
-    return new StoreKeeper(await open(settings, identity), identity);
+  static async open(
+    settings: Settings,
+    identity: Identity | undefined,
+    logger: Logger,
+  ): Promise<StoreKeeper> {
+    makeFolder('MDStoreDir', settings.md.storeDir);
+    const leases = await openLeases(settings, identity);
+    await using _turn = await myTurn(leases, settings, logger);
+    return new StoreKeeper(await open(settings, identity, leases), identity, leases, logger);
   }
 
-  private constructor(store: FsStore, identity: Identity | undefined) {
+  private constructor(
+    store: FsStore,
+    identity: Identity | undefined,
+    leases: FsLeases | undefined,
+    logger: Logger,
+  ) {
     this.#store = store;
     this.#identity = identity;
+    this.#leases = leases;
+    this.#logger = logger;
   }
 
   /** Another one after reopenIfGone(). */
@@ -42,7 +62,8 @@ export class StoreKeeper {
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'store-missing') throw error;
     }
-    this.#store = await open(settings, this.#identity);
+    this.#leases = await openLeases(settings, this.#identity);
+    this.#store = await open(settings, this.#identity, this.#leases);
     return true;
   }
 
@@ -51,6 +72,7 @@ export class StoreKeeper {
    * Gives the serials of what was activated, by domain.
    */
   async bringInLine(settings: Settings): Promise<ReadonlyMap<string, readonly string[]>> {
+    await using _turn = await myTurn(this.#leases, settings, this.#logger);
     const activated = settings.domains.length > 0 ? await this.#bringDomainsInLine(settings) : new Map();
     if (settings.localCa) await ownedFolder(settings.localCa.dir, this.#identity);
     const served = servedProtocols(settings);
@@ -74,6 +96,9 @@ export class StoreKeeper {
     const staged = new Set(await this.store.list('staging'));
     const activated = new Map<string, readonly string[]>();
     for (const { name } of domains.filter((domain) => staged.has(domain.name))) {
+      await using lease = await this.#leases?.take(name);
+      // Another server has it in hand.
+      if (this.#leases && !lease) continue;
       const { serials } = await this.activate(name, { finishedOnly: true });
       if (serials.length > 0) activated.set(name, serials);
     }
@@ -82,10 +107,41 @@ export class StoreKeeper {
   }
 }
 
-function open({ md }: Settings, identity: Identity | undefined): Promise<FsStore> {
+function open(
+  { md }: Settings,
+  identity: Identity | undefined,
+  leases: FsLeases | undefined,
+): Promise<FsStore> {
   makeFolder('MDStoreDir', md.storeDir);
   const owner = identity ? { owner: identity } : {};
-  return FsStore.open({ dir: md.storeDir, purgeChallenges: true, ...owner });
+  // Challenges of other servers' orders may be under way.
+  return FsStore.open({ dir: md.storeDir, purgeChallenges: leases === undefined, leases, ...owner });
+}
+
+async function openLeases({ md }: Settings, identity: Identity | undefined): Promise<FsLeases | undefined> {
+  if (md.storeLocks === undefined) return undefined;
+  const folder = locksFolder(md.storeDir);
+  makeFolder('MDStoreLocks', folder, 0o700);
+  if (identity) await lchown(folder, identity.uid, identity.gid);
+  return FsLeases.open(folder);
+}
+
+/** The name that no domain has: what a start or reload does with the whole store. */
+const WHOLE_STORE = '%store';
+
+/** As mod_md does it: without a turn in time it is said, and the start goes on. */
+async function myTurn(
+  leases: FsLeases | undefined,
+  { md }: Settings,
+  logger: Logger,
+): Promise<Lease | undefined> {
+  const turn = await leases?.takeWithin(WHOLE_STORE, md.storeLocks ?? 0);
+  if (leases && !turn) {
+    logger.error(
+      `another server works on ${md.storeDir} for longer than MDStoreLocks allows to wait: going on without the lock`,
+    );
+  }
+  return turn;
 }
 
 /** Whether anybody listens where the internet's ports 80 and 443 arrive. */

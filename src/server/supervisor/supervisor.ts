@@ -79,7 +79,11 @@ export class Supervisor implements AsyncDisposable {
     identity: Identity | undefined,
   ): Promise<Supervisor> {
     const logs = new LogFiles(settings);
-    const keeper = await StoreKeeper.open(settings, identity);
+    const loggers = createLoggers(
+      (line) => logs.append(logs.main, line),
+      () => settings.base.logLevels,
+    );
+    const keeper = await StoreKeeper.open(settings, identity, loggers('md'));
     const supervisor = new Supervisor({ input, settings, identity, logs, keeper });
     try {
       await supervisor.#begin();

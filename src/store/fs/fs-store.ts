@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { checkNames, checkValue, describe, isName } from '../names.ts';
 import { StoreKey } from '../storekey.ts';
 import { StoreError } from '../store.ts';
+import type { Leases } from '../leases.ts';
 import type { Abortable, Group, Store } from '../store.ts';
 import { abandon, finish, prepare } from './activation.ts';
 import { ignoring, readBounded, syncFolder, systemDisk } from './disk.ts';
@@ -31,6 +32,8 @@ export interface AttachOptions {
 export interface OpenOptions extends Omit<AttachOptions, 'key'> {
   /** Removes all challenges: at a server's start none can be under way. Default false. */
   readonly purgeChallenges?: boolean | undefined;
+  /** Given where other servers use the store at the same time: what they work on is left to them. */
+  readonly leases?: Leases | undefined;
 }
 
 interface Parts {
@@ -70,7 +73,7 @@ export class FsStore implements Store {
     try {
       const file = await readStoreFile(tree);
       await prepareFolders(tree);
-      await recover(tree);
+      await recover(tree, options.leases);
       const key = file?.key ?? StoreKey.generate();
       const store = new FsStore({ tree, key, readOnly: false });
       if (file && file.version < currentVersion) await migrate(store);

@@ -73,10 +73,11 @@ export class FsLeases implements Leases {
       await rm(this.#file(name, number), { force: true });
       return undefined;
     }
+    const handedOver = this.#seen.get(name) !== found?.number;
     this.#seen.set(name, number);
     this.#watched.delete(name);
     for (const old of now.filter((other) => other < number)) await rm(this.#file(name, old), { force: true });
-    return this.#hold(name, number);
+    return this.#hold(name, number, handedOver);
   }
 
   /** Waits for it, `patience` ms at most. */
@@ -98,7 +99,7 @@ export class FsLeases implements Leases {
     return [...changed];
   }
 
-  #hold(name: string, number: number): Lease {
+  #hold(name: string, number: number, handedOver: boolean): Lease {
     const ended = new AbortController();
     const lost = new AbortController();
     const beating = this.#beat(name, number, ended.signal).catch((error: unknown) => {
@@ -106,6 +107,7 @@ export class FsLeases implements Leases {
     });
     return {
       signal: lost.signal,
+      handedOver,
       [Symbol.asyncDispose]: async () => {
         ended.abort();
         await beating;
@@ -174,6 +176,11 @@ export class FsLeases implements Leases {
   #text(beat: number, held: boolean): string {
     return `${JSON.stringify({ ...this.#self, beat, held } satisfies Sign)}\n`;
   }
+}
+
+/** Where the leases of a store are. */
+export function locksFolder(storeDir: string): string {
+  return join(storeDir, 'locks');
 }
 
 /** Processes of another machine, boot or namespace can't be looked for: they may live. */

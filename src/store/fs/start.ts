@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { isName } from '../names.ts';
 import { groups } from '../store.ts';
+import type { Leases } from '../leases.ts';
 import type { Store } from '../store.ts';
 import { finish, interrupted, readyFolder } from './activation.ts';
 import { discard, ignoring } from './disk.ts';
@@ -38,15 +39,22 @@ async function adopt(tree: Tree, group: (typeof owned)[number]): Promise<void> {
   }
 }
 
-/** Finishes interrupted activations and removes what else was left in `tmp`. */
-export async function recover(tree: Tree): Promise<void> {
+/** What others may still work with in `tmp` is younger than this, ms. */
+const LITTER_AGE = 60 * 60_000;
+
+/** Finishes interrupted activations and removes what else was left in `tmp`; of other live servers, neither. */
+export async function recover(tree: Tree, leases: Leases | undefined): Promise<void> {
   const { disk } = tree;
   for (const name of await interrupted(tree)) {
+    await using lease = await leases?.take(name);
+    if (leases && !lease) continue;
     // Without space for it the old set goes on being used; a later start tries again.
     if (isName(name)) await ignoring(['ENOSPC', 'EDQUOT'], finish(tree, name));
   }
   for (const name of await disk.readdir(tree.path('tmp'))) {
     if (tree.path('tmp', name) === readyFolder(tree)) continue;
+    const age = leases && (await ignoring(['ENOENT'], disk.lstat(tree.path('tmp', name))));
+    if (age && Date.now() - age.mtimeMs < LITTER_AGE) continue;
     await discard(disk, tree.path('tmp', name), () => tree.scratch());
   }
 }
