@@ -1,5 +1,6 @@
 /** The status document: what `latchkey status --json` prints, and all other views are made from. */
 import type { Finding } from '../domains/preflight/finding.ts';
+import type { Obtaining } from '../domains/obtaining.ts';
 import type { DomainStatus } from '../domains/status.ts';
 import type { StaplingStatus } from '../ocsp/status.ts';
 
@@ -24,6 +25,8 @@ export interface StatusDocument {
   readonly counts: Counts;
   /** How many domains are of the kind that was asked for, before `offset` and `limit`. */
   readonly matching: number;
+  /** How far obtaining what is to be had has got; undefined where nothing is managed. */
+  readonly obtaining?: Obtaining | undefined;
   readonly domains: readonly DomainInService[];
 }
 

@@ -74,3 +74,9 @@ suite('the status for people', () => {
     assert.match(body, /a\.test has &lt;no&gt; address[^]*What to do:<\/b> add one/);
   });
 });
+
+test('while much is to be obtained it says how far that is', () => {
+  const obtaining = { total: 1000, obtained: 412, failing: 3, left: 12 * 60_000 };
+  const text = overview({ ...document([domain()]), obtaining });
+  assert.match(text, /^412 of 1000 certificates obtained, 3 failing, about 12 min left$/m);
+});

@@ -2,6 +2,7 @@
 import { escapeControls } from '../base/log.ts';
 import type { Finding } from '../domains/preflight/finding.ts';
 import type { Problem } from '../domains/issuer.ts';
+import { describeObtaining, isWorthSaying } from '../domains/obtaining.ts';
 import type { DomainInService, StatusDocument } from './document.ts';
 import { date, lastRunOf, nextOf, span, stateOf, validUntil } from './words.ts';
 
@@ -23,9 +24,11 @@ export function overview(document: StatusDocument): string {
       : `${counts.complete} of ${counts.total} managed domains have their certificates`;
   const missing = counts.total - counts.complete;
   const atWork =
-    counts.running > 0 && missing > 0
-      ? [`${missing} are missing theirs; ${counts.running} renewals are under way`]
-      : [];
+    document.obtaining && isWorthSaying(document.obtaining)
+      ? [describeObtaining(document.obtaining)]
+      : counts.running > 0 && missing > 0
+        ? [`${missing} are missing theirs; ${counts.running} renewals are under way`]
+        : [];
   const lines = [
     `Latchkey ${document.version}: ${count}; ${workers.length} workers, generation ${generation}`,
     ...atWork,

@@ -273,6 +273,7 @@ export class Engine implements AsyncDisposable {
       problems: [...this.#keeper.problems.values()],
       stapling: staplingOf(this.#staples?.status() ?? [], selected.domains, query),
       staplingCounts: this.#counts().stapling,
+      obtaining: this.#renewals?.obtaining(),
       domains: (await this.#renewals?.withStaged(selected.domains)) ?? [],
       now: systemClock.now(),
     };

@@ -20,6 +20,7 @@ import type { ReadPem } from '../../domains/static-files.ts';
 import type { DomainInService } from '../../status/document.ts';
 import type { DomainSource } from '../../status/select.ts';
 import { diagnose, type Diagnosis } from '../../status/diagnosis.ts';
+import type { Obtaining } from '../../domains/obtaining.ts';
 import type { SharedStore } from '../../domains/sharing.ts';
 import type { Store } from '../../store/store.ts';
 import { version } from '../version.ts';
@@ -161,6 +162,11 @@ export class Renewals implements AsyncDisposable, DomainSource {
 
   #find(wanted: string): ManagedDomainSettings | undefined {
     return this.#settings.domains.find(({ name, domains }) => name === wanted || domains.includes(wanted));
+  }
+
+  /** See RenewalEngine. */
+  obtaining(): Obtaining {
+    return this.#engine.obtaining();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
