@@ -23,6 +23,9 @@ export const knownDirectories: readonly string[] = known.map(([, directory]) => 
 
 export const defaultAuthority = 'https://acme-v02.api.letsencrypt.org/directory';
 
+/** Where tailscaled listens, unless told otherwise. */
+export const tailscaleSocket = 'file://localhost/var/run/tailscale/tailscaled.sock';
+
 /** The embedded CA; its address is known only when it runs. */
 export const LOCAL = 'local';
 
@@ -38,10 +41,18 @@ export function findAuthority(text: string): Authority {
   const directory = directories.get(name);
   // Buypass stopped issuing in October 2025.
   if (directory !== undefined) return { url: directory, closed: name.startsWith('buypass') };
+  if (/^file:/i.test(text)) return socketAt(text);
   if (!/^[a-z][a-z\d+.-]*:/i.test(text)) return { problem: 'missing uri scheme' };
   if (!/^[a-z][a-z\d+.-]*:\/\/[^/]/i.test(text) || !URL.canParse(text))
     return { problem: 'missing hostname' };
   return { url: text, closed: false };
+}
+
+/** A socket of this machine. */
+function socketAt(text: string): Authority {
+  const path = /^file:\/\/(?:localhost)?(\/[^?#]+)$/i.exec(text)?.[1];
+  if (path === undefined) return { problem: 'a socket is named as file://localhost/PATH' };
+  return { url: `file://localhost${path}`, closed: false };
 }
 
 /** The name of a CA that registers no account without an external one, by its directory; undefined for others. */

@@ -121,6 +121,7 @@ test('a domain that says nothing has the defaults', (t) => {
     name: 'a.example',
     domains: ['a.example'],
     transitive: true,
+    protocol: 'acme',
     authorities: ['https://acme-v02.api.letsencrypt.org/directory'],
     agreement: undefined,
     externalAccount: undefined,

@@ -1,6 +1,6 @@
 /** Managed domains, complete: values of their own, of the server they stand in, of all; then the defaults. */
 import type { ManagedDomainSettings, Reach, StaticFiles } from '../domains/settings.ts';
-import { authorityThatBinds, defaultAuthority } from './authorities.ts';
+import { authorityThatBinds, defaultAuthority, tailscaleSocket } from './authorities.ts';
 import type { DomainDraft, DomainValues, HostDraft, ServerDraft } from './draft.ts';
 import { ConfigError } from './errors.ts';
 import type { Assignment } from './managed.ts';
@@ -18,6 +18,7 @@ type Values = Omit<ManagedDomainSettings, 'name' | 'domains' | 'contacts' | 'sta
 
 const defaults: Values = {
   transitive: true,
+  protocol: 'acme',
   authorities: [defaultAuthority],
   agreement: undefined,
   externalAccount: undefined,
@@ -50,11 +51,16 @@ export function domainValues({ draft, transitive }: Assignment, server: ServerDr
       authorities.localAuthority,
     );
   }
+  const protocol = value('protocol') ?? defaults.protocol;
+  const standard = protocol === 'tailscale' ? [tailscaleSocket] : defaults.authorities;
+  const chosen = authorities?.authorities ?? standard;
+  checkProtocol(protocol, chosen, draft);
   const command = value('challengeDns01');
   const proxyUrl = value('proxyUrl');
   return {
     transitive,
-    authorities: authorities?.authorities ?? defaults.authorities,
+    protocol,
+    authorities: chosen,
     agreement: value('agreement'),
     externalAccount: externalAccount === 'none' ? undefined : externalAccount,
     challenges: value('challenges'),
@@ -62,7 +68,8 @@ export function domainValues({ draft, transitive }: Assignment, server: ServerDr
     renewMode: value('renewMode') ?? defaults.renewMode,
     renewWindow: value('renewWindow') ?? defaults.renewWindow,
     warnWindow: value('warnWindow') ?? defaults.warnWindow,
-    keys: value('keys') ?? defaults.keys,
+    // tailscaled makes the key, and of this kind only.
+    keys: protocol === 'tailscale' ? [{ type: 'EC', name: 'p-256' }] : (value('keys') ?? defaults.keys),
     requireHttps: value('requireHttps') ?? defaults.requireHttps,
     caCertificateFile: value('caCertificateFile') || undefined,
     renewViaAri: value('renewViaAri') ?? defaults.renewViaAri,
@@ -74,6 +81,21 @@ export function domainValues({ draft, transitive }: Assignment, server: ServerDr
       ? { url: proxyUrl, caCertificateFile: value('proxyCaCertificateFile') || undefined }
       : undefined,
   };
+}
+
+function checkProtocol(
+  protocol: Values['protocol'],
+  authorities: readonly string[],
+  { names: [name = ''], at }: DomainDraft,
+): void {
+  const wrong = authorities.find((url) => url.startsWith('file:') !== (protocol === 'tailscale'));
+  if (wrong === undefined) return;
+  throw new ConfigError(
+    protocol === 'tailscale'
+      ? `MDCertificateProtocol tailscale of ${name} can't be spoken with ${wrong}: name the socket of tailscaled, MDCertificateAuthority ${tailscaleSocket}`
+      : `MDCertificateAuthority ${wrong} of ${name} is a socket: scheme must be http or https, unless MDCertificateProtocol is tailscale`,
+    at,
+  );
 }
 
 /** A domain as the engine gets it; `hosts` are those that have its name as managedDomain. */

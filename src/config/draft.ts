@@ -147,6 +147,7 @@ export type DomainValues = Draft<
   Pick<
     ManagedDomainSettings,
     | 'transitive'
+    | 'protocol'
     | 'agreement'
     | 'challenges'
     | 'renewMode'

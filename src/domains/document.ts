@@ -6,6 +6,7 @@ import type { ManagedDomainSettings } from './settings.ts';
 
 /** Numbers of md.json's `state`. */
 export const mdState = { incomplete: 1, complete: 2 } as const;
+const protocols = { acme: 'ACME', tailscale: 'tailscale' } as const;
 const renewModes = { manual: 0, auto: 1, always: 2 } as const;
 
 interface Judged {
@@ -30,7 +31,7 @@ export function mdDocument(
     transitive: domain.transitive ? 1 : 0,
     ca: {
       ...before?.ca,
-      proto: 'ACME',
+      proto: protocols[domain.protocol],
       url: inUse,
       urls: domain.authorities,
       agreement: domain.agreement,

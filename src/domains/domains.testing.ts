@@ -22,6 +22,7 @@ export function settings(
     name,
     domains: [name],
     transitive: false,
+    protocol: 'acme',
     authorities: ['https://ca.example/dir'],
     agreement: 'accepted',
     externalAccount: undefined,

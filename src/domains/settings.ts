@@ -17,7 +17,12 @@ export interface ManagedDomainSettings {
   readonly domains: readonly string[];
   /** Whether ServerName/ServerAlias of its hosts become members. */
   readonly transitive: boolean;
-  /** Directory URLs in order of preference, known names resolved. `local` is the embedded CA. */
+  /** Whom the authorities are talked to as (MDCertificateProtocol). */
+  readonly protocol: 'acme' | 'tailscale';
+  /**
+   * Directory URLs in order of preference, known names resolved. `local` is the embedded CA. With protocol
+   * `tailscale` they are `file://localhost/PATH` of sockets.
+   */
   readonly authorities: readonly string[];
   /** `accepted`, or the URL of the terms agreed to. */
   readonly agreement: string | undefined;

@@ -23,6 +23,7 @@ export function storedDomain(md: MdDocument, options: StoredOptions = {}): Manag
     name: md.name,
     domains: md.domains,
     transitive: md.transitive === 1,
+    protocol: md.ca.proto?.toLowerCase() === 'tailscale' ? 'tailscale' : 'acme',
     authorities: md.ca.urls.length > 0 ? md.ca.urls : md.ca.url === undefined ? [] : [md.ca.url],
     agreement: md.ca.agreement,
     externalAccount: md.eab === 'none' ? undefined : md.eab,

@@ -119,14 +119,17 @@ export const md: Family<Scope> = {
     }),
     directive({
       name: 'MDCertificateProtocol',
-      syntax: 'ACME',
+      syntax: 'ACME|tailscale',
       contexts: everywhere,
       default: 'ACME',
-      doc: 'How to talk to the authority.',
+      doc: 'How to talk to the authority: tailscale asks the tailscaled of this machine, whose socket MDCertificateAuthority names.',
       args: 'TAKE1',
-      apply(_scope, protocol) {
-        if (protocol.toUpperCase() === 'ACME') return;
-        throw new Refusal(`MDCertificateProtocol ${protocol} is not supported; use ACME`);
+      apply(scope, text) {
+        const protocol = text.toLowerCase();
+        if (protocol !== 'acme' && protocol !== 'tailscale') {
+          throw new Refusal(`MDCertificateProtocol ${text} is not supported; use ACME or tailscale`);
+        }
+        valuesOf(scope).protocol = protocol;
       },
     }),
     directive({
@@ -386,7 +389,7 @@ function authority(scope: Scope, text: string): string {
   }
   if (found.closed)
     scope.warn('md', `MDCertificateAuthority: ${text} has stopped issuing certificates (2025-10)`);
-  if (found.url !== LOCAL && !/^https?:/i.test(found.url)) {
+  if (found.url !== LOCAL && !/^(?:https?|file):/i.test(found.url)) {
     throw new Refusal(`MDCertificateAuthority '${text}': scheme must be http or https`);
   }
   return found.url;

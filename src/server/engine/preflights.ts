@@ -62,6 +62,8 @@ export class Preflights implements AsyncDisposable {
 
   /** Looks now. Rejects when closed. */
   async look(domain: ManagedDomainSettings): Promise<readonly Finding[]> {
+    // Nobody from outside looks at a tailnet.
+    if (domain.protocol !== 'acme') return [];
     const { store, settings } = this.#parts;
     const [authority] = domain.authorities;
     const common = { store, signal: this.#stop.signal };

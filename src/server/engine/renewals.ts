@@ -12,7 +12,10 @@ import { startLocalCa, type LocalCa } from '../../ca/server.ts';
 import type { LocalCaSettings } from '../../ca/settings.ts';
 import type { Settings } from '../../config/settings.ts';
 import { type Pace, RenewalEngine } from '../../domains/engine.ts';
+import type { Issuer } from '../../domains/issuer.ts';
 import { AcmeIssuer, type ClientSettings } from '../../domains/issuers/acme.ts';
+import { byProtocol } from '../../domains/issuers/by-protocol.ts';
+import { TailscaleIssuer } from '../../domains/issuers/tailscale/tailscale.ts';
 import { stagedCertificates } from '../../domains/staged.ts';
 import type { ManagedDomainSettings } from '../../domains/settings.ts';
 import type { Outcome, RenewalContext } from '../../domains/renewal.ts';
@@ -48,7 +51,8 @@ export interface Report {
 export class Renewals implements AsyncDisposable, DomainSource {
   readonly #loggers: Loggers;
   readonly #store: Store;
-  readonly #issuer: AcmeIssuer;
+  readonly #acme: AcmeIssuer;
+  readonly #issuer: Issuer;
   readonly #engine: RenewalEngine;
   readonly #preflights: Preflights;
   #settings: Settings;
@@ -67,11 +71,13 @@ export class Renewals implements AsyncDisposable, DomainSource {
     this.#unserved = unservedBy(settings);
     this.#loggers = loggers;
     this.#store = store;
-    this.#issuer = new AcmeIssuer({
+    this.#acme = new AcmeIssuer({
       store,
       clock: systemClock,
       newClient: (authority, way) => this.#newClient(authority, way),
     });
+    const tailscale = new TailscaleIssuer({ store, clock: systemClock });
+    this.#issuer = byProtocol({ acme: this.#acme, tailscale });
     this.#engine = new RenewalEngine({
       domains: settings.domains,
       store,
@@ -113,7 +119,7 @@ export class Renewals implements AsyncDisposable, DomainSource {
     await this.#runLocalCa(before).catch((error: unknown) => {
       this.#loggers('ca').error(explain(error));
     });
-    this.#issuer.forgetClients();
+    this.#acme.forgetClients();
     this.#engine.reconfigure(settings.domains, paceOf(settings));
   }
 
@@ -172,7 +178,7 @@ export class Renewals implements AsyncDisposable, DomainSource {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#preflights[Symbol.asyncDispose]();
     await this.#engine[Symbol.asyncDispose]();
-    await this.#issuer[Symbol.asyncDispose]();
+    await this.#acme[Symbol.asyncDispose]();
     await this.#localCa?.close();
   }
 
