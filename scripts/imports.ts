@@ -19,13 +19,14 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   domains: ['base', 'pki', 'acme', 'store'],
   ocsp: ['base', 'pki', 'store'],
   tls: ['base', 'pki', 'certificates'],
-  // Settings are made of the engine's own settings: types only.
+  // Settings are made of the engine's own settings: types only; of TLS, the names of what it offers.
   config: [
     'base',
     'domains/settings.ts',
     'ca/settings.ts',
     'certificates/sources/settings.ts',
     'pki/keyspec.ts',
+    'tls/suites.ts',
   ],
   http: ['base', 'tls', 'config'],
   // Documents are made of what is known of certificates: types only.

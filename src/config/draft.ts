@@ -5,6 +5,7 @@
 import type { LocalCaSettings } from '../ca/settings.ts';
 import type { ExternalAccount, ManagedDomainSettings, RateLimits, Window } from '../domains/settings.ts';
 import type { Level } from '../base/log.ts';
+import type { CipherCode } from './ciphers.ts';
 import type { DynamicDraft } from './dynamic.ts';
 import type {
   ConnectionLimits,
@@ -122,6 +123,9 @@ export interface TlsDraft {
   ciphersuites?: string;
   honorCipherOrder?: boolean;
   honorClientOrder?: boolean;
+  /** TLSCiphersPrefer and TLSCiphersSuppress. */
+  cipherPrefer?: readonly CipherCode[];
+  cipherSuppress?: readonly CipherCode[];
   /** SSLUseStapling. */
   stapling?: boolean;
   /** SSLStaplingForceURL. */

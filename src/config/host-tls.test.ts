@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { load } from './config.testing.ts';
+import { load, refusal } from './config.testing.ts';
 import type { Settings } from './settings.ts';
 
 const secured = ({ listens }: Settings) => listens.filter(({ tls }) => tls).map(({ port }) => port);
@@ -60,4 +60,31 @@ test('TLS at port 80 is taken for what it rarely is: intended', (t) => {
   );
   assert.deepEqual(told(host('*:80 *:443')), []);
   assert.deepEqual(told(host('*:443', 'SSLEngine on')), []);
+});
+
+test('TLSEngine takes a port, an address with a port, and a name with a port', (t) => {
+  const at = (place: string, addresses: string) =>
+    load(t, `Listen 8443\nTLSEngine ${place}\n${managed}${host(addresses)}`).hosts[0]?.tls.engine;
+  assert.equal(at('8443', '*:8443'), true);
+  assert.equal(at('192.0.2.1:8443', '192.0.2.1:8443'), true);
+  assert.equal(at('192.0.2.1:8443', '192.0.2.2:8443'), false);
+  assert.equal(at('[2001:db8:0::1]:8443', '[2001:db8::1]:8443'), true);
+  assert.equal(at('localhost:8443', '127.0.0.1:8443'), true);
+  for (const place of ['no-port', ':8443', '[::1]', '70000', 'a.invalid:443'])
+    assert.equal(refusal(t, `TLSEngine ${place}`).message, `TLSEngine: invalid address/port in '${place}'`);
+});
+
+test('the directives of both modules may not be for one address and port, and may for two', (t) => {
+  const files = { 'c.pem': 'any' };
+  const ssl = host('*:8443', 'SSLEngine on\nSSLCertificateFile c.pem');
+  assert.match(
+    refusal(t, `Listen 8443\nTLSEngine 8443\n${ssl}`, { files }).message,
+    /SSLEngine on and TLSEngine are for the same address and port/,
+  );
+  const tls = '<VirtualHost *:9443>\nServerName b.example\nTLSCertificate c.pem\n</VirtualHost>\n';
+  const { hosts } = load(t, `Listen 8443\nListen 9443\nTLSEngine 9443\n${ssl}${tls}`, { files });
+  assert.deepEqual(
+    hosts.map(({ tls: { family } }) => family),
+    ['ssl', 'tls'],
+  );
 });

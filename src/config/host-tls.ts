@@ -2,6 +2,8 @@
  * Which hosts speak TLS, where, by whose directives, with what. TLS is a matter of an address: all hosts at one
  * speak it or none does, whatever the first of them says. A host at several addresses may speak it at some.
  */
+import { chooseCiphers } from './ciphers.ts';
+import type { ChosenCiphers } from './ciphers.ts';
 import type { FileAt, HostDraft, ListenDraft, ServerDraft, TlsDraft, TlsVersions } from './draft.ts';
 import { ConfigError } from './errors.ts';
 import type { CertificateFiles, HostAddress, HostTls, Listen, Warning } from './settings.ts';
@@ -23,7 +25,7 @@ export interface TlsContext {
 /** TLS of the base server: what its virtual hosts inherit. It has no address, so it speaks TLS by SSLEngine only. */
 export function baseTls({ server }: TlsContext): HostTls {
   const family = server.tlsEngines.length > 0 && server.base.tls.engine?.on !== true ? 'tls' : 'ssl';
-  return tlsOf(server.base.tls, undefined, family, server.base.tls.engine?.on === true);
+  return tlsOf(server.base, undefined, family, server.base.tls.engine?.on === true);
 }
 
 /** Tells hosts that speak TLS once they have a certificate. */
@@ -45,7 +47,7 @@ export function hostsTls(context: TlsContext): { readonly hosts: HostTls[]; read
   agree(server.hosts, plans, context);
   const hosts = server.hosts.map((host, index) => {
     const { engine, family, implied } = plans[index] ?? noTls;
-    const tls = tlsOf(host.tls, server.base.tls, family, engine);
+    const tls = tlsOf(host, server.base.tls, family, engine);
     if (engine) checkCertificates(host, tls, context, implied);
     if (engine) checkClientAuth(host, server.base, tls);
     if (engine) checkPort(host, secureAddresses(host, { engine, family, implied }, server), context);
@@ -169,18 +171,18 @@ export function isAny(address: string | undefined): boolean {
   return address === undefined || address === '0.0.0.0' || address === '::';
 }
 
-function tlsOf(own: TlsDraft, base: TlsDraft | undefined, family: 'ssl' | 'tls', engine: boolean): HostTls {
-  const versions =
-    (family === 'ssl' ? (own.versions ?? base?.versions) : (own.tlsVersions ?? base?.tlsVersions)) ??
-    everyVersion;
+function tlsOf(host: HostDraft, base: TlsDraft | undefined, family: 'ssl' | 'tls', engine: boolean): HostTls {
+  const own = host.tls;
+  const { ciphers, ciphersuites, versions } =
+    family === 'ssl' ? sslCiphers(own, base) : tlsCiphers(host, base);
   return {
     engine,
     family,
     certificates: family === 'ssl' ? sslCertificates(own, base) : tlsCertificates(own, base),
     minVersion: versions.min,
     maxVersion: versions.max,
-    ciphers: family === 'ssl' ? (own.ciphers ?? base?.ciphers) : undefined,
-    ciphersuites: family === 'ssl' ? (own.ciphersuites ?? base?.ciphersuites) : undefined,
+    ciphers,
+    ciphersuites,
     honorCipherOrder:
       family === 'ssl'
         ? (own.honorCipherOrder ?? base?.honorCipherOrder ?? false)
@@ -192,6 +194,28 @@ function tlsOf(own: TlsDraft, base: TlsDraft | undefined, family: 'ssl' | 'tls',
     clientAuth: family === 'ssl' ? ((own.clientAuth ?? base?.clientAuth)?.mode ?? 'none') : 'none',
     clientCa: family === 'ssl' ? (own.clientCa ?? base?.clientCa) : undefined,
   };
+}
+
+function sslCiphers(own: TlsDraft, base: TlsDraft | undefined): ChosenCiphers {
+  return {
+    ciphers: own.ciphers ?? base?.ciphers,
+    ciphersuites: own.ciphersuites ?? base?.ciphersuites,
+    versions: own.versions ?? base?.versions ?? everyVersion,
+  };
+}
+
+function tlsCiphers(host: HostDraft, base: TlsDraft | undefined): ChosenCiphers {
+  const own = host.tls;
+  const choice = {
+    preferred: own.cipherPrefer ?? base?.cipherPrefer ?? [],
+    suppressed: own.cipherSuppress ?? base?.cipherSuppress ?? [],
+  };
+  const chosen = chooseCiphers(choice, own.tlsVersions ?? base?.tlsVersions ?? everyVersion);
+  if (chosen) return chosen;
+  throw new ConfigError(
+    `TLSCiphersSuppress: no cipher is left for ${title(host)} in the versions of TLSProtocol. Suppress fewer.`,
+    host.at,
+  );
 }
 
 /** A host's own, else the base server's: a handshake could not tell them apart by key type. */

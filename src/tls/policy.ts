@@ -3,6 +3,7 @@ import { constants, createHash } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import type { SecureContextOptions, SecureVersion } from 'node:tls';
 import { LatchkeyError } from '../base/errors.ts';
+import { modernCiphers, modernSuites } from './suites.ts';
 
 export interface TlsPolicySettings {
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined;
@@ -31,18 +32,8 @@ export interface TlsPolicy {
   readonly id: string;
 }
 
-/** Mozilla's "intermediate" without DHE: forward secrecy and AEAD for every client of the last ten years. */
-const MODERN = [
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  'ECDHE-RSA-AES128-GCM-SHA256',
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-CHACHA20-POLY1305',
-  'ECDHE-RSA-CHACHA20-POLY1305',
-].join(':');
-
-/** OpenSSL's, for when a policy names suites of TLS 1.2 only: Node would take the absence for a wish to have none. */
-const SUITES = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256';
+/** Named also when a policy names those of TLS 1.2 only: Node would take the absence for a wish to have none. */
+const SUITES = modernSuites.join(':');
 
 /**
  * Completes a policy and tries it.
@@ -53,7 +44,7 @@ export function createPolicy(settings: TlsPolicySettings = {}): TlsPolicy {
   const complete = {
     minVersion: settings.minVersion ?? 'TLSv1.2',
     maxVersion: settings.maxVersion ?? 'TLSv1.3',
-    ciphers: settings.ciphers ?? MODERN,
+    ciphers: settings.ciphers ?? modernCiphers.join(':'),
     ciphersuites: settings.ciphersuites,
     honorCipherOrder: settings.honorCipherOrder ?? false,
     clientAuth: settings.clientAuth ?? 'none',

@@ -41,7 +41,7 @@ const byModule: Readonly<Record<string, string>> = {
     'SSLSessionTickets SSLStaplingCache ' +
     'SSLStaplingErrorCacheTimeout SSLStaplingFakeTryLater ' +
     'SSLStaplingResponseMaxAge SSLStaplingResponseTimeSkew SSLStaplingReturnResponderErrors ' +
-    'SSLStaplingStandardCacheTimeout TLSOptions TLSSessionCache',
+    'SSLStaplingStandardCacheTimeout TLSOptions',
 };
 
 /** Directive to the module it is of. */

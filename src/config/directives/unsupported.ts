@@ -7,7 +7,7 @@ const never = 'is not supported by Latchkey';
 
 const reasons: readonly (readonly [names: string, reason: string])[] = [
   [
-    'TLSCiphersPrefer TLSCiphersSuppress TLSCipherPrefer TLSCipherSuppress TLSProxyEngine TLSProxyCA ' +
+    'TLSProxyEngine TLSProxyCA ' +
       'TLSProxyProtocol TLSProxyCiphersPrefer TLSProxyCiphersSuppress TLSProxyCipherPrefer ' +
       'TLSProxyCipherSuppress TLSProxyMachineCertificate',
     later,
