@@ -400,6 +400,51 @@ suite('whatever a responder does', () => {
   });
 });
 
+suite('a responder that has no use for a request without nonce', () => {
+  for (const [what, without] of [
+    ['and calls it malformed', (): Reply => reply.refusal('malformedRequest')],
+    [
+      'and answers it out of an old cache',
+      ({ responder }: World): Reply => responder.saying({ from: -80 * HOUR }),
+    ],
+  ] as const) {
+    test(`${what} is sent one with the next, and from then on`, async () => {
+      await using world = await setUp();
+      const { engine, responder } = world;
+      responder.always = (response, seen) =>
+        (seen.nonce ? responder.saying({ nonce: seen.nonce }) : without(world))(response, seen);
+      await engine.watch('a', [await issue(world)]);
+      engine.start();
+      await answered(world);
+      assert.equal(only(world).stapled, false);
+      await pass(world, SECOND, () => only(world).stapled);
+      await engine.watch('b', [await issue(world)]);
+      await pass(world, SECOND, () => engine.status().every(({ stapled }) => stapled));
+      assert.deepEqual(
+        responder.seen.map(({ method, nonce }) => [method, nonce?.length]),
+        [
+          ['GET', undefined],
+          ['POST', 32],
+          ['POST', 32],
+        ],
+      );
+    });
+  }
+
+  test('and does not repeat it either is asked without again', async () => {
+    await using world = await setUp();
+    const { engine, responder } = world;
+    responder.always = responder.saying({ from: -80 * HOUR });
+    await engine.watch('a', [await issue(world)]);
+    engine.start();
+    await pass(world, SECOND, () => responder.seen.length === 3);
+    assert.deepEqual(
+      responder.seen.map(({ nonce }) => nonce !== undefined),
+      [false, true, false],
+    );
+  });
+});
+
 test('a revoked certificate is not stapled as good, is told, and is so after a restart', async () => {
   const store = new MemoryStore();
   const certificate = { domain: 'a.test', chainPem: '', timeout: 365 * DAY };
@@ -484,4 +529,19 @@ test('many certificates of one responder are asked about in an even trickle, at 
   const hours = Map.groupBy(responder.seen.slice(count), ({ at }) => Math.floor((at - START) / HOUR));
   assert.ok(hours.size >= 9, `renewed within ${hours.size} hours`);
   assert.ok(Math.max(...[...hours.values()].map(({ length }) => length)) < count / 4);
+});
+
+test('a process that stood still goes on with the trickle, and does not catch up', async () => {
+  const key = (await ca.issue()).key;
+  await using world = await setUp();
+  const { engine, responder, clock } = world;
+  for (let index = 0; index < 60; index += 1) {
+    await engine.watch(`s${index}`, [await issue(world, { key })]);
+  }
+  engine.start();
+  await pass(world, 100, () => responder.seen.length >= 10);
+  clock.jump(clock.now() + 4 * SECOND);
+  await pass(world, 100, () => engine.status().every(({ stapled }) => stapled));
+  const seconds = Map.groupBy(responder.seen, ({ at }) => Math.floor((at - START) / SECOND));
+  assert.ok(Math.max(...[...seconds.values()].map(({ length }) => length)) <= 14);
 });

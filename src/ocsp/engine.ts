@@ -13,23 +13,16 @@ import { publish } from '../base/events.ts';
 import { type Logger, type Loggers, silent } from '../base/log.ts';
 import { Schedule } from '../base/schedule.ts';
 import { Certificate } from '../pki/certificate.ts';
-import { ocspRequest } from '../pki/ocsp-request.ts';
-import { type OcspAnswer, OcspError, readOcspResponse, SKEW } from '../pki/ocsp-response.ts';
+import { SKEW } from '../pki/ocsp-response.ts';
 import type { Span } from '../store/formats.ts';
 import type { Store } from '../store/store.ts';
+import { type Answered, Asker, isResponders } from './asking.ts';
 import { Entry } from './entry.ts';
 import { ResponderError } from './errors.ts';
+import { ResponseKeeper } from './keeping.ts';
 import { backoff, Responder } from './responder.ts';
-import {
-  type KeptResponse,
-  loadResponse,
-  removeOldResponses,
-  responseFile,
-  saveResponse,
-} from './response-file.ts';
 import { stapleStatus, type StaplingStatus, warningOf } from './status.ts';
 import { type CertificateToStaple, idOf, newIssuers, type Subject, subjectOf } from './subject.ts';
-import { type Fetched, Transport } from './transport.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -84,11 +77,8 @@ const TRIAL = 5000;
 /** How long a response counts that names no end, ms: there may be a newer one at any time. */
 const WITHOUT_END = DAY / 2;
 
-/** Statuses of responders that know POST only. */
-const NO_GET: ReadonlySet<number | undefined> = new Set([400, 404, 405, 414, 501]);
-
 export class OcspEngine implements AsyncDisposable {
-  readonly #store: Store;
+  readonly #keeper: ResponseKeeper;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #random: () => number;
@@ -99,21 +89,21 @@ export class OcspEngine implements AsyncDisposable {
   readonly #responders = new Map<string, Responder>();
   readonly #issuers = newIssuers();
   readonly #schedule: Schedule;
-  readonly #transport: Transport;
+  readonly #asker: Asker;
   readonly #stop = new AbortController();
   #pace: OcspPace;
   #main: Promise<void> | undefined;
 
   constructor(options: OcspEngineOptions) {
     const { store, clock = systemClock, loggers = silent, random = Math.random } = options;
-    this.#store = store;
     this.#clock = clock;
     this.#logger = loggers('md');
+    this.#keeper = new ResponseKeeper(store, this.#logger);
     this.#random = random;
     this.#onChange = options.onChange;
     this.#onRevoked = options.onRevoked;
     this.#pace = { ...defaultPace, ...options };
-    this.#transport = new Transport(clock);
+    this.#asker = new Asker(clock);
     this.#schedule = new Schedule({
       clock,
       parallel: PARALLEL,
@@ -128,14 +118,14 @@ export class OcspEngine implements AsyncDisposable {
     this.#main = this.#schedule.run(this.#stop.signal).catch((error: unknown) => {
       this.#logger.log('crit', `OCSP stapling has failed: ${explain(error)}`);
     });
-    void this.#removeOld();
+    void this.#keeper.removeOld(this.#pace.keepResponse, this.#clock.now());
   }
 
   /** For a new configuration. */
   reconfigure(pace: OcspPace): void {
     this.#pace = pace;
     for (const id of this.#entries.keys()) this.#schedule.set(id, this.#clock.now());
-    if (this.#main) void this.#removeOld();
+    if (this.#main) void this.#keeper.removeOld(this.#pace.keepResponse, this.#clock.now());
   }
 
   /**
@@ -182,7 +172,7 @@ export class OcspEngine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#main;
-    await this.#transport[Symbol.asyncDispose]();
+    await this.#asker[Symbol.asyncDispose]();
   }
 
   #subject(certificate: CertificateToStaple): Subject | undefined {
@@ -233,25 +223,14 @@ export class OcspEngine implements AsyncDisposable {
     if (responder?.certificates === 0) this.#responders.delete(responder.url);
   }
 
-  /** What the store has, if it may still be believed; then the responder's turn comes. */
+  /** What the store has; then the responder's turn comes. */
   async #load(entry: Entry): Promise<void> {
     const { subject } = entry;
-    if (!subject.inquiry) return this.#warn(entry);
-    try {
-      const kept = await loadResponse(this.#store, subject.folder, responseFile(subject.id));
-      const now = this.#clock.now();
-      if (kept && kept.until > now) {
-        const answer = readOcspResponse(kept.der, subject.inquiry.question, now);
-        if (answer.status !== 'unknown') {
-          entry.response = { ...kept, status: answer.status, from: answer.thisUpdate };
-        }
-      }
-    } catch (error) {
-      this.#logger.warn(`md[${subject.folder}]: a kept OCSP response is not used: ${explain(error)}`);
-    }
-    entry.stapled = entry.staple(this.#clock.now()) !== undefined;
+    const now = () => this.#clock.now();
+    entry.response = await this.#keeper.load(subject, now);
+    entry.stapled = entry.staple(now()) !== undefined;
     this.#warn(entry);
-    if (entry.owners.size > 0) this.#schedule.set(subject.id, this.#clock.now());
+    if (subject.inquiry && entry.owners.size > 0) this.#schedule.set(subject.id, now());
   }
 
   async #work(id: string, signal: AbortSignal): Promise<number | undefined> {
@@ -268,6 +247,8 @@ export class OcspEngine implements AsyncDisposable {
     }
     if (signal.aborted) return undefined;
     const later = this.#clock.now();
+    // It may have ended while the responder was asked.
+    this.#show(entry, later);
     const next = soonest(entry, entry.wantedAt(later, this.#pace.renewWindow), later);
     return this.#tellRevoked(entry) ? Math.min(next, later + REMIND) : next;
   }
@@ -282,20 +263,16 @@ export class OcspEngine implements AsyncDisposable {
   async #ask(
     entry: Entry,
     responder: Responder,
-    { question, url }: NonNullable<Subject['inquiry']>,
+    inquiry: NonNullable<Subject['inquiry']>,
     signal: AbortSignal,
   ): Promise<void> {
-    const { timeout } = entry.subject;
-    const inquiry = { url, request: ocspRequest(question), timeout, signal };
     entry.asking = true;
     responder.asked += 1;
     entry.lastRun = this.#clock.now();
     try {
-      const fetched = await this.#fetch(responder, inquiry);
-      const now = this.#clock.now();
-      const answer = readOcspResponse(fetched.body, question, now);
+      const answered = await this.#asker.ask(entry, responder, inquiry, signal);
       responder.answered();
-      await this.#take(entry, answer, fetched, now);
+      await this.#take(entry, answered, this.#clock.now());
     } catch (error) {
       if (!signal.aborted) this.#fail(entry, responder, error);
     } finally {
@@ -304,22 +281,7 @@ export class OcspEngine implements AsyncDisposable {
     }
   }
 
-  async #fetch(
-    responder: Responder,
-    inquiry: Omit<Parameters<Transport['fetch']>[0], 'post'>,
-  ): Promise<Fetched> {
-    try {
-      return await this.#transport.fetch({ ...inquiry, post: responder.posts });
-    } catch (error) {
-      const noGet = error instanceof ResponderError && NO_GET.has(error.httpStatus);
-      if (!noGet || responder.posts) throw error;
-      const fetched = await this.#transport.fetch({ ...inquiry, post: true });
-      responder.posts = true;
-      return fetched;
-    }
-  }
-
-  async #take(entry: Entry, answer: OcspAnswer, { body, fresh }: Fetched, now: number): Promise<void> {
+  async #take(entry: Entry, { answer, body, fresh }: Answered, now: number): Promise<void> {
     const { subject, response: before } = entry;
     const { status, thisUpdate: from } = answer;
     entry.unknown = status === 'unknown';
@@ -336,19 +298,10 @@ export class OcspEngine implements AsyncDisposable {
     entry.accept(now, response, fresh, this.#pace.renewWindow);
     if (older || before?.der.equals(body)) return;
     this.#show(entry, now, true);
-    await this.#save(subject, response);
+    await this.#keeper.save(subject, response);
     const end = new Date(until).toUTCString();
     this.#logger.info(`md[${subject.folder}]: OCSP response for ${subject.id}: ${status} until ${end}`);
     publish('latchkey:ocsp:renewed', { domain: subject.folder, id: subject.id, status, validUntil: until });
-  }
-
-  /** What can't be kept is stapled all the same. */
-  async #save({ folder, id }: Subject, response: KeptResponse): Promise<void> {
-    try {
-      await saveResponse(this.#store, folder, id, response);
-    } catch (error) {
-      this.#logger.error(`md[${folder}]: an OCSP response could not be saved: ${explain(error)}`);
-    }
   }
 
   #fail(entry: Entry, responder: Responder, error: unknown): void {
@@ -395,32 +348,10 @@ export class OcspEngine implements AsyncDisposable {
     const { folder, serial, names } = subject;
     this.#logger.error(`md[${folder}]: ${warning} (serial ${serial}, ${names.join(', ')})`);
   }
-
-  async #removeOld(): Promise<void> {
-    const { keepResponse } = this.#pace;
-    // A share of a life has no meaning here; mod_md takes it and keeps everything.
-    if (!('ms' in keepResponse)) return;
-    try {
-      const removed = await removeOldResponses(this.#store, keepResponse.ms, this.#clock.now());
-      if (removed > 0) this.#logger.info(`${removed} old OCSP responses were removed`);
-    } catch (error) {
-      this.#logger.warn(`old OCSP responses could not be removed: ${explain(error)}`);
-    }
-  }
 }
 
 /** The end of what is stapled, too, is something to be awake for. */
 function soonest(entry: Entry, at: number, now: number): number {
   const { response } = entry;
   return entry.stapled && response && response.until > now ? Math.min(at, response.until) : at;
-}
-
-/** Whether an error is about the responder: others of its certificates would fare no better. */
-function isResponders(error: unknown): boolean {
-  if (error instanceof OcspError) {
-    return error.code === 'ocsp-unreadable' || /tryLater|internalError/.test(error.refusal ?? '');
-  }
-  if (!(error instanceof ResponderError)) return false;
-  const { httpStatus } = error;
-  return httpStatus === undefined || httpStatus === 408 || httpStatus === 429 || httpStatus >= 500;
 }

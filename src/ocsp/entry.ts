@@ -7,6 +7,9 @@ import type { Subject } from './subject.ts';
 
 const MINUTE = 60_000;
 
+/** ms after which a place in a line is lost: what a process that stood still has missed is not caught up with. */
+const LATE = 300;
+
 export interface Problem {
   /** The error's code. */
   readonly type: string;
@@ -21,6 +24,8 @@ export class Entry {
   loading: Promise<void> | undefined;
   /** The latest that says good or revoked. */
   response: KeptResponse | undefined;
+  /** The next request is to have a nonce (RFC 9654), since the answer to the last one was of no use without. */
+  nonce = false;
   /** The responder's last answer was that it does not know the certificate. */
   unknown = false;
   /** Whether its owners have been given the response to staple. */
@@ -86,8 +91,8 @@ export class Entry {
 
   /** Its place in the line of its responder: taken now unless it has one. After a pause there is a new line. */
   placeIn(responder: Responder, now: number): number {
-    const farAway = this.#place !== undefined && this.#place > now && !this.#isNear(this.#place, now);
-    if (this.#place === undefined || farAway || responder.pausedUntil(now) !== undefined) {
+    const lost = this.#place !== undefined && !this.#isNear(this.#place, now);
+    if (this.#place === undefined || lost || responder.pausedUntil(now) !== undefined) {
       this.#place = responder.place(now);
     }
     const place = this.#place;
@@ -97,7 +102,7 @@ export class Entry {
 
   /** A place further away than any line is long was given before the clock was put back. */
   #isNear(place: number, now: number): boolean {
-    return place - now < 7 * 24 * 60 * MINUTE;
+    return place - now < 7 * 24 * 60 * MINUTE && now - place <= LATE;
   }
 
   /**

@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { buffer } from 'node:stream/consumers';
-import { OCSPRequest } from '@peculiar/asn1-ocsp';
-import { AsnConvert } from '@peculiar/asn1-schema';
+import { id_pkix_ocsp_nonce, OCSPRequest } from '@peculiar/asn1-ocsp';
+import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
 import type { Clock } from '../base/clock.ts';
 import { type Answer, makeOcspResponse, ocspRefusal, type OcspTestCa } from '../pki/ocsp.testing.ts';
 
@@ -14,6 +14,8 @@ export interface Seen {
   readonly headers: IncomingMessage['headers'];
   /** Upper-case hex, as certificates have it. */
   readonly serial: string;
+  /** Of the request, if it has one. */
+  readonly nonce: Buffer | undefined;
   /** The clock's time, ms. */
   readonly at: number;
 }
@@ -74,7 +76,7 @@ export class HostileResponder implements AsyncDisposable {
       method === 'POST'
         ? await buffer(request)
         : Buffer.from(decodeURIComponent(path.replace(/^\/ocsp\//, '')), 'base64');
-    const seen = { method, path, headers, serial: serialOf(der), at: this.#clock.now() };
+    const seen = { method, path, headers, ...contentOf(der), at: this.#clock.now() };
     this.seen.push(seen);
     const told = this.#queue.shift() ?? this.always ?? this.saying(this.honest);
     await told(response, seen);
@@ -93,14 +95,15 @@ export class HostileResponder implements AsyncDisposable {
   }
 }
 
-function serialOf(der: Buffer): string {
+function contentOf(der: Buffer): Pick<Seen, 'serial' | 'nonce'> {
   try {
-    const [request] = AsnConvert.parse(der, OCSPRequest).tbsRequest.requestList;
-    return Buffer.from(request?.reqCert.serialNumber ?? new ArrayBuffer(0))
-      .toString('hex')
-      .toUpperCase();
+    const { requestList, requestExtensions } = AsnConvert.parse(der, OCSPRequest).tbsRequest;
+    const serial = Buffer.from(requestList[0]?.reqCert.serialNumber ?? new ArrayBuffer(0));
+    const value = requestExtensions?.find(({ extnID }) => extnID === id_pkix_ocsp_nonce)?.extnValue;
+    const nonce = value && Buffer.from(AsnConvert.parse(value.buffer, OctetString).buffer);
+    return { serial: serial.toString('hex').toUpperCase(), nonce };
   } catch {
-    return '';
+    return { serial: '', nonce: undefined };
   }
 }
 

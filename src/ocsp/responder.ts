@@ -29,6 +29,8 @@ export class Responder {
   failures = 0;
   /** It does not take GET. */
   posts = false;
+  /** It has to be asked with a nonce. */
+  nonces = false;
   #next = -Infinity;
   #paused = -Infinity;
 

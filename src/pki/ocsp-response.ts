@@ -2,7 +2,7 @@
  * Reading an OCSP response (RFC 6960 section 4.2) and judging it as a strict client would (section 3.2): what is
  * stapled must not be refused by whom it is shown to.
  */
-import { createHash, verify, type KeyObject } from 'node:crypto';
+import { constants, createHash, verify, type KeyObject } from 'node:crypto';
 import {
   BasicOCSPResponse,
   id_kp_OCSPSigning,
@@ -99,6 +99,8 @@ interface ParsedBasic {
   /** DER of what is signed. */
   readonly signed: Buffer;
   readonly algorithm: string;
+  /** DER of what the algorithm is told. */
+  readonly parameters: Buffer;
   readonly signature: Buffer;
   /** DER of the certificates that came along. */
   readonly certificates: readonly Buffer[];
@@ -122,6 +124,7 @@ function parse(der: Buffer): Parsed {
       basic: {
         signed: signed.raw,
         algorithm: basic.signatureAlgorithm.algorithm,
+        parameters: Buffer.from(basic.signatureAlgorithm.parameters ?? new ArrayBuffer(0)),
         signature: Buffer.from(basic.signature),
         certificates: wrapped ? derInside(wrapped.content).map(({ raw }) => raw) : [],
       },
@@ -225,16 +228,43 @@ const SIGNATURES: Readonly<Record<string, string | null>> = {
   '1.3.101.113': null,
 };
 
-function checkSigned({ signed, algorithm, signature }: ParsedBasic, key: KeyObject): void {
-  const hash = SIGNATURES[algorithm];
+/** DER of the object identifiers. */
+const PSS_HASHES = [
+  [Buffer.from('0609608648016503040201', 'hex'), 'sha256'],
+  [Buffer.from('0609608648016503040202', 'hex'), 'sha384'],
+  [Buffer.from('0609608648016503040203', 'hex'), 'sha512'],
+] as const;
+
+const RSA_PSS = '1.2.840.113549.1.1.10';
+
+function checkSigned({ signed, algorithm, parameters, signature }: ParsedBasic, key: KeyObject): void {
+  const pss = algorithm === RSA_PSS;
+  const hash = pss ? pssHash(parameters) : SIGNATURES[algorithm];
   if (hash === undefined) throw untrusted(`it is signed by an algorithm that clients refuse (${algorithm})`);
+  const padding = pss && {
+    padding: constants.RSA_PKCS1_PSS_PADDING,
+    saltLength: constants.RSA_PSS_SALTLEN_AUTO,
+  };
   let good = false;
   try {
-    good = verify(hash, signed, key, signature);
+    good = verify(hash, signed, { key, ...padding }, signature);
   } catch {
     // The algorithm is one for another kind of key.
   }
   if (!good) throw untrusted('its signature is wrong');
+}
+
+/**
+ * RSASSA-PSS-params (RFC 4055 section 3.1) name the hash first, the mask's second: node:crypto takes both to be the
+ * same, as they are wherever clients look. None named is SHA-1.
+ */
+function pssHash(parameters: Buffer): string | undefined {
+  return decode(() => {
+    const [named] = derInside(parameters).filter(({ tag }) => tag === tags.optional);
+    if (!named) return undefined;
+    const oid = derInside(named.content)[0];
+    return PSS_HASHES.find(([der]) => oid?.raw.equals(der))?.[1];
+  });
 }
 
 function untrusted(why: string): OcspError {

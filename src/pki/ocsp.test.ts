@@ -186,26 +186,38 @@ suite('with OpenSSL', { skip: withoutOpenssl }, () => {
   const openssl = (dir: string, ...args: string[]) =>
     spawnSync('openssl', args, { cwd: dir, encoding: 'utf8' });
 
-  test('requests are understood, and its responses are read', () => {
+  test('requests are understood, and its responses are read, by whatever algorithm it signs', async () => {
+    const rsa = { type: 'RSA', bits: 2048 } as const;
+    const signer = await ca.issue({ names: ['responder'], usages: [ocspSigning], spec: rsa });
+    const pss = ['-rsigopt', 'rsa_padding_mode:pss'];
     const dir = mkdtempSync(join(tmpdir(), 'latchkey-ocsp-'));
     try {
       writeFileSync(join(dir, 'ca.pem'), ca.certificate.pem);
       writeFileSync(join(dir, 'ca.key'), ca.key.export({ type: 'pkcs8', format: 'pem' }));
-      writeFileSync(join(dir, 'leaf.pem'), leaf.certificate.pem);
+      writeFileSync(join(dir, 'signer.pem'), signer.certificate.pem);
+      writeFileSync(join(dir, 'signer.key'), signer.keyPem);
       writeFileSync(join(dir, 'request.der'), ocspRequest({ ...question, nonce: Buffer.alloc(32, 7) }));
       const { serial } = leaf.certificate;
       writeFileSync(join(dir, 'index.txt'), `V\t361122060000Z\t\t${serial}\tunknown\t/CN=a.test\n`);
       const text = openssl(dir, 'ocsp', '-reqin', 'request.der', '-req_text').stdout;
       assert.match(text, new RegExp(`Serial Number: ${serial}`));
       assert.match(text, /OCSP Nonce/);
-      const answering = ['-index', 'index.txt', '-CA', 'ca.pem', '-rsigner', 'ca.pem', '-rkey', 'ca.key'];
-      const files = ['-reqin', 'request.der', '-respout', 'response.der'];
-      const outcome = openssl(dir, 'ocsp', ...answering, ...files, '-ndays', '2');
-      assert.equal(outcome.status, 0, outcome.stderr);
-      const der = openssl(dir, 'base64', '-A', '-in', 'response.der').stdout;
-      const nonce = Buffer.alloc(32, 7);
-      const answer = readOcspResponse(Buffer.from(der, 'base64'), { ...question, nonce }, Date.now());
-      assert.equal(answer.status, 'good');
+      const respondBy = (...how: string[]) => {
+        const answering = ['-index', 'index.txt', '-CA', 'ca.pem', ...how];
+        const files = ['-reqin', 'request.der', '-respout', 'response.der'];
+        const outcome = openssl(dir, 'ocsp', ...answering, ...files, '-ndays', '2');
+        assert.equal(outcome.status, 0, outcome.stderr);
+        const der = openssl(dir, 'base64', '-A', '-in', 'response.der').stdout;
+        const nonce = Buffer.alloc(32, 7);
+        return readOcspResponse(Buffer.from(der, 'base64'), { ...question, nonce }, Date.now()).status;
+      };
+      const delegate = ['-rsigner', 'signer.pem', '-rkey', 'signer.key'];
+      assert.equal(respondBy('-rsigner', 'ca.pem', '-rkey', 'ca.key'), 'good');
+      assert.equal(respondBy(...delegate), 'good');
+      for (const hash of ['sha256', 'sha384', 'sha512']) {
+        assert.equal(respondBy(...delegate, ...pss, '-rmd', hash), 'good', hash);
+      }
+      assert.throws(() => respondBy(...delegate, ...pss, '-rmd', 'sha1'), /algorithm that clients refuse/);
     } finally {
       rmSync(dir, { recursive: true, force: true });
     }
