@@ -2,7 +2,7 @@ import type { DirectorySettings, OptionsChange } from './settings.ts';
 
 /**
  * Lays per-directory settings over others, as httpd merges sections: what `over` does not say stays. Headers
- * add up; error documents and types do by code and extension; `Options +X` changes what is inherited; all
+ * and SetEnvIf add up; error documents, types and variables do by code, extension and name; `Options +X` changes what is inherited; all
  * else replaces, `Require` too.
  */
 export function mergeDirectory(base: DirectorySettings, over: DirectorySettings): DirectorySettings {
@@ -15,6 +15,10 @@ export function mergeDirectory(base: DirectorySettings, over: DirectorySettings)
     ...(base.errorDocuments &&
       over.errorDocuments && { errorDocuments: { ...base.errorDocuments, ...over.errorDocuments } }),
     ...(base.types && over.types && { types: { ...base.types, ...over.types } }),
+    ...(base.environment &&
+      over.environment && { environment: { ...base.environment, ...over.environment } }),
+    ...(base.environmentRules &&
+      over.environmentRules && { environmentRules: [...base.environmentRules, ...over.environmentRules] }),
     ...(base.headers && over.headers && { headers: [...base.headers, ...over.headers] }),
     ...(base.requestHeaders &&
       over.requestHeaders && { requestHeaders: [...base.requestHeaders, ...over.requestHeaders] }),

@@ -3,6 +3,7 @@ import type { Directive, Family } from './directive.ts';
 import { access } from './directives/access.ts';
 import { core } from './directives/core.ts';
 import { dynssl } from './directives/dynssl.ts';
+import { environment } from './directives/environment.ts';
 import { headers } from './directives/headers.ts';
 import { ignored } from './directives/ignored.ts';
 import { limits } from './directives/limits.ts';
@@ -27,6 +28,7 @@ export const families: readonly Family<Scope>[] = [
   mapping,
   access,
   headers,
+  environment,
   proxy,
   limits,
   log,

@@ -263,6 +263,22 @@ export interface DirectorySettings {
   /** Redirect inside <Location>. */
   readonly redirect?: { readonly status: number; readonly to: string | undefined };
   readonly requireHttps?: 'off' | 'temporary' | 'permanent';
+  /** SetEnv and PassEnv by name; null: UnsetEnv. */
+  readonly environment?: Readonly<Record<string, string | null>>;
+  /** SetEnvIf and its kin, in configuration order. */
+  readonly environmentRules?: readonly EnvironmentRule[];
+}
+
+/** `SetEnvIf`: where the attribute matches, variables are set or (null) removed; `$1` in a value is a group. */
+export interface EnvironmentRule {
+  readonly attribute:
+    | { readonly kind: 'property'; readonly name: string }
+    /** A request header, or where there is none a variable that is set already. */
+    | { readonly kind: 'named'; readonly name: string }
+    /** The first header whose name matches. */
+    | { readonly kind: 'headers'; readonly names: RegExp };
+  readonly pattern: RegExp;
+  readonly changes: readonly { readonly name: string; readonly value: string | null }[];
 }
 
 /** `Options`: either replaces (all words without sign), or changes what is inherited. */
@@ -282,6 +298,7 @@ export type RequireRule =
   | { readonly kind: 'ip'; readonly networks: readonly string[] }
   | { readonly kind: 'host'; readonly names: readonly string[] }
   | { readonly kind: 'local' }
+  | { readonly kind: 'env'; readonly names: readonly string[] }
   | { readonly kind: 'expr'; readonly condition: Expression }
   | { readonly kind: 'not'; readonly rule: RequireRule }
   | { readonly kind: 'any' | 'every' | 'none'; readonly rules: readonly RequireRule[] };

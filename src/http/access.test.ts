@@ -15,6 +15,7 @@ function lets(rule: RequireRule, remoteAddress = '192.0.2.7', names: string[] = 
     remoteAddress,
     localAddress: '203.0.113.1',
     evaluate: ({ source }) => source === 'true',
+    isSet: (name) => name === 'SET',
     names: async () => names,
   });
 }
@@ -35,6 +36,11 @@ test('local: loopback, or client and server at one address', async () => {
     assert.equal(await lets({ kind: 'local' }, address), true, address);
   }
   assert.equal(await lets({ kind: 'local' }), false);
+});
+
+test('env: one of the variables is set', async () => {
+  assert.equal(await lets({ kind: 'env', names: ['UNSET', 'SET'] }), true);
+  assert.equal(await lets({ kind: 'env', names: ['UNSET'] }), false);
 });
 
 test('host: whole labels of a name that leads back', async () => {

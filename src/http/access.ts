@@ -13,6 +13,8 @@ export interface Visitor {
   readonly remoteAddress: string;
   readonly localAddress: string;
   evaluate(condition: Expression): boolean;
+  /** Whether a variable of the request is set. */
+  isSet(variable: string): boolean;
   /** Names of an address that lead back to it; the resolver's by default. */
   readonly names?: (address: string) => Promise<readonly string[]>;
 }
@@ -62,6 +64,8 @@ async function holds(rule: Simple, visitor: Visitor): Promise<boolean> {
       return isLocal(visitor);
     case 'host':
       return isNamed(rule.names, visitor);
+    case 'env':
+      return rule.names.some((name) => visitor.isSet(name));
     case 'expr':
       return visitor.evaluate(rule.condition);
     default:

@@ -67,7 +67,10 @@ const items: Readonly<Record<string, Item>> = {
   B: ({ exchange }) => exchange.response.bodyBytes,
   C: ({ exchange }, name) => shown(cookie(requestHeader(exchange, 'cookie'), name)),
   D: ({ exchange, ended }) => (ended - exchange.started) * 1000,
-  e: ({ exchange }, name) => shown(environmentOf(exchange, name) ?? ''),
+  e: ({ exchange }, name) => {
+    const value = environmentOf(exchange, name);
+    return value === undefined ? undefined : escapeItem(value);
+  },
   f: ({ exchange }) => shown(bytes(exchange.filename ?? '')),
   h: ({ exchange }) => exchange.connection.remoteAddress,
   H: ({ exchange }) => protocolOf(exchange),

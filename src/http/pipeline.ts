@@ -8,6 +8,7 @@ import type { Logger, Loggers } from '../base/log.ts';
 import type { HostSettings } from '../config/settings.ts';
 import { accessDenied, isAuthorized } from './access.ts';
 import { admit } from './admission.ts';
+import { applyHostRules, applyPlaceRules, applySetEnv } from './environment.ts';
 import type { Handler, ProxyHandler } from './exchange.ts';
 import { allowedMethods, serveFile } from './files.ts';
 import { applyHeaderRules, applyRequestHeaderRules } from './headers.ts';
@@ -18,7 +19,7 @@ import { introduce } from './proxy/request-headers.ts';
 import { isRedirect, redirect, sendPage } from './replies.ts';
 import type { Site } from './site.ts';
 import { cleanPath, encodePath } from './target.ts';
-import { holds, serverSoftware } from './variables.ts';
+import { environmentOf, holds, serverSoftware } from './variables.ts';
 
 /** What the room needs from outside. */
 export interface Dependencies {
@@ -49,6 +50,7 @@ export async function answer(exchange: LiveExchange, site: Site, deps: Dependenc
   try {
     const refusal = admit(exchange, site);
     if (refusal) return await exchange.fail(refusal.status, refusal.reason);
+    applyHostRules(exchange);
     if (await answerChallenge(exchange, deps)) return;
     if (isStopgap(exchange, deps)) {
       exchange.stopgap = true;
@@ -116,8 +118,10 @@ async function serve(exchange: LiveExchange, site: Site, deps: Dependencies): Pr
     evaluate,
   });
   if (destination.kind === 'redirect') return redirectOrFail(exchange, destination.status, destination.to);
+  applyPlaceRules(exchange);
   const { require } = exchange.directory;
-  if (require && !(await isAuthorized(require.rule, { ...addresses(exchange), evaluate }))) {
+  const isSet = (name: string) => environmentOf(exchange, name) !== undefined;
+  if (require && !(await isAuthorized(require.rule, { ...addresses(exchange), evaluate, isSet }))) {
     return exchange.fail(403, `${accessDenied}: ${exchange.filename ?? clean.path}`);
   }
   const { redirect: inPlace } = exchange.directory;
@@ -127,6 +131,7 @@ async function serve(exchange: LiveExchange, site: Site, deps: Dependencies): Pr
   }
   if (redirectedToHttps(exchange)) return;
   if (destination.kind === 'proxy') introduce(exchange);
+  applySetEnv(exchange);
   applyRequestHeaderRules(exchange);
   if (destination.kind === 'proxy') return proxy(exchange, deps, destination);
   return handle(exchange, site, deps);

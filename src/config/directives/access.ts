@@ -53,7 +53,7 @@ export const access: Family<Scope> = {
   directives: [
     directive({
       name: 'Require',
-      syntax: '[not] all granted|all denied|ip network …|host name …|local|expr expression',
+      syntax: '[not] all granted|all denied|ip network …|host name …|local|env variable …|expr expression',
       contexts,
       doc: 'Who gets in. Of several lines outside of a container one suffices.',
       args: 'RAW_ARGS',
@@ -87,6 +87,8 @@ function ruleOf(provider: string, rest: string): RequireRule {
       return { kind: 'ip', networks: some('ip', rest).map(network) };
     case 'host':
       return { kind: 'host', names: some('host', rest).map((name) => name.toLowerCase()) };
+    case 'env':
+      return { kind: 'env', names: some('env', rest) };
     case 'local':
       return { kind: 'local' };
     case 'expr':
@@ -94,7 +96,6 @@ function ruleOf(provider: string, rest: string): RequireRule {
     case 'user':
     case 'group':
     case 'valid-user':
-    case 'env':
     case 'method':
     case 'forward-dns':
       throw new Refusal(`Require ${provider} is not supported yet by this version of Latchkey`);

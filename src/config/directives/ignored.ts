@@ -25,7 +25,6 @@ const byModule: Readonly<Record<string, string>> = {
     'AddAlt AddAltByEncoding AddAltByType AddDescription AddIcon AddIconByEncoding AddIconByType DefaultIcon ' +
     'FancyIndexing HeaderName IndexHeadInsert IndexIgnore IndexIgnoreReset IndexOptions IndexOrderDefault ' +
     'IndexStyleSheet ReadmeName',
-  env: 'BrowserMatch BrowserMatchNoCase PassEnv SetEnv SetEnvIf SetEnvIfNoCase UnsetEnv',
   deflate:
     'AddOutputFilterByType DeflateAlterEtag DeflateBufferSize DeflateCompressionLevel DeflateFilterNote ' +
     'DeflateMemLevel DeflateWindowSize',
