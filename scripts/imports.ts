@@ -18,6 +18,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   certificates: ['base', 'pki'],
   domains: ['base', 'pki', 'acme', 'store'],
   ocsp: ['base', 'pki', 'store'],
+  'store-server': ['base', 'pki', 'certificates'],
   tls: ['base', 'pki', 'certificates'],
   // Settings are made of the engine's own settings: types only; of TLS, the names of what it offers.
   config: [
@@ -39,12 +40,25 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'certificates',
     'domains',
     'ocsp',
+    'store-server',
     'tls',
     'config',
     'http',
     'status',
   ],
-  cli: ['base', 'pki', 'acme', 'store', 'ca', 'certificates', 'domains', 'config', 'status', 'server'],
+  cli: [
+    'base',
+    'pki',
+    'acme',
+    'store',
+    'ca',
+    'certificates',
+    'domains',
+    'store-server',
+    'config',
+    'status',
+    'server',
+  ],
 };
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { dependencies: Record<string, string> };

@@ -96,7 +96,7 @@ ${more}
   };
 }
 
-async function shown(port: number, servername: string | undefined): Promise<Shown> {
+export async function shown(port: number, servername: string | undefined): Promise<Shown> {
   const socket = connect({
     port,
     host: '127.0.0.1',
@@ -107,7 +107,8 @@ async function shown(port: number, servername: string | undefined): Promise<Show
     await once(socket, 'secureConnect');
     const certificate = socket.getPeerX509Certificate();
     return {
-      subject: certificate?.subject.replace(/^CN=/, '') ?? '',
+      // Some CAs leave it empty, which Node has as undefined.
+      subject: (certificate?.toLegacyObject().subject?.CN ?? '').toString(),
       serial: certificate?.serialNumber ?? '',
     };
   } finally {

@@ -11,6 +11,12 @@ export function normalizeAddress(address: string): string {
   return mapped ? dotted(`${mapped[1]}`, `${mapped[2]}`) : compressed;
 }
 
+/** Of this machine itself: 127.0.0.0/8, ::1, `localhost`. */
+export function isLoopbackAddress(address: string): boolean {
+  const plain = normalizeAddress(address);
+  return plain === '::1' || plain === 'localhost' || (isIP(plain) === 4 && plain.startsWith('127.'));
+}
+
 function dotted(high: string, low: string): string {
   const bytes = Buffer.from(high.padStart(4, '0') + low.padStart(4, '0'), 'hex');
   return bytes.join('.');

@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { LatchkeyError, explain } from '../base/errors.ts';
 import type { CaOptions, RevokeCommandOptions, TrustOptions } from './ca.ts';
 import type { ImportOptions } from './import/import.ts';
+import type { StoreOptions } from './store.ts';
 import { DEFAULT_CONFIGURATION, type Where } from './where.ts';
 
 interface ServerOptions {
@@ -134,6 +135,16 @@ function describe(): Command {
   program
     .command('a2md')
     .description("mod_md's tool: managed domains of a store, and accounts ('a2md --help')");
+
+  program
+    .command('store')
+    .description('a certificate store over a folder of NAME.crt and NAME.key, by itself, until interrupted')
+    .option('--dir <folder>', 'the folder', './certs')
+    .option('--listen <address:port>', 'where it is asked, for /certs/NAME', '127.0.0.1:8888')
+    .option('--token <token>', 'who asks must send it (default: $DYNSSL_TOKEN)')
+    .option('--tls-cert <file>', 'over https, with this certificate (default: $DYNSSL_TLS_CERT)')
+    .option('--tls-key <file>', 'and its key (default: $DYNSSL_TLS_KEY)')
+    .action(async (options: StoreOptions) => (await import('./store.ts')).store(options));
 
   const ca = program.command('ca').description('the embedded certificate authority');
   withCaOptions(

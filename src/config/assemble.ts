@@ -4,7 +4,7 @@ import { explain } from '../base/errors.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
 import { defaultLocalCa } from './directives/localca.ts';
 import { configuredDomain, domainValues, unboundWarning, unusedWarning, withStaticFiles } from './domains.ts';
-import { DynamicStores, isDynamic, openHandlers } from './dynamic.ts';
+import { DynamicStores, isDynamic } from './dynamic.ts';
 import type { HostDraft, ServerDraft } from './draft.ts';
 import { ConfigError } from './errors.ts';
 import { baseTls, hostsTls, secureHosts } from './host-tls.ts';
@@ -12,6 +12,7 @@ import type { TlsContext } from './host-tls.ts';
 import { baseSettings, hostSettings } from './hosts.ts';
 import type { Decided } from './hosts.ts';
 import { assign } from './managed.ts';
+import { openHandlers } from './open-handlers.ts';
 import type { HostTls, MdServerSettings, Settings, VirtualHostSettings, Warning } from './settings.ts';
 import { hostStapling } from './stapling.ts';
 import { readTypes } from './types.ts';
@@ -80,6 +81,7 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
     md,
     localCa: server.localCa.enabled === true ? localCaSettings(server) : undefined,
     dynamic: stores.settings,
+    serveFolders: server.serveFolders,
     types: types(server),
     logFormats: Object.fromEntries(server.logFormats),
     warnings,

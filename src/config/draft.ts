@@ -43,6 +43,7 @@ export interface ServerDraft {
   readonly localCa: Draft<LocalCaSettings> & { enabled?: boolean };
   dynamicCacheBytes?: number;
   dynamicSnapshot?: string;
+  readonly serveFolders: string[];
   pidFile?: string;
   user?: string;
   group?: string;
@@ -224,5 +225,6 @@ export function newServer(serverRoot: string): ServerDraft {
     tlsEngines: [],
     md: {},
     localCa: {},
+    serveFolders: [],
   };
 }

@@ -1,3 +1,5 @@
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import assert from 'node:assert/strict';
 import { suite, test, type TestContext } from 'node:test';
 import { load, refusal } from './config.testing.ts';
@@ -123,6 +125,28 @@ Listen 80`;
     assert.match(
       refusal(t, host('DynSSLSharedCache 64m')).message,
       /DynSSLSharedCache (?:cannot occur|not allowed)/,
+    );
+  });
+});
+
+suite('a store without a secret', () => {
+  const place = (inside: string) => `<Location /certs>\nSetHandler dynssl-store\n${inside}\n</Location>`;
+
+  test('is refused, wherever its handler is set', (t) => {
+    for (const text of [place(''), place('Require all granted'), 'SetHandler dynssl-store']) {
+      assert.throws(() => load(t, text), /private keys of all certificates to everybody.*DynSSLServeToken/);
+    }
+  });
+
+  test('is none with a token, a Require that restricts, or clients with certificates', (t) => {
+    for (const inside of ['DynSSLServeToken secret', 'Require ip 192.0.2.0/24', 'Require local']) {
+      load(t, place(inside));
+    }
+    load(t, `DynSSLServeToken secret\n${place('')}`);
+    const ca = join(dirname(fileURLToPath(import.meta.url)), 'dynamic.test.ts');
+    load(
+      t,
+      `<VirtualHost *:443>\nSSLEngine on\nSSLCertificateFile ${ca}\nSSLCACertificateFile ${ca}\nSSLVerifyClient require\n${place('')}\n</VirtualHost>`,
     );
   });
 });

@@ -7,7 +7,7 @@ import type { DynamicSettings, DynamicStoreSettings, StoreUrl } from '../certifi
 import { Refusal } from './directive.ts';
 import type { HostDraft, ServerDraft } from './draft.ts';
 import { ConfigError } from './errors.ts';
-import type { HostSettings, Position, RequireRule, Section, Warning } from './settings.ts';
+import type { Position } from './settings.ts';
 
 type Said = Omit<DynamicStoreSettings, 'id'>;
 
@@ -79,6 +79,12 @@ export class DynamicStores {
   }
 }
 
+/** Throws Refusal for what can't stand in a header. */
+export function bearerToken(directive: string, token: string): string {
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new Refusal(`${directive}: a token is ASCII without blanks`);
+}
+
 /** `http(s)://host[:port]/path`, or `unix:/socket|http://host/path`. */
 export function storeUrl(text: string, absolute: (path: string) => string): StoreUrl {
   const [, socket, rest = text] = /^unix:([^|]+)\|(.*)$/i.exec(text) ?? [];
@@ -104,51 +110,4 @@ export function storeUrl(text: string, absolute: (path: string) => string): Stor
 export function isLoopback(url: string): boolean {
   const { hostname } = new URL(url);
   return /^(?:localhost|.*\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
-}
-
-const HANDLERS: Readonly<Record<string, string>> = {
-  'dynssl-status': 'shows which names are served',
-  'dynssl-flush': 'lets everybody empty the cache of certificates',
-};
-
-/** Handlers that anybody may call. */
-export function* openHandlers(host: HostSettings): Generator<Warning> {
-  yield* openIn(host.sections, host.directory.require?.rule, host.sections);
-}
-
-function* openIn(
-  sections: readonly Section[],
-  outer: RequireRule | undefined,
-  all: readonly Section[],
-): Generator<Warning> {
-  for (const section of sections) {
-    const rule = section.settings.require?.rule ?? outer;
-    const { handler } = section.settings;
-    const harm = handler === undefined ? undefined : HANDLERS[handler];
-    if (harm !== undefined && !restricts(rule) && !isRestrictedElsewhere(section, all)) {
-      const message = `SetHandler ${handler} without a Require that restricts it ${harm}: add Require ip 127.0.0.1`;
-      yield { ...section.at, module: 'dynssl', message };
-    }
-    yield* openIn(section.sections, rule, all);
-  }
-}
-
-function restricts(rule: RequireRule | undefined): boolean {
-  if (!rule) return false;
-  if (rule.kind === 'all') return !rule.granted;
-  if (rule.kind === 'any') return rule.rules.every(restricts);
-  return rule.kind !== 'every' || rule.rules.some(restricts);
-}
-
-/** Another `<Location>` of the same place has the Require. */
-function isRestrictedElsewhere(section: Section, all: readonly Section[]): boolean {
-  if (section.kind !== 'location') return false;
-  return all.some(
-    (other) =>
-      other !== section &&
-      other.kind === 'location' &&
-      section.settings.require === undefined &&
-      (section.path === other.path || section.path.startsWith(`${other.path.replace(/\/$/, '')}/`)) &&
-      restricts(other.settings.require?.rule),
-  );
 }

@@ -4,6 +4,7 @@ import { access } from './directives/access.ts';
 import { core } from './directives/core.ts';
 import { dynssl } from './directives/dynssl.ts';
 import { environment } from './directives/environment.ts';
+import { dynsslServe } from './directives/dynssl-serve.ts';
 import { headers } from './directives/headers.ts';
 import { ignored } from './directives/ignored.ts';
 import { limits } from './directives/limits.ts';
@@ -38,6 +39,7 @@ export const families: readonly Family<Scope>[] = [
   ssl,
   tls,
   dynssl,
+  dynsslServe,
 ];
 
 export type Registered =

@@ -48,6 +48,8 @@ export interface Settings {
   readonly localCa: LocalCaSettings | undefined;
   /** Certificate stores that hosts use (DynSSL directives). */
   readonly dynamic: DynamicSettings;
+  /** DynSSLServeFolder, absolute: folders of PEM pairs that the handler dynssl-store gives out. */
+  readonly serveFolders: readonly string[];
   /** MIME types by lower-case extension without dot. TypesConfig's file (or a built-in list), then AddType. */
   readonly types: Readonly<Record<string, string>>;
   readonly logFormats: Readonly<Record<string, string>>;
@@ -252,6 +254,8 @@ export interface DirectorySettings {
   /** SetHandler; `none` undoes an inherited one. */
   readonly handler?: string;
   readonly require?: RequireSetting;
+  /** DynSSLServeToken: who asks the handler dynssl-store must have it. */
+  readonly serveToken?: string;
   readonly headers?: readonly HeaderRule[];
   readonly requestHeaders?: readonly HeaderRule[];
   /** AddType here: by extension. */

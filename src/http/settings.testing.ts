@@ -100,6 +100,7 @@ export function settingsOf(changes: Partial<Settings> = {}): Settings {
     },
     localCa: undefined,
     dynamic: { stores: [], cacheBytes: 0, snapshotFile: undefined },
+    serveFolders: [],
     types: { html: 'text/html', txt: 'text/plain', css: 'text/css', png: 'image/png' },
     logFormats: {},
     warnings: [],

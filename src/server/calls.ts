@@ -8,6 +8,7 @@ import type { DynamicStatus, Sought } from '../certificates/sources/dynamic.ts';
 import type { CertificateSet } from '../certificates/table.ts';
 import type { Settings } from '../config/settings.ts';
 import type { StatusDocument, StatusQuery } from '../status/document.ts';
+import type { Pair } from '../store-server/protocol.ts';
 import type { Group } from '../store/store.ts';
 
 /** What a child needs to begin, and again at each reload. Plain data. */
@@ -137,9 +138,16 @@ export type NamesCalls = {
   dynamicStatus: (argument: undefined) => NamesStatus;
 };
 
+/** The store protocol: what SetHandler dynssl-store hands out. */
+export type StoreServerCalls = {
+  /** Of a name (of serverNameOf()): from managed domains and the folders of DynSSLServeFolder. */
+  findPair: (name: string) => Pair | undefined;
+};
+
 /** Offered by the supervisor to each worker. Calls about the status reject while the engine is away. */
 export type RelayCalls = StatusCalls &
-  NamesCalls & {
+  NamesCalls &
+  StoreServerCalls & {
     /** The table has no such set: fulfilled when it has, with the set itself (the table may be full). */
     want: (setId: string) => Wanted;
   };
@@ -153,7 +161,8 @@ export type ReloadCalls = {
 
 export type EngineCalls = ReloadCalls &
   StatusCalls &
-  NamesCalls & {
+  NamesCalls &
+  StoreServerCalls & {
     /** Gives the table's generation: another one than before means that readers have to open it anew. */
     begin: (birth: Birth) => string;
     /** The workers listen: from now on CAs may be asked, and the table be filled. */

@@ -1,7 +1,7 @@
 /** Certificates of an HTTP store, by mod_dynssl's directives. */
 import { Refusal, declaring, serverOnly, servers } from '../directive.ts';
 import type { Family } from '../directive.ts';
-import { isLoopback, storeUrl } from '../dynamic.ts';
+import { bearerToken, isLoopback, storeUrl } from '../dynamic.ts';
 import { here, pathOf } from '../scope.ts';
 import type { Scope } from '../scope.ts';
 import { nonEmptyFile, wholeNumber } from '../values.ts';
@@ -50,10 +50,7 @@ export const dynssl: Family<Scope> = {
       doc: 'Sent to the store as `Authorization: Bearer token`.',
       args: 'TAKE1',
       apply(scope, token) {
-        if (!/^[\x21-\x7e]+$/.test(token)) {
-          throw new Refusal('DynSSLStoreToken: a token is ASCII without blanks');
-        }
-        scope.host.dynamic.token = token;
+        scope.host.dynamic.token = bearerToken('DynSSLStoreToken', token);
       },
     }),
     directive({

@@ -24,6 +24,7 @@ import { ControlServer, type RenewalReport } from './control-server.ts';
 import type { Renewals, Report } from './renewals.ts';
 import { EngineNames } from './names.ts';
 import type { Staples } from './staples.ts';
+import { StoreServer } from './store-server.ts';
 import { SupervisedStore } from './supervised-store.ts';
 import { TableKeeper } from './table-keeper.ts';
 
@@ -44,6 +45,8 @@ export class Engine implements AsyncDisposable {
   readonly #store: SupervisedStore;
   /** Certificates by name. */
   readonly names: EngineNames;
+  /** What other servers are given by the store protocol. */
+  readonly storeServer: StoreServer;
   readonly #started = systemClock.now();
   readonly #metrics = new Metrics(version);
   readonly #stop = new AbortController();
@@ -93,6 +96,10 @@ export class Engine implements AsyncDisposable {
       this.#staples ? this.#staples.dress(id, found) : found.map(({ certificate }) => certificate),
     );
     this.#store = store;
+    this.storeServer = new StoreServer({
+      want: (id) => this.#keeper.want(id),
+      logger: this.#loggers('dynssl'),
+    });
     this.names = new EngineNames(table, this.#loggers, store.key.passphrase());
   }
 
@@ -103,6 +110,7 @@ export class Engine implements AsyncDisposable {
 
   async #start(birth: Birth): Promise<void> {
     await this.#openStaples();
+    this.storeServer.configure(this.#plan.settings);
     await this.names.configure(this.#plan.settings.dynamic);
     await this.#openRenewals(this.#plan.settings);
     this.#control = await ControlServer.listen(controlSocket(birth.runtimeDir), {
@@ -141,6 +149,7 @@ export class Engine implements AsyncDisposable {
     this.#prepared = undefined;
     this.#keeper.keepOnly(new Set(setIdsOf(this.#plan)));
     this.#fillTable(await this.#restaple());
+    this.storeServer.configure(this.#plan.settings);
     await this.names.configure(this.#plan.settings.dynamic);
     if (this.#renewals) await this.#renewals.reconfigure(this.#plan.settings);
     else await this.#openRenewals(this.#plan.settings);
@@ -164,6 +173,7 @@ export class Engine implements AsyncDisposable {
     await this.#control?.[Symbol.asyncDispose]();
     await this.#renewals?.[Symbol.asyncDispose]();
     await this.names[Symbol.asyncDispose]();
+    this.storeServer[Symbol.dispose]();
     await this.#staples?.[Symbol.asyncDispose]();
     this.#metrics[Symbol.dispose]();
     this.#table[Symbol.dispose]();

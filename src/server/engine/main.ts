@@ -26,6 +26,7 @@ const calls: Handlers<EngineCalls> = {
   used: (ids) => running().names.used(ids),
   flushNames: (name) => running().names.flush(name),
   dynamicStatus: () => running().names.status(),
+  findPair: (name) => running().storeServer.find(name),
   status: (query) => running().status(query),
   metrics: () => running().metrics(),
   workerDied: () => running().workerDied(),

@@ -134,6 +134,7 @@ export class Supervisor implements AsyncDisposable {
         used: (ids) => this.#engine().call('used', ids),
         flushNames: (name) => this.#patiently((engine) => engine.call('flushNames', name)),
         dynamicStatus: () => this.#engine().call('dynamicStatus', undefined),
+        findPair: (name) => this.#patiently((engine) => engine.call('findPair', name)),
       },
       ports: () => this.#ports(),
       onWorkerDeath: () => void this.#children.engine?.call('workerDied', undefined).catch(() => {}),

@@ -26,6 +26,7 @@ import { Listeners } from './listeners.ts';
 import { closeUnboundHandles } from './shared-handles.ts';
 import { dynsslHandlers } from './dynssl-handlers.ts';
 import { Names } from './names.ts';
+import { storeHandlers } from './store-handler.ts';
 import { StatusHandlers } from './status-handlers.ts';
 import { showCertificates } from './verify.ts';
 
@@ -110,7 +111,11 @@ export class Worker {
         handle: (...request) => this.#loadedProxy().handle(...request),
         upgrade: (...request) => this.#loadedProxy().upgrade(...request),
       },
-      handlers: { ...this.#status.byName, ...dynsslHandlers(supervisor, systemClock) },
+      handlers: {
+        ...this.#status.byName,
+        ...dynsslHandlers(supervisor, systemClock),
+        ...storeHandlers(supervisor),
+      },
       isFallback: (host) => this.#handshakes.isFallback(host),
     });
     this.#acceptor = new Acceptor({

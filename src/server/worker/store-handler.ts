@@ -1,0 +1,39 @@
+/** SetHandler dynssl-store: certificates with their keys for other servers, by the store protocol. */
+import { isLoopbackAddress } from '../../base/addresses.ts';
+import { explain } from '../../base/errors.ts';
+import type { Exchange, Handler } from '../../http/exchange.ts';
+import { answerStore, type StoreReply } from '../../store-server/protocol.ts';
+import type { RelayCalls } from '../calls.ts';
+import type { Peer } from '../peer.ts';
+
+type Supervisor = Pick<Peer<Pick<RelayCalls, 'findPair'>>, 'call'>;
+
+export function storeHandlers(supervisor: Supervisor): Readonly<Record<string, Handler>> {
+  return {
+    'dynssl-store': async (exchange) => {
+      const { secure, remoteAddress } = exchange.connection;
+      if (!secure && !isLoopbackAddress(remoteAddress)) {
+        return exchange.fail(403, 'dynssl-store: private keys leave this machine over https only');
+      }
+      let reply: StoreReply;
+      try {
+        reply = await answerStore(questionOf(exchange), exchange.directory.serveToken, (name) =>
+          supervisor.call('findPair', name),
+        );
+      } catch (error) {
+        return exchange.fail(503, `dynssl-store: ${explain(error)}`);
+      }
+      send(exchange, reply);
+    },
+  };
+}
+
+function questionOf({ method, path, request: { headers } }: Exchange): Parameters<typeof answerStore>[0] {
+  return { method, path, authorization: headers.authorization, ifNoneMatch: headers['if-none-match'] };
+}
+
+function send({ response, method }: Exchange, { status, headers, body }: StoreReply): void {
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  response.statusCode = status;
+  response.end(method === 'HEAD' ? '' : body);
+}
