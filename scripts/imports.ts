@@ -19,6 +19,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   domains: ['base', 'pki', 'acme', 'store'],
   ocsp: ['base', 'pki', 'store'],
   'store-server': ['base', 'pki', 'certificates'],
+  crl: ['base', 'pki', 'store'],
   tls: ['base', 'pki', 'certificates'],
   // Settings are made of the engine's own settings: types only; of TLS, the names of what it offers.
   config: [
@@ -41,6 +42,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'domains',
     'ocsp',
     'store-server',
+    'crl',
     'tls',
     'config',
     'http',

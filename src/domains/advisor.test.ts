@@ -116,7 +116,7 @@ suite('the moment of a renewal', () => {
   test('moved into the past it is now, but for successors of what was replaced so it has time', () => {
     const info = certificate('aa');
     const ari = { window: { start: 0, end: 1 }, renewAt: 0, explanationUrl: 'https://ca.example/why' };
-    const held = new Map([['.p-256', { info, key: undefined as never }]]);
+    const held = new Map([['.p-256', { info, key: undefined as never, chain: [] }]]);
     const judged = (notBefore?: number) =>
       assess(settings('a.example'), held, now + HOUR, () => ({ ari, notBefore }));
     assert.deepEqual(judged().reasons, [

@@ -38,7 +38,7 @@ import {
 import { Schedule } from '../base/schedule.ts';
 import { type Outcome, renew, type RenewalContext, tellAgain } from './renewal.ts';
 import type { HookCommands, ManagedDomainSettings, RateLimits } from './settings.ts';
-import type { AdviceOn, DomainState } from './state.ts';
+import type { AdviceOn, DomainState, Held } from './state.ts';
 import { judge, type ReadPem, readPemFile } from './static-files.ts';
 import { type DomainStatus, statusOf } from './status.ts';
 
@@ -80,6 +80,8 @@ export interface EngineOptions {
   readonly rateLimits?: Readonly<Record<string, RateLimits>> | undefined;
   /** Where other servers use the store, too (MDStoreLocks). */
   readonly shared?: SharedStore | undefined;
+  /** Told at each look which chains a domain has in use that are ours to replace: none, once it is gone. */
+  readonly onLook?: ((name: string, chains: readonly Held['chain'][]) => void) | undefined;
   /** Told when a fault of the program has ended all renewing: another engine is needed. Default: the log has it. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
 }
@@ -149,11 +151,13 @@ export class RenewalEngine implements AsyncDisposable {
   readonly #meter: ObtainingMeter;
   readonly #sharing: Sharing | undefined;
   readonly #onFailure: (error: unknown) => void;
+  readonly #onLook: NonNullable<EngineOptions['onLook']>;
   #main: Promise<void> | undefined;
 
   constructor(options: EngineOptions) {
     const { clock = systemClock, loggers = silent, random = Math.random } = options;
     this.#onFailure = options.onFailure ?? (() => {});
+    this.#onLook = options.onLook ?? (() => {});
     const logger = loggers('md');
     const commands = options.hooks ?? noHooks;
     this.#context = {
@@ -229,6 +233,7 @@ export class RenewalEngine implements AsyncDisposable {
       this.#schedule.remove(name);
       this.#budgets.forget(name);
       this.#advisor.forget(name);
+      this.#onLook(name, []);
       this.#checks.remove(name);
       this.#entries.delete(name);
       reject(entry, new EngineError('domain-unknown', `${name} is no managed domain any more`));
@@ -597,10 +602,18 @@ export class RenewalEngine implements AsyncDisposable {
     // Activated by a restart, or deleted: nothing waits to be put to use any more.
     if (!staging.staged) job.finished = false;
     const now = clock.now();
-    const inUse = [...held.values()].flatMap((pair) => ('damage' in pair ? [] : [pair.info]));
-    const serials = inUse.map(({ serial }) => serial);
+    const inUse = [...held.values()].flatMap((pair) => ('damage' in pair ? [] : [pair]));
+    const serials = inUse.map(({ info }) => info.serial);
     await this.#sharing?.found(domain.name, serials);
-    this.#advisor.watch(domain.name, isAutomatic(domain) ? inUse : []);
+    const replaceable = isAutomatic(domain) ? inUse : [];
+    this.#advisor.watch(
+      domain.name,
+      replaceable.map(({ info }) => info),
+    );
+    this.#onLook(
+      domain.name,
+      replaceable.map(({ chain }) => chain),
+    );
     const adviceOn: AdviceOn = (info) => this.#advisor.adviceOn(domain.name, info);
     const state = (entry.state = await judge(domain, held, { now, adviceOn, read: this.#readPem }));
     return plan({ domain, state, job, ...staging, forced: entry.forced, activateOn, now });

@@ -60,13 +60,14 @@ export async function readPair(
   try {
     const pem = await store.load(group, name, chainFile(suffix), options);
     if (!pem) return undefined;
-    const [leaf] = parseChain(pem.toString());
+    const chain = parseChain(pem.toString());
+    const [leaf] = chain;
     const key = await loadPrivateKey(store, group, name, keyFile(suffix), options);
     if (!key || !leaf) return { damage: `${keyFile(suffix)} is missing` };
     if (!matchesKey(leaf, key)) {
       return { damage: `${keyFile(suffix)} is not the key of the certificate in ${chainFile(suffix)}` };
     }
-    return { info: leaf, key };
+    return { info: leaf, key, chain };
   } catch (error) {
     if (!isDamage(error)) throw error;
     return { damage: `${chainFile(suffix)} or its key can't be used: ${explain(error)}` };

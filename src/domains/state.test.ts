@@ -10,9 +10,10 @@ const RSA = { type: 'RSA', bits: 3072 } as const;
 
 async function held(made: Parameters<typeof makePair>[0]): Promise<Held> {
   const { pem, key } = await makePair(made);
-  const [info] = parseChain(pem);
+  const chain = parseChain(pem);
+  const [info] = chain;
   assert.ok(info);
-  return { info, key };
+  return { info, key, chain };
 }
 
 suite('the renew window', () => {

@@ -1,6 +1,6 @@
 /** What a managed domain is to be, held against what the store has for it. */
 import type { KeyObject } from 'node:crypto';
-import { coversName, type CertificateInfo } from '../pki/certificate.ts';
+import { type Certificate, coversName, type CertificateInfo } from '../pki/certificate.ts';
 import { keyFileSuffix } from '../pki/keys.ts';
 import type { KeySpec } from '../pki/keyspec.ts';
 import { formatDate } from '../store/formats.ts';
@@ -11,6 +11,8 @@ import type { ManagedDomainSettings, Window } from './settings.ts';
 export interface Held {
   readonly info: CertificateInfo;
   readonly key: KeyObject;
+  /** The certificate and what follows it in its file. */
+  readonly chain: readonly Certificate[];
 }
 
 /** What a group of the store holds for a domain: by key spec's file suffix, a pair or why there is none. */

@@ -13,17 +13,31 @@ export interface DerElement {
 }
 
 /** Tags that DER has for what is looked for here. */
-export const tags = { boolean: 0x01, integer: 0x02, octets: 0x04, oid: 0x06, optional: 0xa0 } as const;
+export const tags = {
+  boolean: 0x01,
+  integer: 0x02,
+  octets: 0x04,
+  oid: 0x06,
+  utcTime: 0x17,
+  generalizedTime: 0x18,
+  sequence: 0x30,
+  /** [6] of a GeneralName. */
+  uri: 0x86,
+  optional: 0xa0,
+} as const;
 
 /** The elements that `bytes` is made of, one after the other. @throws PkiError `der-unreadable` */
 export function derElements(bytes: Buffer): DerElement[] {
-  const found: DerElement[] = [];
+  return [...eachDerElement(bytes)];
+}
+
+/** The same one at a time, for lists that may be long. @throws PkiError `der-unreadable` */
+export function* eachDerElement(bytes: Buffer): Generator<DerElement, void> {
   for (let at = 0; at < bytes.length;) {
     const element = elementAt(bytes, at);
-    found.push(element);
+    yield element;
     at += element.raw.length;
   }
-  return found;
 }
 
 /** The one element that `bytes` begins with, opened. @throws PkiError `der-unreadable` */

@@ -2,7 +2,7 @@
  * Reading an OCSP response (RFC 6960 section 4.2) and judging it as a strict client would (section 3.2): what is
  * stapled must not be refused by whom it is shown to.
  */
-import { constants, createHash, verify, type KeyObject } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import {
   BasicOCSPResponse,
   id_kp_OCSPSigning,
@@ -18,6 +18,7 @@ import { LatchkeyError } from '../base/errors.ts';
 import { Certificate } from './certificate.ts';
 import { derElements, derInside, partsOf, tags } from './der.ts';
 import type { OcspQuestion } from './ocsp-request.ts';
+import { signatureProblem, type Signed } from './signed.ts';
 
 export type OcspErrorCode =
   /** Not an OCSP response, or too much of it. */
@@ -95,13 +96,7 @@ interface Parsed {
   readonly data: ResponseData;
 }
 
-interface ParsedBasic {
-  /** DER of what is signed. */
-  readonly signed: Buffer;
-  readonly algorithm: string;
-  /** DER of what the algorithm is told. */
-  readonly parameters: Buffer;
-  readonly signature: Buffer;
+interface ParsedBasic extends Signed {
   /** DER of the certificates that came along. */
   readonly certificates: readonly Buffer[];
 }
@@ -123,8 +118,7 @@ function parse(der: Buffer): Parsed {
     return {
       basic: {
         signed: signed.raw,
-        algorithm: basic.signatureAlgorithm.algorithm,
-        parameters: Buffer.from(basic.signatureAlgorithm.parameters ?? new ArrayBuffer(0)),
+        algorithm: basic.signatureAlgorithm,
         signature: Buffer.from(basic.signature),
         certificates: wrapped ? derInside(wrapped.content).map(({ raw }) => raw) : [],
       },
@@ -172,7 +166,8 @@ function checkSignature(basic: ParsedBasic, issuer: Certificate, now: number): v
   if (!signer) throw untrusted('the response has no certificate of the responder that it names');
   const problem = isSame(signer, issuer) ? undefined : delegationProblem(signer, issuer, now);
   if (problem !== undefined) throw untrusted(problem);
-  checkSigned(basic, signer.x509.publicKey);
+  const wrong = signatureProblem(basic, signer.x509.publicKey);
+  if (wrong !== undefined) throw untrusted(wrong);
 }
 
 /** undefined for one that can't be used, if only for its key. */
@@ -214,57 +209,6 @@ function delegationProblem(signer: Certificate, issuer: Certificate, now: number
   }
   if (now > signer.notAfter) return "the responder's certificate has expired";
   return now + SKEW < signer.notBefore ? "the responder's certificate is not valid yet" : undefined;
-}
-
-/** Signature algorithms to node:crypto's hashes. SHA-1 is what clients refuse. */
-const SIGNATURES: Readonly<Record<string, string | null>> = {
-  '1.2.840.113549.1.1.11': 'sha256',
-  '1.2.840.113549.1.1.12': 'sha384',
-  '1.2.840.113549.1.1.13': 'sha512',
-  '1.2.840.10045.4.3.2': 'sha256',
-  '1.2.840.10045.4.3.3': 'sha384',
-  '1.2.840.10045.4.3.4': 'sha512',
-  '1.3.101.112': null,
-  '1.3.101.113': null,
-};
-
-/** DER of the object identifiers. */
-const PSS_HASHES = [
-  [Buffer.from('0609608648016503040201', 'hex'), 'sha256'],
-  [Buffer.from('0609608648016503040202', 'hex'), 'sha384'],
-  [Buffer.from('0609608648016503040203', 'hex'), 'sha512'],
-] as const;
-
-const RSA_PSS = '1.2.840.113549.1.1.10';
-
-function checkSigned({ signed, algorithm, parameters, signature }: ParsedBasic, key: KeyObject): void {
-  const pss = algorithm === RSA_PSS;
-  const hash = pss ? pssHash(parameters) : SIGNATURES[algorithm];
-  if (hash === undefined) throw untrusted(`it is signed by an algorithm that clients refuse (${algorithm})`);
-  const padding = pss && {
-    padding: constants.RSA_PKCS1_PSS_PADDING,
-    saltLength: constants.RSA_PSS_SALTLEN_AUTO,
-  };
-  let good = false;
-  try {
-    good = verify(hash, signed, { key, ...padding }, signature);
-  } catch {
-    // The algorithm is one for another kind of key.
-  }
-  if (!good) throw untrusted('its signature is wrong');
-}
-
-/**
- * RSASSA-PSS-params (RFC 4055 section 3.1) name the hash first, the mask's second: node:crypto takes both to be the
- * same, as they are wherever clients look. None named is SHA-1.
- */
-function pssHash(parameters: Buffer): string | undefined {
-  return decode(() => {
-    const [named] = derInside(parameters).filter(({ tag }) => tag === tags.optional);
-    if (!named) return undefined;
-    const oid = derInside(named.content)[0];
-    return PSS_HASHES.find(([der]) => oid?.raw.equals(der))?.[1];
-  });
 }
 
 function untrusted(why: string): OcspError {

@@ -22,13 +22,17 @@ import {
   AuthorityInfoAccessSyntax,
   BasicConstraints,
   Certificate as CertificateAsn,
+  CRLDistributionPoints,
   CRLReason,
+  DistributionPoint,
+  DistributionPointName,
   ExtendedKeyUsage,
   Extension,
   Extensions,
   GeneralName,
   id_ad_ocsp,
   id_ce_basicConstraints,
+  id_ce_cRLDistributionPoints,
   id_ce_extKeyUsage,
   id_pe_authorityInfoAccess,
   TBSCertificate,
@@ -58,6 +62,8 @@ export interface IssueOptions {
   readonly names?: readonly string[];
   /** URL of the responder; default none. */
   readonly ocsp?: string | undefined;
+  /** URL of the list of revoked certificates; default none. */
+  readonly crl?: string | undefined;
   readonly mustStaple?: boolean;
   /** Extended key usages. */
   readonly usages?: readonly string[];
@@ -99,10 +105,11 @@ export class OcspTestCa {
   }
 
   async issue(options: IssueOptions = {}): Promise<Issued> {
-    const { names = ['a.test'], ocsp, usages } = options;
+    const { names = ['a.test'], ocsp, crl, usages } = options;
     const key = options.key ?? (await generateKey(options.spec ?? P256));
     const extensions = [subjectAltName(names)];
     if (ocsp !== undefined) extensions.push(authorityInfo(ocsp));
+    if (crl !== undefined) extensions.push(distributionPoint(crl));
     if (options.mustStaple) extensions.push(mustStaple());
     if (usages) {
       extensions.push(extension(id_ce_extKeyUsage, AsnConvert.serialize(new ExtendedKeyUsage([...usages]))));
@@ -120,6 +127,12 @@ export class OcspTestCa {
     const chainPem = certificate.pem + this.certificate.pem;
     return { certificate, key, keyPem: keyToPem(key), chainPem };
   }
+}
+
+function distributionPoint(url: string): Extension {
+  const fullName = [new GeneralName({ uniformResourceIdentifier: url })];
+  const point = new DistributionPoint({ distributionPoint: new DistributionPointName({ fullName }) });
+  return extension(id_ce_cRLDistributionPoints, AsnConvert.serialize(new CRLDistributionPoints([point])));
 }
 
 interface CertifyOptions {

@@ -25,6 +25,7 @@ export const groups = [
   'archive',
   'ocsp',
   'limits',
+  'crl',
   'tmp',
 ] as const;
 export type Group = (typeof groups)[number];

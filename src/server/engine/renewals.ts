@@ -11,6 +11,7 @@ import type { Loggers } from '../../base/log.ts';
 import { startLocalCa, type LocalCa } from '../../ca/server.ts';
 import type { LocalCaSettings } from '../../ca/settings.ts';
 import type { Settings } from '../../config/settings.ts';
+import { RevocationLists } from '../../crl/lists.ts';
 import { type Pace, RenewalEngine } from '../../domains/engine.ts';
 import type { Issuer } from '../../domains/issuer.ts';
 import { AcmeIssuer, type ClientSettings } from '../../domains/issuers/acme.ts';
@@ -55,6 +56,7 @@ export class Renewals implements AsyncDisposable, DomainSource {
   readonly #issuer: Issuer;
   readonly #engine: RenewalEngine;
   readonly #preflights: Preflights;
+  readonly #revocations: RevocationLists;
   #settings: Settings;
   #unserved: ReturnType<typeof unservedBy>;
   #localCa: LocalCa | undefined;
@@ -78,6 +80,12 @@ export class Renewals implements AsyncDisposable, DomainSource {
     });
     const tailscale = new TailscaleIssuer({ store, clock: systemClock });
     this.#issuer = byProtocol({ acme: this.#acme, tailscale });
+    this.#revocations = new RevocationLists({
+      store,
+      loggers,
+      onRevoked: ({ owner, sha256, url }) =>
+        this.#engine.replaceRevoked(owner, sha256, `the list ${url} says`),
+    });
     this.#engine = new RenewalEngine({
       domains: settings.domains,
       store,
@@ -89,6 +97,7 @@ export class Renewals implements AsyncDisposable, DomainSource {
       ...paceOf(settings),
       initialDelay: settings.md.initialDelay,
       directoryUrl: (authority) => this.#directoryUrl(authority),
+      onLook: (name, chains) => this.#revocations.watch(name, chains),
       // The supervisor begins another one, which goes on from the store.
       onFailure: () => process.exit(1),
     });
@@ -109,6 +118,7 @@ export class Renewals implements AsyncDisposable, DomainSource {
 
   start(): void {
     this.#engine.start();
+    this.#revocations.start();
   }
 
   /** What can't be had of new settings (the address of the embedded CA is taken) is said in the log. */
@@ -178,6 +188,7 @@ export class Renewals implements AsyncDisposable, DomainSource {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#preflights[Symbol.asyncDispose]();
     await this.#engine[Symbol.asyncDispose]();
+    await this.#revocations[Symbol.asyncDispose]();
     await this.#acme[Symbol.asyncDispose]();
     await this.#localCa?.close();
   }

@@ -7,7 +7,7 @@ import type { Peer } from '../peer.ts';
 import { SupervisedStore } from './supervised-store.ts';
 
 const NAME = 'a.example.org';
-const OWN = ['challenges', 'staging', 'ocsp', 'limits', 'tmp'] as const;
+const OWN = ['challenges', 'staging', 'ocsp', 'limits', 'crl', 'tmp'] as const;
 const OTHERS = groups.filter((group) => !OWN.some((own) => own === group));
 
 /** A store before a supervisor that has `value` everywhere; what the supervisor was asked for is in `asked`. */

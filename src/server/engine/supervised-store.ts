@@ -7,7 +7,7 @@ import { StoreError, type Abortable, type Group, type Store } from '../../store/
 import type { SupervisorCalls } from '../calls.ts';
 import type { Peer } from '../peer.ts';
 
-const OWN: ReadonlySet<Group> = new Set<Group>(['challenges', 'staging', 'ocsp', 'limits', 'tmp']);
+const OWN: ReadonlySet<Group> = new Set<Group>(['challenges', 'staging', 'ocsp', 'limits', 'crl', 'tmp']);
 
 export class SupervisedStore implements Store {
   readonly key: StoreKey;

@@ -22,11 +22,12 @@ const modes: Readonly<Record<Group, Modes>> = {
   archive: secret,
   ocsp: open,
   limits: open,
+  crl: open,
   tmp: secret,
 };
 
 /** The groups that the engine writes, as another user than the one that opened the store. */
-export const owned: readonly Group[] = ['challenges', 'staging', 'ocsp', 'limits'];
+export const owned: readonly Group[] = ['challenges', 'staging', 'ocsp', 'limits', 'crl'];
 
 /** The folders of a store: where things are, whose they are, and how to get there without being misled. */
 export class Tree {
