@@ -27,6 +27,8 @@ export interface PebbleOptions {
   readonly tlsPort?: number;
   /** External accounts, kid to HMAC key (base64url); given, they are required. */
   readonly externalAccounts?: Readonly<Record<string, string>>;
+  /** URL of the OCSP responder that its certificates name; default none. */
+  readonly ocspResponder?: string;
   /** `ADDRESS:PORT` of a DNS server instead of the system's, as startChallengeDns() gives. */
   readonly resolver?: string;
   /** Profiles beside `default`, name to description and validity in seconds. Pebble 2.4 has none. */
@@ -40,6 +42,8 @@ export interface Pebble extends AsyncDisposable {
   readonly ca: string;
   /** PEM of the root that its certificates lead to. */
   readonly root: () => Promise<string>;
+  /** Certificate and key, PEM, of what signs its certificates. */
+  readonly issuer: () => Promise<{ certificate: string; key: string }>;
   /** What it answers from now on when asked about a certificate (PEM) by ARI. Pebble 2.8 and newer. */
   readonly setRenewalInfo: (pem: string, answer: unknown) => Promise<void>;
   /** All that it has printed. */
@@ -60,7 +64,7 @@ export async function startPebble(options: PebbleOptions = {}): Promise<Pebble> 
     privateKey: join(folder, 'key.pem'),
     httpPort,
     tlsPort,
-    ocspResponderURL: '',
+    ocspResponderURL: options.ocspResponder ?? '',
     externalAccountBindingRequired: externalAccounts !== undefined,
     externalAccountMACKeys: externalAccounts ?? {},
     ...(profiles && {
@@ -102,6 +106,10 @@ export async function startPebble(options: PebbleOptions = {}): Promise<Pebble> 
       await said.dump();
     },
     root: () => get(`${managementUrl}/roots/0`),
+    issuer: async () => ({
+      certificate: await get(`${managementUrl}/intermediates/0`),
+      key: await get(`${managementUrl}/intermediate-keys/0`),
+    }),
     log: () => child.log(),
     [Symbol.asyncDispose]: dispose,
   };

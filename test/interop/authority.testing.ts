@@ -27,10 +27,18 @@ export interface Authority extends Pebble {
   orders(): number;
 }
 
+export interface AuthorityOptions {
+  readonly dir: string;
+  readonly ports: Ports;
+  /** See PebbleOptions. */
+  readonly ocspResponder?: string;
+}
+
 /** Validates at `ports` of 127.0.0.1; its files are in `dir`. */
-export async function startAuthority({ dir, ports }: { dir: string; ports: Ports }): Promise<Authority> {
+export async function startAuthority({ dir, ports, ...more }: AuthorityOptions): Promise<Authority> {
   const dns = await startChallengeDns();
-  const pebble = await startPebble({ httpPort: ports.http, tlsPort: ports.https, resolver: dns.resolver });
+  const { resolver } = dns;
+  const pebble = await startPebble({ httpPort: ports.http, tlsPort: ports.https, resolver, ...more });
   const caFile = join(dir, 'pebble-ca.pem');
   const rootFile = join(dir, 'pebble-root.pem');
   writeFileSync(caFile, pebble.ca);

@@ -19,15 +19,27 @@ export class OpensslResponder implements AsyncDisposable {
     ca: OcspTestCa,
     issued: readonly Issued[],
   ): Promise<OpensslResponder> {
+    const { certificate, key } = await ca.issue({ names: ['responder'], usages: [ocspSigning] });
+    return OpensslResponder.signing(dir, port, {
+      ca: ca.certificate.pem,
+      signer: certificate.pem,
+      key: keyToPem(key),
+      serials: issued.map(({ certificate: { serial } }) => serial),
+    });
+  }
+
+  /** Likewise, with any `signer`: PEM of the certificates and of the signer's key. */
+  static async signing(
+    dir: string,
+    port: number,
+    { ca, signer, key, serials }: { ca: string; signer: string; key: string; serials: readonly string[] },
+  ): Promise<OpensslResponder> {
     mkdirSync(dir, { recursive: true });
-    const signer = await ca.issue({ names: ['responder'], usages: [ocspSigning] });
-    writeFileSync(join(dir, 'ca.pem'), ca.certificate.pem);
-    writeFileSync(join(dir, 'signer.pem'), signer.certificate.pem);
-    writeFileSync(join(dir, 'signer.key'), keyToPem(signer.key));
+    writeFileSync(join(dir, 'ca.pem'), ca);
+    writeFileSync(join(dir, 'signer.pem'), signer);
+    writeFileSync(join(dir, 'signer.key'), key);
     // Subjects in the index must be unique.
-    const lines = issued.map(
-      ({ certificate: { serial } }) => `V\t361122060000Z\t\t${serial}\tunknown\t/CN=${serial}\n`,
-    );
+    const lines = serials.map((serial) => `V\t361122060000Z\t\t${serial}\tunknown\t/CN=${serial}\n`);
     writeFileSync(join(dir, 'index.txt'), lines.join(''));
     const responder = new OpensslResponder(dir, port);
     await eventually('openssl ocsp to listen', () => responder.#said.includes('waiting'));

@@ -6,6 +6,7 @@ import { suite, test } from 'node:test';
 import { type Issued, OcspTestCa } from '../../src/pki/ocsp.testing.ts';
 import { eventually, freePorts, missing, run, TestServer } from '../latchkey.testing.ts';
 import { Apache, loadModules, withoutApache } from './apache.testing.ts';
+import { directives, installed, startAuthority, withoutAuthority } from './authority.testing.ts';
 import { gnutls } from './clients.testing.ts';
 import { OpensslResponder } from './responder.testing.ts';
 
@@ -152,5 +153,47 @@ test(
         throw new Error(apache.log(), { cause });
       });
     }
+  },
+);
+
+test(
+  'certificates of Pebble, of two keys, are stapled by what its intermediate has signed',
+  { skip: withoutAuthority || missing('openssl', 'gnutls-cli') },
+  async () => {
+    const [http = 0, https = 0, ocspPort = 0] = await freePorts(3);
+    await using server = new TestServer();
+    const ports = { http, https };
+    const ocspResponder = `http://127.0.0.1:${ocspPort}`;
+    await using authority = await startAuthority({ dir: server.dir, ports, ocspResponder });
+    server.configure(`Listen 127.0.0.1:${http}
+      Listen 127.0.0.1:${https}
+      TLSEngine ${https}
+      ${directives(authority, ports)}
+      MDPrivateKeys RSA 2048 secp256r1
+      MDStapling on
+      MDRetryDelay 1s
+      MDomain ${NAME}
+      <VirtualHost *>\nServerName ${NAME}\n</VirtualHost>`);
+    await server.start();
+    await installed(server, NAME);
+    const { certificates = [] } = (await server.status()).domains[0] ?? {};
+    assert.deepEqual(certificates.map(({ keyType }) => keyType).sort(), ['ec', 'rsa']);
+    const { certificate, key } = await authority.issuer();
+    const serials = certificates.map(({ serial }) => serial);
+    const parts = { ca: certificate, signer: certificate, key, serials };
+    await using _responder = await OpensslResponder.signing(join(server.dir, 'responder'), ocspPort, parts);
+
+    for (const tls of ['-tls1_2', '-tls1_3'] as const) {
+      for (const kind of ['EC', 'RSA'] as const) {
+        const said = await eventually('a staple', async () => {
+          const output = await staple(https, tls, kind);
+          return output.includes('Cert Status: good') && output;
+        });
+        assert.ok(serials.includes(/Serial Number: (\w+)/.exec(said)?.[1] ?? ''));
+      }
+    }
+    const trusted = await gnutls(https, { name: NAME, ca: authority.rootFile });
+    assert.match(trusted, /The certificate is trusted/);
+    assert.match(trusted, /Options:.*OCSP status request/);
   },
 );
