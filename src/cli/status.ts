@@ -18,7 +18,8 @@ export async function status(where: Where, name: string | undefined, json: boole
       `${name} is not a name of a managed domain; they are: ${document.domains.map((d) => d.name).join(', ') || 'none'}`,
     );
   }
-  const chosen = domain ?? document;
+  const stapling = document.stapling.filter((one) => one.domain === domain?.name);
+  const chosen = domain ? { ...domain, stapling } : document;
   if (json) process.stdout.write(`${JSON.stringify(chosen, undefined, 2)}\n`);
-  else process.stdout.write(domain ? details(domain, document.now) : overview(document));
+  else process.stdout.write(domain ? details(domain, document.now, stapling) : overview(document));
 }

@@ -152,6 +152,8 @@ export class RenewalEngine implements AsyncDisposable {
   readonly #sharing: Sharing | undefined;
   readonly #onFailure: (error: unknown) => void;
   readonly #onLook: NonNullable<EngineOptions['onLook']>;
+  /** Whom MDMessageCmd is told of for stapling alone: certificates that are no managed domain's. */
+  readonly #others = new Job('other');
   #main: Promise<void> | undefined;
 
   constructor(options: EngineOptions) {
@@ -356,11 +358,11 @@ export class RenewalEngine implements AsyncDisposable {
   async #message(name: string, event: HookEvent): Promise<void> {
     const entry = this.#entries.get(name);
     const { hooks, store } = this.#context;
-    if (!entry || !hooks.commands.message) return;
+    if (!hooks.commands.message || (!entry && name !== this.#others.name)) return;
     try {
-      const job = await this.#jobOf(entry);
+      const job = entry ? await this.#jobOf(entry) : this.#others;
       await hooks.message(job, event, { signal: this.#stop.signal });
-      await job.save(store);
+      if (entry) await job.save(store);
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#logger.error(`AH10056: processing ${name}: ${explain(error)}`);
     }

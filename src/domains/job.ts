@@ -3,7 +3,7 @@
  * next start goes on with it and mod_md's tools can read it.
  */
 import * as v from 'valibot';
-import { type JobDocument, readJob, writeJob } from '../store/documents.ts';
+import { EGENERAL, type JobDocument, readJob, writeJob } from '../store/documents.ts';
 import { formatDate, parseDate } from '../store/formats.ts';
 import type { Store } from '../store/store.ts';
 import type { Problem } from './issuer.ts';
@@ -262,9 +262,6 @@ export class Job {
     };
   }
 }
-
-/** apr's APR_EGENERAL, which mod_md has for whatever no errno fits. */
-const EGENERAL = 20_014;
 
 /** From the document of a run: what of it can be read. */
 function problemFrom(last: JobDocument['last']): Problem | undefined {

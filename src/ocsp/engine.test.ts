@@ -5,6 +5,7 @@ import { TestClock } from '../base/clock.testing.ts';
 import { subscribe } from '../base/events.ts';
 import { createLoggers } from '../base/log.ts';
 import { type Issued, ocspSigning, OcspTestCa } from '../pki/ocsp.testing.ts';
+import { readJob } from '../store/documents.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { StoreError } from '../store/store.ts';
 import { defaultPace, OcspEngine, type OcspEngineOptions, type RevokedCertificate } from './engine.ts';
@@ -471,6 +472,40 @@ test('a revoked certificate is not stapled as good, is told, and is so after a r
   world.engine.start();
   await pass(world, MINUTE, () => world.revoked.length > 1);
   assert.equal(world.responder.seen.length, 0);
+});
+
+test('what became of requests is kept as mod_md keeps it, after what it had kept', async () => {
+  const store = new MemoryStore();
+  const earlier = { when: 'Sat, 21 Nov 2026 06:00:00 GMT', type: 'message-ocsp-renewed' };
+  await store.save('ocsp', 'a.test', 'job.json', JSON.stringify({ log: { entries: [earlier] } }));
+  {
+    await using world = await setUp({ store });
+    world.responder.next(reply.refusal('unauthorized'));
+    await world.engine.watch('a', [{ ...(await issue(world)), domain: 'a.test' }]);
+    world.engine.start();
+    await answered(world);
+    await until(() => world.lines.length > 0);
+    assert.equal((await world.engine.job('a.test'))?.errors, 1);
+    await pass(world, SECOND, () => only(world).stapled);
+  }
+  const job = await readJob(store, 'ocsp', 'a.test');
+  assert.equal(job?.name, 'a.test');
+  assert.equal(job.finished, true);
+  assert.equal(job.errors, 0);
+  assert.equal(job['next-run'], undefined);
+  assert.match(
+    job.last?.detail ?? '',
+    /^certificate status is GOOD, status valid Sun, 22 Nov 2026 .* GMT - /,
+  );
+  assert.match(job.last?.activity ?? '', /^status of certid [\da-f]{40}, reading response$/);
+  const run = ['finished', 'progress', 'progress', 'starting'];
+  const failed = ['ocsp-error', 'finished', 'progress', 'starting'];
+  assert.deepEqual(
+    job.log.entries.map(({ type }) => type),
+    [...run, ...failed, 'message-ocsp-renewed'],
+  );
+  assert.match(job.log.entries[4]?.detail ?? '', /^OCSP status update failed \(1\. time\)/);
+  assert.match(job.log.entries[6]?.detail ?? '', /^status of certid [\da-f]{40}, contacting http:/);
 });
 
 test('each step is an event', async () => {

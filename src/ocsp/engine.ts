@@ -14,11 +14,13 @@ import { type Logger, type Loggers, silent } from '../base/log.ts';
 import { Schedule } from '../base/schedule.ts';
 import { Certificate } from '../pki/certificate.ts';
 import { SKEW } from '../pki/ocsp-response.ts';
+import type { JobDocument } from '../store/documents.ts';
 import type { Span } from '../store/formats.ts';
 import type { Store } from '../store/store.ts';
 import { type Answered, Asker, isResponders } from './asking.ts';
 import { Entry } from './entry.ts';
 import { ResponderError } from './errors.ts';
+import { JobLog, type Run } from './job-log.ts';
 import { ResponseKeeper } from './keeping.ts';
 import { backoff, Responder } from './responder.ts';
 import { stapleStatus, type StaplingStatus, warningOf } from './status.ts';
@@ -79,6 +81,7 @@ const WITHOUT_END = DAY / 2;
 
 export class OcspEngine implements AsyncDisposable {
   readonly #keeper: ResponseKeeper;
+  readonly #jobs: JobLog;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #random: () => number;
@@ -99,6 +102,7 @@ export class OcspEngine implements AsyncDisposable {
     this.#clock = clock;
     this.#logger = loggers('md');
     this.#keeper = new ResponseKeeper(store, this.#logger);
+    this.#jobs = new JobLog(store, this.#logger);
     this.#random = random;
     this.#onChange = options.onChange;
     this.#onRevoked = options.onRevoked;
@@ -169,9 +173,15 @@ export class OcspEngine implements AsyncDisposable {
       .map(([, status]) => status);
   }
 
+  /** What became of the last requests about the certificates of a managed domain, or of `other`. */
+  job(folder: string): Promise<JobDocument | undefined> {
+    return this.#jobs.read(folder);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#main;
+    await this.#jobs[Symbol.asyncDispose]();
     await this.#asker[Symbol.asyncDispose]();
   }
 
@@ -296,6 +306,7 @@ export class OcspEngine implements AsyncDisposable {
       before !== undefined && before.until > now && from < before.from && before.from <= now + SKEW;
     const response = older ? before : { der: body, status, from, until };
     entry.accept(now, response, fresh, this.#pace.renewWindow);
+    this.#note(entry, now, response);
     if (older || before?.der.equals(body)) return;
     this.#show(entry, now, true);
     await this.#keeper.save(subject, response);
@@ -323,6 +334,7 @@ export class OcspEngine implements AsyncDisposable {
       `md[${subject.folder}]: no OCSP response for ${subject.id}: ${detail}`,
     );
     entry.problem = { type, detail };
+    this.#note(entry, now, { problem: entry.problem, errors: entry.errors, nextRun });
     publish('latchkey:ocsp:errored', {
       domain: subject.folder,
       id: subject.id,
@@ -330,6 +342,11 @@ export class OcspEngine implements AsyncDisposable {
       errors: entry.errors,
       nextRun,
     });
+  }
+
+  #note({ subject: { folder, id, inquiry }, lastRun }: Entry, ended: number, outcome: Run['outcome']): void {
+    if (!inquiry || lastRun === undefined) return;
+    this.#jobs.note({ folder, id, url: inquiry.url, started: lastRun, ended, outcome });
   }
 
   /** Brings what its owners staple in line with what there is now: `changed`, over, or there again. */

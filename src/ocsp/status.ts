@@ -1,7 +1,11 @@
 /** Stapling as `latchkey status` and the status pages show it. Plain data; times are ms since the epoch. */
+import type { JobDocument } from '../store/documents.ts';
 import type { Span } from '../store/formats.ts';
 import type { RevocationStatus } from '../pki/ocsp-response.ts';
 import type { Entry, Problem } from './entry.ts';
+
+/** `ocsp/NAME/job.json`. */
+export type StaplingJob = JobDocument;
 
 export interface StaplingStatus {
   /** SHA-1 of the certificate, lower-case hex: mod_md's Certificate ID. */

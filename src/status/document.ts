@@ -2,7 +2,7 @@
 import type { Finding } from '../domains/preflight/finding.ts';
 import type { Obtaining } from '../domains/obtaining.ts';
 import type { DomainStatus } from '../domains/status.ts';
-import type { StaplingStatus } from '../ocsp/status.ts';
+import type { StaplingJob, StaplingStatus } from '../ocsp/status.ts';
 
 export interface StatusDocument {
   readonly version: string;
@@ -19,6 +19,8 @@ export interface StatusDocument {
   readonly problems: readonly string[];
   /** OCSP stapling, by certificate: of `domains`, and of other certificates where `others` are asked for. */
   readonly stapling: readonly StaplingStatus[];
+  /** Of the one domain that was asked for by name: what became of the last requests for its responses. */
+  readonly staplingJob?: StaplingJob | undefined;
   /** Of all certificates that are to be stapled. */
   readonly staplingCounts: StaplingCounts;
   /** Of all managed domains, whatever was asked for. */

@@ -8,7 +8,7 @@ const answerMdStatus: StatusHandler = async ({ path }, source) => {
   const name = lastSegment(path);
   const document = await source.status({ name });
   const [domain] = document.domains;
-  if (domain) return json(mdStatus(domain, document.stapling));
+  if (domain) return json(mdStatus(domain, document.stapling, document.staplingJob));
   return { status: 200, type: 'application/json', body: list(document, source) };
 };
 

@@ -87,6 +87,10 @@ suite('the JSON of a domain', () => {
     };
     assert.deepEqual(cert['p-256']?.ocsp, { status: 'good', valid });
     assert.equal(cert['rsa']?.ocsp, undefined);
+    const job = { name: 'a.test', finished: true, errors: 0, log: { entries: [] } };
+    const alone = sent(mdStatus(both, [staple()], { ...job, notified: false, 'notified-renewed': false }));
+    const { ocsp } = (alone as { cert: Record<string, { ocsp?: { renewal?: object } }> }).cert['p-256'] ?? {};
+    assert.deepEqual(ocsp?.renewal, { ...job, notified: false, 'notified-renewed': false });
   });
 
   test('for anybody has nothing but what every handshake shows', () => {

@@ -4,7 +4,7 @@
  */
 import type { CertificateStatus } from '../domains/status.ts';
 import type { SignedTimestamp } from '../pki/transparency.ts';
-import type { StaplingStatus } from '../ocsp/status.ts';
+import type { StaplingJob, StaplingStatus } from '../ocsp/status.ts';
 import type { DomainInService } from './document.ts';
 import { ocspStatus } from './stapling.ts';
 import { validFrom, validUntil } from './words.ts';
@@ -12,9 +12,15 @@ import { validFrom, validUntil } from './words.ts';
 type Json = Readonly<Record<string, unknown>>;
 
 /** md.json, and what is known of its certificates and their renewal. */
-export function mdStatus(domain: DomainInService, stapling: readonly StaplingStatus[] = []): Json {
+export function mdStatus(
+  domain: DomainInService,
+  stapling: readonly StaplingStatus[] = [],
+  staplingJob?: StaplingJob,
+): Json {
   const ocsp = new Map(
-    stapling.filter(({ domain: owner }) => owner === domain.name).map((one) => [one.serial, one]),
+    stapling
+      .filter(({ domain: owner, impossible }) => owner === domain.name && impossible === '')
+      .map((one) => [one.serial, ocspJson(one, staplingJob)]),
   );
   const renew = domain.reasons.length > 0;
   return {
@@ -52,10 +58,7 @@ function renewal({ job, log, staged }: DomainInService): Json {
 }
 
 /** By key spec, as file names have it, but `rsa` for RSA; `valid` is what all of them share. */
-function certificateSet(
-  certificates: readonly CertificateStatus[],
-  ocsp?: ReadonlyMap<string, StaplingStatus>,
-): Json {
+function certificateSet(certificates: readonly CertificateStatus[], ocsp?: ReadonlyMap<string, Json>): Json {
   return {
     ...Object.fromEntries(certificates.map((one) => [specOf(one), fully(one, ocsp?.get(one.serial))])),
     valid: validity({ certificates }),
@@ -66,18 +69,18 @@ function specOf({ key }: CertificateStatus): string {
   return key.toLowerCase();
 }
 
-function fully(certificate: CertificateStatus, staple: StaplingStatus | undefined): Json {
+function fully(certificate: CertificateStatus, ocsp: Json | undefined): Json {
   return {
     'issuer-name': certificate.issuerName,
     ...briefly(certificate),
     'ari-cert-id': certificate.ariCertId,
-    ocsp: staple?.impossible === '' ? ocspJson(staple) : undefined,
+    ocsp,
   };
 }
 
-function ocspJson(staple: StaplingStatus): Json {
+function ocspJson(staple: StaplingStatus, renewal: StaplingJob | undefined): Json {
   const { valid } = staple;
-  return { status: ocspStatus(staple), valid: valid && period(valid.from, valid.until) };
+  return { status: ocspStatus(staple), valid: valid && period(valid.from, valid.until), renewal };
 }
 
 function briefly({ notBefore, notAfter, serial, sha256, signedTimestamps }: CertificateStatus): Json {

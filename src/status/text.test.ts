@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { domainPage } from './html/domain.ts';
-import { document, domain, NOW } from './status.testing.ts';
+import { certificate, document, domain, NOW, staple } from './status.testing.ts';
 import { details, overview } from './text.ts';
 
 suite('the status for people', () => {
@@ -35,6 +35,38 @@ suite('the status for people', () => {
     assert.match(shown, /^2 are missing theirs; 1 renewals are under way$/m);
     assert.match(shown, /not permitted\n +\(urn:\S+\)\n +Permit the CA$/m);
     assert.doesNotMatch(overview(document([domain(), failing])), /under way/);
+  });
+
+  test('says what is stapled, how old it is, and what is wrong where nothing is', () => {
+    const broken = staple({
+      id: 'bad',
+      domain: 'other',
+      names: ['b.test'],
+      serial: '0B',
+      stapled: false,
+      valid: undefined,
+      status: undefined,
+      warning: 'strict clients will fail',
+      errors: 2,
+      problem: { type: 'responder-status', detail: 'it answers with status 500' },
+      nextRun: NOW + 60_000,
+    });
+    const shown = overview(document([domain()], undefined, [staple(), broken]));
+    assert.match(
+      shown,
+      /^OCSP stapling: 1 of 2 certificates are stapled; the oldest response is of 1 d ago; the last request failed for 1$/m,
+    );
+    assert.match(
+      shown,
+      /^ {2}b\.test \(serial 0B\):\n +strict clients will fail\n +failed 2 times, next try in 1 min:\n +it answers with status 500$/m,
+    );
+    const one = domain({ certificates: [certificate()] });
+    assert.match(
+      details(one, NOW, [staple()]),
+      /^ +staple +good until 2026-11-28 06:00:00 UTC; http:\/\/ocsp\.test\/, asked again in 3 d$/m,
+    );
+    const without = staple({ impossible: 'certificate with serial 0A has no OCSP responder URL' });
+    assert.match(details(one, NOW, [without]), /^ +staple +none: certificate with serial 0A has no OCSP/m);
   });
 
   test('tells what happened in the last run only', () => {

@@ -3,7 +3,9 @@ import { escapeControls } from '../base/log.ts';
 import type { Finding } from '../domains/preflight/finding.ts';
 import type { Problem } from '../domains/issuer.ts';
 import { describeObtaining, isWorthSaying } from '../domains/obtaining.ts';
+import type { StaplingStatus } from '../ocsp/status.ts';
 import type { DomainInService, StatusDocument } from './document.ts';
+import { stapleLine, staplingLines } from './staple-text.ts';
 import { date, lastRunOf, nextOf, span, stateOf, validUntil } from './words.ts';
 
 /** All domains as a table, one line each, those in trouble explained below it. */
@@ -36,13 +38,19 @@ export function overview(document: StatusDocument): string {
     ...domains
       .filter(({ problem, unserved, hold }) => problem ?? unserved ?? hold)
       .flatMap((domain) => ['', `${domain.name}:`, ...troubles(domain, now)]),
+    ...staplingLines(document),
     ...warnings(document),
   ];
   return `${lines.map(escapeControls).join('\n').trimEnd()}\n`;
 }
 
-/** One domain with everything there is to say of it. */
-export function details(domain: DomainInService, now: number): string {
+/** One domain with everything there is to say of it. `stapling` may be of others, too. */
+export function details(
+  domain: DomainInService,
+  now: number,
+  stapling: readonly StaplingStatus[] = [],
+): string {
+  const staples = new Map(stapling.map((one) => [one.serial, one]));
   const lastRun = lastRunOf(domain);
   const more = lastRun.length < domain.log.length ? ' (earlier runs: --json)' : '';
   const lines = [
@@ -61,6 +69,7 @@ export function details(domain: DomainInService, now: number): string {
       ...fact('sha256', certificate.sha256),
       ...fact('revoked', certificate.revoked),
       ...fact('CA advises', adviceOf(certificate)),
+      ...stapleFacts(staples.get(certificate.serial), now),
     ]),
     ...fact('renewal', domain.renewAt === undefined ? undefined : `from ${date(domain.renewAt)} on`),
     ...fact('next', nextOf(domain, now)),
@@ -126,6 +135,12 @@ function warnings({ tableFull, problems }: StatusDocument): string[] {
   const full = tableFull ? ['the certificate table is full'] : [];
   const all = [...full, ...problems];
   return all.length > 0 ? ['', ...all.map((problem) => `warning: ${problem}`)] : [];
+}
+
+function stapleFacts(staple: StaplingStatus | undefined, now: number): string[] {
+  if (!staple) return [];
+  const { warning, problem } = staple;
+  return [...fact('staple', stapleLine(staple, now)), ...fact('', problem?.detail), ...fact('', warning)];
 }
 
 function fact(name: string, value: string | undefined): string[] {

@@ -60,6 +60,9 @@ export interface MdDocument {
   readonly 'proxy-url'?: string | undefined;
 }
 
+/** A job's status where no errno fits: apr's APR_EGENERAL, as mod_md has it. */
+export const EGENERAL = 20_014;
+
 /** What the last run of a job came to. */
 export interface JobResultDocument {
   /** Like errno; 0 for success. */

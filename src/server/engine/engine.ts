@@ -272,6 +272,7 @@ export class Engine implements AsyncDisposable {
   /** See StatusQuery; without one, everything there is. */
   async status(query: StatusQuery | undefined): Promise<StatusDocument> {
     const selected = this.#renewals ? selectDomains(this.#renewals, query) : { matching: 0, domains: [] };
+    const only = query?.name === undefined ? undefined : selected.domains[0];
     return {
       counts: query ? this.#counts().domains : countDomains(selected.domains),
       ...selected,
@@ -282,6 +283,7 @@ export class Engine implements AsyncDisposable {
       tableFull: this.#keeper.full,
       problems: [...this.#keeper.problems.values()],
       stapling: staplingOf(this.#staples?.status() ?? [], selected.domains, query),
+      staplingJob: only && (await this.#staples?.job(only.name)),
       staplingCounts: this.#counts().stapling,
       obtaining: this.#renewals?.obtaining(),
       domains: (await this.#renewals?.withStaged(selected.domains)) ?? [],
@@ -313,9 +315,9 @@ function unmanaged(name: string): never {
   throw new Error(`${name} is not a name of a managed domain`);
 }
 
-/** Once loaded they stay: a domain may be added at the next reload. */
-function needsRenewals({ domains, localCa }: Settings): boolean {
-  return domains.length > 0 || localCa !== undefined;
+/** Once loaded they stay: a domain may be added at the next reload. MDMessageCmd is told of others' staples, too. */
+function needsRenewals({ domains, localCa, md }: Settings): boolean {
+  return domains.length > 0 || localCa !== undefined || md.hooks.message !== undefined;
 }
 
 /** Likewise. */

@@ -8,6 +8,7 @@ import type { CertificateTable, TableCertificate } from '../../certificates/tabl
 import type { HostStapling, Settings } from '../../config/settings.ts';
 import { OcspEngine, type OcspEngineOptions } from '../../ocsp/engine.ts';
 import type { StaplingStatus } from '../../ocsp/status.ts';
+import type { JobDocument } from '../../store/documents.ts';
 import type { Store } from '../../store/store.ts';
 import type { Plan } from '../calls.ts';
 
@@ -91,6 +92,11 @@ export class Staples implements AsyncDisposable {
 
   status(): StaplingStatus[] {
     return this.#engine.status();
+  }
+
+  /** Of the certificates of a managed domain. */
+  job(name: string): Promise<JobDocument | undefined> {
+    return this.#engine.job(name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
