@@ -5,8 +5,9 @@ import { createCredential } from '../certificates/credential.ts';
 import { ConfigError, formatWarning } from '../config/errors.ts';
 import { describeHosts } from '../config/describe.ts';
 import { loadConfiguration } from '../config/load.ts';
-import type { CertificateFiles, Settings } from '../config/settings.ts';
+import type { CertificateFiles, Settings, Warning } from '../config/settings.ts';
 import { resolveIdentity } from '../server/privileges.ts';
+import { readTlsFiles, type TlsFiles } from '../server/tls-files.ts';
 import { HandshakePlan } from '../server/worker/handshake.ts';
 import { version } from '../server/version.ts';
 import type { Where } from './where.ts';
@@ -22,17 +23,21 @@ export function showVersion(): void {
  * about a User or Group there is not.
  */
 export function validSettings(where: Where): Settings {
+  return valid(where).settings;
+}
+
+function valid(where: Where): { settings: Settings; warnings: readonly Warning[] } {
   const { settings } = loadConfiguration(where);
   for (const files of certificateFiles(settings).values()) checkPair(files);
-  checkTls(settings);
+  const { warnings } = checkTls(settings);
   resolveIdentity(settings.user, settings.group);
-  return settings;
+  return { settings, warnings };
 }
 
 /** Throws as validSettings() does; says `Syntax OK` on stderr else. */
 export function check(where: Where, show: { readonly hosts: boolean }): void {
-  const settings = validSettings(where);
-  for (const warning of settings.warnings) {
+  const { settings, warnings } = valid(where);
+  for (const warning of [...settings.warnings, ...warnings]) {
     process.stderr.write(`${formatWarning(warning)}\n`);
   }
   if (show.hosts) process.stdout.write(describeHosts(settings));
@@ -40,10 +45,10 @@ export function check(where: Where, show: { readonly hosts: boolean }): void {
 }
 
 /** Whether OpenSSL can do what the hosts ask for: protocols, ciphers, CAs of clients. */
-function checkTls(settings: Settings): void {
-  const cas = [settings.base, ...settings.hosts].flatMap(({ tls }) => tls.clientCa ?? []);
-  const clientCas = Object.fromEntries(cas.map((file) => [file, readFileSync(file, 'latin1')] as const));
-  void new HandshakePlan({ settings, setIds: [], clientCas });
+function checkTls(settings: Settings): TlsFiles {
+  const files = readTlsFiles(settings);
+  void new HandshakePlan({ settings, setIds: [], clientCas: files.clientCas });
+  return files;
 }
 
 function certificateFiles(settings: Settings): Map<string, CertificateFiles> {

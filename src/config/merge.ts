@@ -1,4 +1,4 @@
-import type { DirectorySettings, OptionsChange } from './settings.ts';
+import type { BackendTls, DirectorySettings, OptionsChange } from './settings.ts';
 
 /**
  * Lays per-directory settings over others, as httpd merges sections: what `over` does not say stays. Headers
@@ -22,8 +22,18 @@ export function mergeDirectory(base: DirectorySettings, over: DirectorySettings)
     ...(base.headers && over.headers && { headers: [...base.headers, ...over.headers] }),
     ...(base.requestHeaders &&
       over.requestHeaders && { requestHeaders: [...base.requestHeaders, ...over.requestHeaders] }),
+    ...(base.backendTls && over.backendTls && { backendTls: mergeBackend(base.backendTls, over.backendTls) }),
     ...(base.proxyPassReverse &&
       over.proxyPassReverse && { proxyPassReverse: [...base.proxyPassReverse, ...over.proxyPassReverse] }),
+  };
+}
+
+function mergeBackend(base: BackendTls, over: BackendTls): BackendTls {
+  return {
+    ...base,
+    ...over,
+    ...(base.ssl && over.ssl && { ssl: { ...base.ssl, ...over.ssl } }),
+    ...(base.tls && over.tls && { tls: { ...base.tls, ...over.tls } }),
   };
 }
 

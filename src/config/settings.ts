@@ -267,6 +267,8 @@ export interface DirectorySettings {
   /** Redirect inside <Location>. */
   readonly redirect?: { readonly status: number; readonly to: string | undefined };
   readonly requireHttps?: 'off' | 'temporary' | 'permanent';
+  /** SSLProxy… and TLSProxy…: for the backends that requests of this place go to. */
+  readonly backendTls?: BackendTls;
   /** SetEnv and PassEnv by name; null: UnsetEnv. */
   readonly environment?: Readonly<Record<string, string | null>>;
   /** SetEnvIf and its kin, in configuration order. */
@@ -283,6 +285,38 @@ export interface EnvironmentRule {
     | { readonly kind: 'headers'; readonly names: RegExp };
   readonly pattern: RegExp;
   readonly changes: readonly { readonly name: string; readonly value: string | null }[];
+}
+
+/** How `https://` backends are spoken to. */
+export interface BackendTls {
+  /** SSLProxyEngine and TLSProxyEngine: where the latter is on, `tls` counts, else `ssl`. */
+  readonly sslEngine?: boolean;
+  readonly tlsEngine?: boolean;
+  readonly ssl?: BackendTlsValues;
+  readonly tls?: BackendTlsValues;
+}
+
+/** What is absent is inherited; else the default holds. */
+export interface BackendTlsValues {
+  /** PEM of authorities: a file, a folder of such. Default: the system's. */
+  readonly caFile?: string | undefined;
+  readonly caPath?: string | undefined;
+  /** `any-issuer` is optional_no_ca. Default `require`. */
+  readonly verify?: 'require' | 'any-issuer' | 'none';
+  /** Certificates above the backend's own at most. */
+  readonly depth?: number;
+  /** SSLProxyCheckPeerName, SSLProxyCheckPeerCN, SSLProxyCheckPeerExpire. Default: all on. */
+  readonly checkName?: boolean;
+  readonly checkCommonName?: boolean;
+  readonly checkExpiry?: boolean;
+  readonly machine?: readonly CertificateFiles[];
+  readonly versions?: { readonly min: 'TLSv1.2' | 'TLSv1.3'; readonly max: 'TLSv1.2' | 'TLSv1.3' };
+  /** OpenSSL's lists. */
+  readonly ciphers?: string;
+  readonly ciphersuites?: string;
+  /** TLSProxyCiphersPrefer and TLSProxyCiphersSuppress, by number. */
+  readonly preferred?: readonly number[];
+  readonly suppressed?: readonly number[];
 }
 
 /** `Options`: either replaces (all words without sign), or changes what is inherited. */

@@ -18,8 +18,9 @@ export interface Plan {
   readonly settings: Settings;
   /** For the base server (index 0) and each virtual host (index + 1): the id of its certificate set. */
   readonly setIds: readonly (string | undefined)[];
-  /** Contents of the files of SSLCACertificateFile, by path. */
+  /** See TlsFiles. */
   readonly clientCas: Readonly<Record<string, string>>;
+  readonly backendPems: Readonly<Record<string, string>>;
 }
 
 /** Where a child drops its privileges to, and what it shares with the others. */

@@ -1,11 +1,11 @@
 /** TLS by mod_ssl's directives. */
-import { explain } from '../../base/errors.ts';
 import { Refusal, declaring, servers } from '../directive.ts';
 import type { Family } from '../directive.ts';
-import type { ServerDraft, TlsVersion, TlsVersions } from '../draft.ts';
 import { here, pathOf } from '../scope.ts';
 import type { Scope } from '../scope.ts';
 import { nonEmptyFile } from '../values.ts';
+import { cipherList, protocolVersions } from './ssl-values.ts';
+import { sslBackendDirectives } from './backend-tls.ts';
 import { sslStaplingDirectives } from './stapling.ts';
 
 const directive = declaring<Scope>();
@@ -76,7 +76,7 @@ export const ssl: Family<Scope> = {
       doc: 'Versions of TLS: TLSv1.2 and TLSv1.3, all for both.',
       args: 'ITERATE',
       apply(scope, ...protocols) {
-        scope.host.tls.versions = protocolVersions(scope, protocols);
+        scope.host.tls.versions = protocolVersions(scope, 'SSLProtocol', protocols);
       },
     }),
     directive({
@@ -86,11 +86,7 @@ export const ssl: Family<Scope> = {
       doc: 'OpenSSL’s list of ciphers for TLS 1.2, or of suites for TLS 1.3.',
       args: 'TAKE12',
       apply(scope, first, second) {
-        const protocol = second === undefined ? 'SSL' : first;
-        const list = second ?? first;
-        if (protocol.toUpperCase() === 'SSL') scope.host.tls.ciphers = known(scope, list);
-        else if (protocol.toLowerCase() === 'tlsv1.3') scope.host.tls.ciphersuites = known(scope, list);
-        else throw new Refusal(`protocol '${protocol}' not supported; use SSL or TLSv1.3`);
+        Object.assign(scope.host.tls, cipherList(scope, first, second));
       },
     }),
     directive({
@@ -144,64 +140,6 @@ export const ssl: Family<Scope> = {
       },
     }),
     ...sslStaplingDirectives,
+    ...sslBackendDirectives,
   ],
 };
-
-/** Lists that OpenSSL has accepted: ten thousand hosts mostly have the same. */
-const accepted = new WeakMap<ServerDraft, Set<string>>();
-
-function known(scope: Scope, list: string): string {
-  const before = accepted.get(scope.server) ?? new Set();
-  accepted.set(scope.server, before);
-  if (before.has(list)) return list;
-  try {
-    // Loaded only where there is a list: that takes 8 ms of a start.
-    process.getBuiltinModule('node:tls').createSecureContext({ ciphers: list });
-  } catch (error) {
-    throw new Refusal(`OpenSSL does not accept the list '${list}': ${explain(error)}`);
-  }
-  before.add(list);
-  return list;
-}
-
-const offered: readonly TlsVersion[] = ['TLSv1.2', 'TLSv1.3'];
-const past = ['sslv3', 'tlsv1', 'tlsv1.1'];
-
-/** A bare name replaces what stands before it, as in mod_ssl. */
-function protocolVersions(scope: Scope, words: readonly string[]): TlsVersions {
-  let versions = new Set<TlsVersion>();
-  for (const word of words) {
-    const sign = /^[+-]/.exec(word)?.[0];
-    const named = versionsNamed(scope, word, sign);
-    if (sign === '-') versions = new Set([...versions].filter((one) => !named.includes(one)));
-    else if (sign === '+') versions = new Set([...versions, ...named]);
-    else {
-      if (versions.size > 0) {
-        scope.warn(
-          'ssl',
-          `SSLProtocol: Protocol '${word}' overrides already set parameter(s). Check if a +/- prefix is missing.`,
-        );
-      }
-      versions = new Set(named);
-    }
-  }
-  const kept = offered.filter((one) => versions.has(one));
-  const [min] = kept;
-  const max = kept.at(-1);
-  if (min === undefined || max === undefined) {
-    throw new Refusal('SSLProtocol: no protocol is left; TLSv1.2 and TLSv1.3 are what is offered');
-  }
-  return { min, max };
-}
-
-function versionsNamed(scope: Scope, word: string, sign: string | undefined): readonly TlsVersion[] {
-  const name = word.slice(sign === undefined ? 0 : 1).toLowerCase();
-  if (name === 'all') return offered;
-  const version = offered.find((one) => one.toLowerCase() === name);
-  if (version) return [version];
-  if (name === 'sslv2' && sign === '-') return [];
-  if (name === 'sslv2') throw new Refusal('SSLProtocol: SSLv2 is no longer supported');
-  if (!past.includes(name)) throw new Refusal(`SSLProtocol: Illegal protocol '${word}'`);
-  if (sign !== '-') scope.warn('ssl', `SSLProtocol: ${word} is not offered; TLS begins with TLSv1.2 here`);
-  return [];
-}

@@ -1,14 +1,14 @@
 /** TLS by mod_tls's directives. */
 import { isIP } from 'node:net';
-import { cipherCodes, cipherName, unsupportedCiphers } from '../ciphers.ts';
-import type { CipherCode } from '../ciphers.ts';
+import { cipherCodes } from '../ciphers.ts';
 import { Refusal, declaring, serverOnly, servers } from '../directive.ts';
 import type { Family } from '../directive.ts';
-import type { TlsVersions } from '../draft.ts';
 import { resolveName } from '../resolve.ts';
 import { here, pathOf } from '../scope.ts';
 import type { Scope } from '../scope.ts';
 import { addressAndPort, canonicalAddress, nonEmptyFile } from '../values.ts';
+import { tlsBackendDirectives } from './backend-tls.ts';
+import { lowestVersion, preferredCiphers } from './tls-values.ts';
 
 const directive = declaring<Scope>();
 
@@ -112,6 +112,7 @@ export const tls: Family<Scope> = {
         );
       },
     }),
+    ...tlsBackendDirectives,
   ],
 };
 
@@ -126,41 +127,8 @@ function places(text: string): { address: string | undefined; port: number }[] {
   return found.map((one) => ({ address: canonicalAddress(one), port }));
 }
 
-export function switched(name: string, text: string): boolean {
+function switched(name: string, text: string): boolean {
   const value = text.toLowerCase();
   if (value !== 'on' && value !== 'off') throw new Refusal(`${name}: value must be 'On' or 'Off': '${text}'`);
   return value === 'on';
-}
-
-/** TLSProtocol and TLSProxyProtocol. */
-export function lowestVersion(name: string, text: string): TlsVersions {
-  switch (text.toLowerCase()) {
-    case 'default':
-    case 'tlsv1.2+':
-    case 'tlsv0x0303+':
-      return { min: 'TLSv1.2', max: 'TLSv1.3' };
-    case 'tlsv1.3+':
-    case 'tlsv0x0304+':
-      return { min: 'TLSv1.3', max: 'TLSv1.3' };
-    default:
-  }
-  if (/^tlsv/i.test(text)) {
-    throw new Refusal(
-      `${name}: unrecognized protocol version specifier (try TLSv1.2+ or TLSv1.3+): '${text}'`,
-    );
-  }
-  throw new Refusal(`${name}: value must be 'default', 'TLSv1.2+' or 'TLSv1.3+': '${text}'`);
-}
-
-/** TLSCiphersPrefer and TLSProxyCiphersPrefer. A preference for what there is not is no error: it promises nothing. */
-export function preferredCiphers(scope: Scope, name: string, words: readonly string[]): CipherCode[] {
-  const codes = cipherCodes(name, words, 'default');
-  const lacking = unsupportedCiphers(codes).map(cipherName);
-  if (lacking.length > 0) {
-    scope.warn(
-      'tls',
-      `AH10319: ${name}: not supported, the preference has no effect: ${lacking.join(' ')}. Supported are the AEAD ciphers of TLS 1.3 and of TLS 1.2 with ECDHE.`,
-    );
-  }
-  return codes;
 }

@@ -7,19 +7,13 @@ const never = 'is not supported by Latchkey';
 
 const reasons: readonly (readonly [names: string, reason: string])[] = [
   [
-    'TLSProxyEngine TLSProxyCA ' +
-      'TLSProxyProtocol TLSProxyCiphersPrefer TLSProxyCiphersSuppress TLSProxyCipherPrefer ' +
-      'TLSProxyCipherSuppress TLSProxyMachineCertificate',
-    later,
-  ],
-  [
     'SSLCACertificatePath SSLCADNRequestFile SSLCADNRequestPath SSLCARevocationCheck SSLCARevocationFile ' +
       'SSLCARevocationPath SSLOCSPEnable SSLOCSPDefaultResponder SSLOCSPOverrideResponder ' +
-      'SSLOpenSSLConfCmd SSLProxyCACertificateFile SSLProxyCACertificatePath SSLProxyCARevocationCheck ' +
-      'SSLProxyCARevocationFile SSLProxyCARevocationPath SSLProxyCheckPeerCN SSLProxyCheckPeerExpire ' +
-      'SSLProxyCheckPeerName SSLProxyCipherSuite SSLProxyMachineCertificateChainFile ' +
-      'SSLProxyMachineCertificateFile SSLProxyMachineCertificatePath SSLProxyProtocol SSLProxyVerify ' +
-      'SSLProxyVerifyDepth SSLRequire SSLRequireSSL SSLSessionTicketKeyFile SSLUserName ' +
+      'SSLOpenSSLConfCmd SSLProxyCARevocationCheck ' +
+      'SSLProxyCARevocationFile SSLProxyCARevocationPath ' +
+      'SSLProxyMachineCertificateChainFile ' +
+      'SSLProxyMachineCertificatePath ' +
+      'SSLRequire SSLRequireSSL SSLSessionTicketKeyFile SSLUserName ' +
       'SSLVerifyDepth SSLVHostSNIPolicy',
     later,
   ],

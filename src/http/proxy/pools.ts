@@ -1,9 +1,12 @@
-/** Connections to backends: one undici Pool for each origin and connect timeout, the least used closed. */
+/** Connections to backends: one undici Pool for each origin, TLS policy and connect timeout, the least used closed. */
 import { isIP } from 'node:net';
-import { createSecureContext, getCACertificates } from 'node:tls';
-import type { SecureContext } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import { LRUCache } from 'lru-cache';
 import { buildConnector, Pool } from 'undici';
+import { explain } from '../../base/errors.ts';
+import { systemClock } from '../../base/clock.ts';
+import { checkBackend } from '../../tls/backend.ts';
+import type { Backend } from './backends.ts';
 import type { Target } from './target.ts';
 
 /** More backends than a configuration names; a bound for those that are computed from requests. */
@@ -14,21 +17,18 @@ const LARGEST_HEAD = 64 * 1024;
 
 export class Pools implements AsyncDisposable {
   readonly #pools: LRUCache<string, Pool>;
-  readonly #roots: readonly string[] | undefined;
   readonly #closing = new Set<Promise<void>>();
-  #context: SecureContext | undefined;
 
-  /** `roots`: PEM certificates that https backends are verified with; by default Node's and the system's. */
-  constructor(roots: readonly string[] | undefined) {
-    this.#roots = roots;
+  constructor() {
     this.#pools = new LRUCache({ max: MOST_POOLS, dispose: (pool) => this.#retire(pool) });
   }
 
-  get(target: Target, connectTimeout: number): Pool {
-    const key = `${target.origin} ${connectTimeout}`;
+  /** `backend`: of a target that is secure. */
+  get(target: Target, connectTimeout: number, backend: Backend | undefined): Pool {
+    const key = `${target.origin} ${connectTimeout} ${backend?.id ?? ''}`;
     let pool = this.#pools.get(key);
     if (!pool) {
-      pool = this.#open(target, connectTimeout);
+      pool = this.#open(target, connectTimeout, backend);
       this.#pools.set(key, pool);
     }
     return pool;
@@ -40,24 +40,30 @@ export class Pools implements AsyncDisposable {
     await Promise.all(this.#closing);
   }
 
-  #open(target: Target, timeout: number): Pool {
-    const connect = buildConnector({
-      timeout,
-      ...(target.secure ? { secureContext: this.#trusted() } : {}),
-    });
+  #open(target: Target, timeout: number, backend: Backend | undefined): Pool {
+    const connect = buildConnector({ ...backend?.options, timeout });
     // Whatever Host says (ProxyPreserveHost), the backend is known, and verified, by the name in its URL.
     const servername = isIP(target.hostname) === 0 ? target.hostname : '';
-    return new Pool(target.origin, {
-      connect: (options, callback) => connect({ ...options, servername }, callback),
-      maxHeaderSize: LARGEST_HEAD,
-    });
-  }
-
-  #trusted(): SecureContext {
-    this.#context ??= createSecureContext({
-      ca: [...(this.#roots ?? [...getCACertificates('default'), ...getCACertificates('system')])],
-    });
-    return this.#context;
+    const secured: buildConnector.connector = (wanted, callback) => {
+      let staple: Buffer | undefined;
+      const judge = async (socket: TLSSocket, { policy }: Backend) => {
+        try {
+          await checkBackend(socket, { policy, name: target.hostname, staple, now: systemClock.now() });
+        } catch (error) {
+          socket.destroy();
+          return callback(error instanceof Error ? error : new Error(explain(error)), null);
+        }
+        callback(null, socket);
+      };
+      // undici gives the socket back at once, as its own Agent would, and does not say so.
+      const socket: unknown = connect({ ...wanted, servername }, (...[error, connected]) => {
+        if (error) callback(error, null);
+        else if (backend && connected instanceof TLSSocket) void judge(connected, backend);
+        else callback(null, connected);
+      });
+      if (socket instanceof TLSSocket) socket.once('OCSPResponse', (der) => (staple = der ?? undefined));
+    };
+    return new Pool(target.origin, { connect: secured, maxHeaderSize: LARGEST_HEAD });
   }
 
   /** Requests under way are finished; idle connections go at once. */

@@ -29,6 +29,8 @@ export interface FrontOptions {
   readonly host?: Partial<HostSettings>;
   readonly http2?: boolean;
   readonly roots?: readonly string[];
+  /** By path. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 export interface Front {
@@ -47,7 +49,7 @@ export async function startFront(t: TestContext, options: FrontOptions): Promise
     (line) => log.push(line),
     () => ({ all: 'debug', modules: {} }),
   )('proxy');
-  const proxy = createProxy({ log: () => logger, roots: options.roots });
+  const proxy = createProxy({ log: () => logger, roots: options.roots, files: () => options.files ?? {} });
   let active = 0;
   const run = (request: Request, response: Response, upgrade?: Exchange['upgrade']) => {
     const exchange = exchangeOf(options, request, response, upgrade);

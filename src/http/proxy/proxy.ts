@@ -1,8 +1,10 @@
 /** The reverse proxy's face to the rest of the http room. Its promises are in README.md. */
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import type { HostSettings, ProxyMapping } from '../../config/settings.ts';
+import type { HostSettings, ProxyMapping, Settings } from '../../config/settings.ts';
 import type { Exchange, ProxyHandler } from '../exchange.ts';
+import { Backends } from './backends.ts';
+import type { BackendFiles } from './backends.ts';
 import { forward } from './forwarding.ts';
 import { planOf } from './plan.ts';
 import { Pools } from './pools.ts';
@@ -13,18 +15,27 @@ export interface ProxyDependencies {
   readonly log: (host: HostSettings) => Logger;
   /** PEM certificates that `https://` backends are verified with. Default: the system's and Node's. */
   readonly roots?: readonly string[] | undefined;
+  /** PEM of the files that a configuration names for backends, by path. Default: it names none. */
+  readonly files?: (settings: Settings) => BackendFiles;
 }
 
 /** Owns the connections to backends; disposing waits for requests under way and closes them. */
-export function createProxy({ log, roots }: ProxyDependencies): ProxyHandler & AsyncDisposable {
-  const pools = new Pools(roots);
+export function createProxy({
+  log,
+  roots,
+  files = () => ({}),
+}: ProxyDependencies): ProxyHandler & AsyncDisposable {
+  const pools = new Pools();
+  const backends = new Backends(roots, files);
 
   const run = async (exchange: Exchange, url: string, mapping: ProxyMapping, upgrade: boolean) => {
     const logger = log(exchange.host);
     try {
       const target = parseTarget(url);
       const plan = planOf(mapping, exchange.host);
-      const pool = pools.get(target, plan.connectTimeout);
+      const { settings, directory } = exchange;
+      const backend = target.secure ? backends.of(settings, directory.backendTls) : undefined;
+      const pool = pools.get(target, plan.connectTimeout, backend);
       const joined = upgrade && plan.websocket && asksForWebSocket(exchange);
       await forward({ exchange, mapping, target, plan, pool, log: logger, upgrade: joined });
     } catch (error) {

@@ -8,6 +8,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { explain } from '../../base/errors.ts';
 import type { CertificateFiles, HostSettings, Settings } from '../../config/settings.ts';
 import type { Store } from '../../store/store.ts';
+import { readTlsFiles, type TlsFiles } from '../tls-files.ts';
 import { domainSetId, type CredentialPem, type LoadedCredential } from '../calls.ts';
 
 const PUBCERT = /^(fallback-)?pubcert((?:\.[^.]+)?)\.pem$/;
@@ -15,22 +16,18 @@ const PUBCERT = /^(fallback-)?pubcert((?:\.[^.]+)?)\.pem$/;
 export class Credentials {
   /** See Plan.setIds. */
   readonly setIds: readonly (string | undefined)[];
-  /** See Plan.clientCas. */
-  readonly clientCas: Readonly<Record<string, string>>;
+  readonly tlsFiles: TlsFiles;
   readonly #files = new Map<string, readonly CertificateFiles[]>();
   readonly #domains: ReadonlySet<string>;
   readonly #store: Store;
 
-  /** Throws the system's error where a CA file for clients can't be read. */
+  /** Throws ConfigError where a file that TLS needs can't be read. */
   constructor(settings: Settings, store: Store) {
     this.#store = store;
     this.#domains = new Set(settings.domains.map((domain) => domain.name));
     const hosts = [settings.base, ...settings.hosts];
     this.setIds = hosts.map((host) => this.#register(host));
-    const cas = new Set(hosts.map((host) => host.tls.clientCa).filter((file) => file !== undefined));
-    this.clientCas = Object.fromEntries(
-      [...cas].map((file) => [file, readFileSync(file, 'latin1')] as const),
-    );
+    this.tlsFiles = readTlsFiles(settings);
   }
 
   #register(host: HostSettings): string | undefined {

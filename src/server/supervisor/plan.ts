@@ -15,8 +15,9 @@ export function loadServable(input: ConfigurationSource): Settings {
   );
 }
 
-export function planOf(generation: number, settings: Settings, { setIds, clientCas }: Credentials): Plan {
-  return { generation, settings, setIds, clientCas };
+export function planOf(generation: number, settings: Settings, { setIds, tlsFiles }: Credentials): Plan {
+  const { clientCas, backendPems } = tlsFiles;
+  return { generation, settings, setIds, clientCas, backendPems };
 }
 
 /** What processes and folders hang on cannot change under them. */

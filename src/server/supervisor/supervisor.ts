@@ -222,7 +222,7 @@ export class Supervisor implements AsyncDisposable {
   #announce(settings: Settings): void {
     this.#loggers('md').info(`mod_md (v${version}), initializing...`);
     this.#loggers('tls').info(`mod_tls/${version} (OpenSSL ${process.versions.openssl}), initializing...`);
-    for (const warning of settings.warnings) {
+    for (const warning of [...settings.warnings, ...this.#credentials.tlsFiles.warnings]) {
       this.#loggers(warning.module).warn(`${warning.message} (${warning.file}:${warning.line})`);
     }
   }

@@ -42,6 +42,8 @@ export class Worker {
   readonly #listeners: Listeners;
   /** By host; those of a configuration that is gone go with it. */
   readonly #hostLoggers = new WeakMap<HostSettings, Loggers>();
+  /** By configuration: a request ends with the one that it began with. */
+  readonly #backendPems = new WeakMap<Settings, Plan['backendPems']>();
   readonly #proxyLog: (host: HostSettings) => Logger;
   readonly #status: StatusHandlers;
   #proxy: ProxyHandler | undefined;
@@ -77,6 +79,7 @@ export class Worker {
     challenges: Challenges,
   ) {
     this.#birth = birth;
+    this.#backendPems.set(birth.plan.settings, birth.plan.backendPems);
     this.#table = table;
     const sender = new LogSender();
     const loggers = this.#makeLoggers(sender, () => this.#settings.base);
@@ -134,6 +137,7 @@ export class Worker {
   }
 
   async prepare(plan: Plan): Promise<void> {
+    this.#backendPems.set(plan.settings, plan.backendPems);
     const prepared = { generation: plan.generation, plan: new HandshakePlan(plan) };
     await this.#loadProxy(plan.settings);
     await this.#status.load(plan.settings);
@@ -181,7 +185,10 @@ export class Worker {
   async #loadProxy(settings: Settings): Promise<void> {
     if (this.#proxy || !hasProxies(settings)) return;
     const { createProxy } = await import('../../http/proxy/proxy.ts');
-    this.#proxy = createProxy({ log: this.#proxyLog });
+    this.#proxy = createProxy({
+      log: this.#proxyLog,
+      files: (of) => this.#backendPems.get(of) ?? {},
+    });
   }
 
   #loadedProxy(): ProxyHandler {
