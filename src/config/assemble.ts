@@ -7,6 +7,7 @@ import { configuredDomain, domainValues, unboundWarning, unusedWarning, withStat
 import { DynamicStores, isDynamic } from './dynamic.ts';
 import type { HostDraft, ServerDraft } from './draft.ts';
 import { ConfigError } from './errors.ts';
+import { forwardProxyWarnings } from './forward-proxy.ts';
 import { baseTls, hostsTls, secureHosts } from './host-tls.ts';
 import type { TlsContext } from './host-tls.ts';
 import { baseSettings, hostSettings } from './hosts.ts';
@@ -66,6 +67,7 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
   }
 
   for (const host of [base, ...hosts]) for (const warning of openHandlers(host)) warn(warning);
+  for (const warning of forwardProxyWarnings([base, ...hosts])) warn(warning);
 
   return {
     serverRoot: server.serverRoot,

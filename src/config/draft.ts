@@ -16,6 +16,7 @@ import type {
   MdServerSettings,
   Listen,
   Position,
+  PortRange,
   ProxySettings,
   Section,
 } from './settings.ts';
@@ -94,6 +95,9 @@ export interface HostDraft {
   readonly md: DomainValues;
   readonly dynamic: DynamicDraft;
   serverName?: string;
+  proxyRequests?: { readonly at: Position } | 'off';
+  /** AllowCONNECT. */
+  connectPorts?: readonly PortRange[];
   serverAdmin?: string;
   documentRoot?: string;
   protocols?: readonly string[];

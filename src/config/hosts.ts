@@ -5,7 +5,15 @@ import { builtInFormats } from './directives/log.ts';
 import { defaultLimits } from './directives/limits.ts';
 import type { Draft, HostDraft, ServerDraft } from './draft.ts';
 import { mergeDirectory } from './merge.ts';
-import type { ConnectionLimits, CustomLog, DirectorySettings, HostSettings, HostTls } from './settings.ts';
+import type {
+  ConnectionLimits,
+  CustomLog,
+  DirectorySettings,
+  ForwardProxySettings,
+  HostSettings,
+  HostTls,
+  PortRange,
+} from './settings.ts';
 
 /** What assembly decides about a host beyond its own directives. */
 export interface Decided {
@@ -37,6 +45,7 @@ export function baseSettings(server: ServerDraft, decided: Decided): HostSetting
       timeout: base.proxy.timeout,
       reverse: base.proxy.reverse,
     },
+    forwardProxy: forwardOf(base, base),
     ...decided,
   };
 }
@@ -63,6 +72,7 @@ export function hostSettings(
     directory: mergeDirectory(base.directory, host.directory as DirectorySettings),
     sections: both(base.sections, host.sections),
     proxy: proxyOver(base.proxy, host.proxy),
+    forwardProxy: forwardOf(host, server.base),
     ...decided,
   };
 }
@@ -96,6 +106,15 @@ function proxyOver(base: HostSettings['proxy'], over: HostDraft['proxy']): HostS
     timeout: timeout ?? base.timeout,
     reverse: both(reverse, base.reverse),
   };
+}
+
+/** AllowCONNECT's default, as httpd has it: https and nntps. */
+const usualPorts: readonly PortRange[] = [443, 563].map((port) => ({ from: port, to: port }));
+
+function forwardOf(host: HostDraft, base: HostDraft): ForwardProxySettings | undefined {
+  const requests = host.proxyRequests ?? base.proxyRequests ?? 'off';
+  if (requests === 'off') return undefined;
+  return { at: requests.at, connectPorts: host.connectPorts ?? base.connectPorts ?? usualPorts };
 }
 
 /** A name of LogFormat, or a format as it stands. The name may be given after its use. */

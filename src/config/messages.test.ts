@@ -62,11 +62,15 @@ const messages: readonly (readonly [text: string, message: string])[] = [
   ['SSLUserName x', 'SSLUserName is not supported yet by this version of Latchkey'],
   ['SSLFIPS on', 'SSLFIPS is not supported by Latchkey'],
   ['RewriteEngine on', 'RewriteEngine is not supported by Latchkey: use Redirect'],
+  ['RedirectMatch ( /x', 'Regex could not be compiled'],
+  ['RedirectMatch one ^/x /y', 'RedirectMatch: invalid first argument (of three)'],
+  ['RedirectMatch gone ^/x /y', 'RedirectMatch URL not valid for this status'],
+  ['RedirectMatch ^/x', 'URL to redirect to is missing'],
+  ['AliasMatch [ /x', 'Regex could not be compiled'],
   ['<Directory />\nAuthType Basic\n</Directory>', 'AuthType is not supported yet'],
   ['<Directory />\nAllowOverride All\n</Directory>', 'no .htaccess file is read'],
   ['<Directory />\nOrder allow,deny\n</Directory>', 'use Require all granted'],
   ['MDomain ../../etc', "'../../etc' is no DNS name"],
-  ['ProxyRequests On', 'Latchkey is no forward proxy'],
   ['CustomLog "|rotate" common', 'name a file'],
 ];
 

@@ -47,7 +47,8 @@ function refuseWithoutSecret(
   );
 }
 
-function restricts(rule: RequireRule | undefined): boolean {
+/** Whether a rule keeps anybody out. */
+export function restricts(rule: RequireRule | undefined): boolean {
   if (!rule) return false;
   if (rule.kind === 'all') return !rule.granted;
   if (rule.kind === 'any') return rule.rules.every(restricts);

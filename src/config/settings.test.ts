@@ -133,6 +133,9 @@ ProxyPass /api/own !
 ProxyPassReverse /api/ http://127.0.0.1:3000/
 Redirect permanent /old https://a.example/new
 Redirect gone /gone
+RedirectMatch seeother ^/user/(\\w+)$ /profile?name=$1
+RedirectMatch 410 \\.bak$
+AliasMatch ^/~(.*)$ /home$1
 ErrorDocument 404 /404.html
 ErrorDocument 500 "out of order"
 ErrorDocument 403 http://b.example/
@@ -154,6 +157,9 @@ ErrorDocument 403 http://b.example/
     { kind: 'proxy', from: '/api/own', to: undefined, parameters: {} },
     { kind: 'redirect', from: '/old', status: 301, to: 'https://a.example/new' },
     { kind: 'redirect', from: '/gone', status: 410, to: undefined },
+    { kind: 'redirect', from: /^\/user\/(\w+)$/s, status: 303, to: '/profile?name=$1' },
+    { kind: 'redirect', from: /\.bak$/s, status: 410, to: undefined },
+    { kind: 'alias', from: /^\/~(.*)$/s, to: '/home$1' },
   ]);
   assert.deepEqual(base.proxy.reverse, [{ from: '/api/', to: 'http://127.0.0.1:3000/' }]);
   assert.deepEqual(base.directory.errorDocuments, {

@@ -105,6 +105,8 @@ export interface HostSettings {
   /** Base server's first, then the virtual host's own, each in configuration order. */
   readonly sections: readonly Section[];
   readonly proxy: ProxySettings;
+  /** `ProxyRequests On`: clients may ask for other servers, as far as Require lets them. */
+  readonly forwardProxy: ForwardProxySettings | undefined;
   /** Of the managed domain that covers the host: MDRequireHttps. `off` without one. */
   readonly requireHttps: 'off' | 'temporary' | 'permanent';
   /** undefined: its certificates are shown without an OCSP response. */
@@ -196,10 +198,11 @@ export interface CertificateFiles {
 }
 
 export type Mapping =
-  | { readonly kind: 'alias'; readonly from: string; readonly to: string }
+  // A regular expression is for the whole path, and `to` may say $1.
+  | { readonly kind: 'alias'; readonly from: string | RegExp; readonly to: string }
   | {
       readonly kind: 'redirect';
-      readonly from: string;
+      readonly from: string | RegExp;
       readonly status: number;
       readonly to: string | undefined;
     }
@@ -222,6 +225,19 @@ export interface ProxySettings {
   readonly timeout: number | undefined;
   /** ProxyPassReverse outside of sections: path, URL. */
   readonly reverse: readonly { readonly from: string; readonly to: string }[];
+}
+
+export interface ForwardProxySettings {
+  /** Of ProxyRequests. */
+  readonly at: Position;
+  /** AllowCONNECT: where tunnels may lead. */
+  readonly connectPorts: readonly PortRange[];
+}
+
+/** Both ends belong to it. */
+export interface PortRange {
+  readonly from: number;
+  readonly to: number;
 }
 
 export type Section = SectionBody &

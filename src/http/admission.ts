@@ -4,8 +4,9 @@
  */
 import type { HostTls } from '../config/settings.ts';
 import type { LiveExchange } from './live.ts';
+import { admitForward, admitTunnel, forwardHost } from './forward-admission.ts';
 import type { Site } from './site.ts';
-import { cleanPath, parseAuthority, parseTarget } from './target.ts';
+import { cleanPath, hostLines, parseAuthority, parseTarget } from './target.ts';
 
 export interface Refusal {
   readonly status: number;
@@ -15,8 +16,14 @@ export interface Refusal {
 /** Fills in host, authority, path and query of the exchange; gives the reason where it can't be served. */
 export function admit(exchange: LiveExchange, site: Site): Refusal | undefined {
   const scheme = exchange.connection.secure ? 'https' : 'http';
+  if (exchange.method === 'CONNECT') return admitTunnel(exchange, site) ?? oversized(exchange);
   const target = parseTarget(exchange.rawPath, scheme, exchange.method);
   if (!target) return { status: 400, reason: 'Invalid request target' };
+  const { absolute } = target;
+  const proxy = absolute && forwardHost(exchange, site, absolute);
+  if (proxy) {
+    return admitForward(exchange, proxy, absolute.authority) ?? oversized(exchange) ?? admitBody(exchange);
+  }
   exchange.rawPath = target.rawPath;
   exchange.query = target.query;
   return (
@@ -58,10 +65,6 @@ function admitAuthority(exchange: LiveExchange, site: Site, given: string | unde
     return { status: 421, reason: `${parsed.hostname} needs another TLS policy than this connection has` };
   }
   return undefined;
-}
-
-function hostLines(rawHeaders: readonly string[]): string[] {
-  return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === 'host');
 }
 
 function needsHost({ request }: LiveExchange): boolean {
@@ -107,9 +110,7 @@ function admitPath(exchange: LiveExchange): Refusal | undefined {
 }
 
 function admitMethod({ method }: LiveExchange): Refusal | undefined {
-  return method === 'TRACE' || method === 'CONNECT'
-    ? { status: 405, reason: `${method} is not served` }
-    : undefined;
+  return method === 'TRACE' ? { status: 405, reason: `${method} is not served` } : undefined;
 }
 
 function admitBody({ request, host }: LiveExchange): Refusal | undefined {

@@ -67,8 +67,10 @@ export interface Exchange {
   readonly filename: string | undefined;
   /** Variables of the request for logs, header formats and expressions. */
   readonly env: Map<string, string>;
-  /** For `Upgrade: websocket`: the raw socket and what came after the head. `response` works all the same. */
+  /** For `Upgrade: websocket` and CONNECT: the raw socket and what came after the head. `response` works all the same. */
   readonly upgrade: { readonly socket: Duplex; readonly head: Buffer } | undefined;
+  /** What a client of the forward proxy asks for: another server's URL, or `host:port` (CONNECT). */
+  readonly forwardTo: string | undefined;
   /**
    * Answers with an error: the ErrorDocument of the place, else a short page. `reason` goes to the error log.
    * After the head is sent it can only end the connection (HTTP/1) or the stream (HTTP/2).
@@ -83,6 +85,8 @@ export type Handler = (exchange: Exchange) => Promise<void>;
 export interface ProxyHandler {
   /** `target`: absolute URL, path and query of the request included. */
   handle(exchange: Exchange, target: string, mapping: ProxyMapping): Promise<void>;
+  /** A tunnel for CONNECT. */
+  connect(exchange: Exchange, to: { readonly hostname: string; readonly port: number }): Promise<void>;
   /** Called instead of handle() where `exchange.upgrade` is set. */
   upgrade(exchange: Exchange, target: string, mapping: ProxyMapping): Promise<void>;
 }

@@ -23,6 +23,7 @@ export interface Served extends AsyncDisposable {
 /** A proxy that says what it was asked for. */
 export const mirror: ProxyHandler = {
   handle: async ({ response }: Exchange, target) => void response.end(`proxied to ${target}`),
+  connect: async ({ upgrade }, to) => void upgrade?.socket.end(`connected to ${to.hostname}:${to.port}`),
   upgrade: async ({ upgrade }: Exchange, target) => void upgrade?.socket.end(`upgraded to ${target}`),
 };
 

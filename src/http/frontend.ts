@@ -133,7 +133,7 @@ export class Frontend {
     http1.on('request', (request, response) => this.#arrive(request, response, false));
     http1.on('checkContinue', (request, response) => this.#arrive(request, response, true));
     http1.on('upgrade', (request: Received, socket, head) => this.#upgrade(request, socket, head));
-    http1.on('connect', (_, socket) => this.#owners.get(socket)?.refuse(405));
+    http1.on('connect', (request: Received, socket, head) => this.#upgrade(request, socket, head));
     http1.on('clientError', (error, socket) => this.#malformed(error, socket));
     const http2Server = http2.createSecureServer({
       Http2ServerRequest: StreamReceived,
@@ -165,7 +165,7 @@ export class Frontend {
   #upgrade(request: Received, socket: Duplex, head: Buffer): void {
     const connection = this.#owners.get(socket);
     if (!connection) return void socket.destroy();
-    // Of a WebSocket, neither side goes on without the other.
+    // Of a tunnel, neither side goes on without the other.
     Object.assign(socket, { allowHalfOpen: false });
     const response = new Answer(request);
     response.assignSocket(socket as Socket);

@@ -37,8 +37,9 @@ export function applyHeaderRules(exchange: LiveExchange): void {
 }
 
 /** MDRequireHttps permanent: half a year, unless the configuration has its own. Not before there is a certificate. */
-function addStrictTransport({ connection, directory, host, response, stopgap }: LiveExchange): void {
-  if (stopgap) return;
+function addStrictTransport(exchange: LiveExchange): void {
+  const { connection, directory, forwardTo, host, response, stopgap } = exchange;
+  if (stopgap || forwardTo !== undefined) return;
   if ((directory.requireHttps ?? host.requireHttps) !== 'permanent' || !connection.secure) return;
   response.setHeader('Strict-Transport-Security', 'max-age=15768000');
 }

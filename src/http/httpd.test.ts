@@ -94,6 +94,11 @@ Redirect 307 /r7 /local
 Redirect seeother /r3 /other
 Redirect gone /gone
 Redirect 403 /forbidden
+RedirectMatch ^/rm/(.*)\\.gif$ http://r.test/$1.png
+RedirectMatch permanent ^/rmq/(\\w+)/(\\w*) /show?name=$1&then=$2
+RedirectMatch gone \\.bak$
+RedirectMatch seeother (?i)^/RMI$ http://r.test/\\$0
+AliasMatch ^/am/([^/]+)$ ${root}/docs/sub/$1
 Alias /al ${root}/docs/sub
 Alias /als/ ${root}/docs/sub/
 Alias /r/alias ${root}/docs/sub
@@ -155,6 +160,11 @@ function settings(docs: string) {
           { kind: 'redirect', from: '/r3', status: 303, to: '/other' },
           { kind: 'redirect', from: '/gone', status: 410, to: undefined },
           { kind: 'redirect', from: '/forbidden', status: 403, to: undefined },
+          { kind: 'redirect', from: /^\/rm\/(.*)\.gif$/, status: 302, to: 'http://r.test/$1.png' },
+          { kind: 'redirect', from: /^\/rmq\/(\w+)\/(\w*)/, status: 301, to: '/show?name=$1&then=$2' },
+          { kind: 'redirect', from: /\.bak$/, status: 410, to: undefined },
+          { kind: 'redirect', from: /^\/RMI$/i, status: 303, to: 'http://r.test/\\$0' },
+          { kind: 'alias', from: /^\/am\/([^/]+)$/, to: join(docs, 'sub/$1') },
           { kind: 'alias', from: '/al', to: join(docs, 'sub') },
           { kind: 'alias', from: '/als/', to: join(docs, 'sub/') },
           { kind: 'alias', from: '/r/alias', to: join(docs, 'sub') },
@@ -280,6 +290,14 @@ const requests: readonly (readonly [line: string, ...headers: string[]])[] = [
   ['GET /als'],
   ['GET /als/'],
   ['GET /moved/x?y'],
+  ['GET /rm/a%20b/%C3%A9.gif?c=d'],
+  ['GET /rm/a.jpg'],
+  ['GET /rmq/one/two/three?four'],
+  ['GET /rmq/one/'],
+  ['GET /deep/x.bak'],
+  ['GET /rmi'],
+  ['GET /am/index.html'],
+  ['GET /am/sub/index.html'],
   ['GET /a.txt', 'Range: bytes=0-3'],
   ['GET /a.txt', 'Range: bytes=-3'],
   ['GET /a.txt', 'Range: bytes=5-'],

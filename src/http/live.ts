@@ -44,6 +44,7 @@ export class LiveExchange implements Exchange {
   proxied: { readonly target: string; readonly mapping: ProxyMapping } | undefined;
   /** The file's type is not known: no Content-Type is sent, as httpd does. */
   untyped = false;
+  forwardTo: string | undefined;
   /** What answered, for the log. */
   handler: string | undefined;
   /** The client waits for `100 Continue` before it sends the body. */
@@ -86,6 +87,12 @@ export class LiveExchange implements Exchange {
   moveTo({ path, encoded }: CleanPath): void {
     this.path = path;
     this.encodedPath = encoded;
+  }
+
+  /** `Expect: 100-continue`: only who may read the body asks for it. */
+  invite(): void {
+    if (this.expectsContinue) this.response.writeContinue();
+    this.expectsContinue = false;
   }
 
   onFail(fail: (status: number, reason?: string) => Promise<void>): void {

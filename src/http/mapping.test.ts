@@ -60,3 +60,22 @@ test('queries go along, unless the target has its own', () => {
   assert.equal(map([redirect('/r', 'http://r.test/?x')], '/r', 'a=b'), '302 http://r.test/?x');
   assert.equal(map([redirect('/r', undefined, 410)], '/r/z'), '410 undefined');
 });
+
+test('what a pattern matched goes into the target, encoded for a URL and plain for a file', () => {
+  const redirects = (to: string) => [{ kind: 'redirect', from: /^\/x(.*)y(.*)$/s, status: 302, to } as const];
+  assert.equal(
+    map(redirects('/z$1-$2'), '/xa%20%3Fby%23%C3%A9%0D%0A', 'q=1'),
+    '302 /za%20%3fb-%23%c3%a9%0d%0a?q=1',
+  );
+  assert.equal(map(redirects('/z?p=$2'), '/xy1%202', 'q=1'), '302 /z?p=1%202');
+  assert.equal(map(redirects('http://r.test/\\$1$7'), '/xy'), '302 http://r.test/$1');
+  const aliases: Mapping[] = [{ kind: 'alias', from: /^\/é(.*)$/, to: '/srv/e$1' }];
+  assert.equal(map(aliases, '/%C3%A9/caf%C3%A9'), '/srv/docs/é/café', 'patterns are of bytes');
+  assert.equal(map([{ kind: 'alias', from: /^\/a(.*)$/, to: '/srv/e$1' }], '/a/caf%C3%A9'), '/srv/e/café');
+});
+
+test('no pieces of a path lead upwards once they are put together', () => {
+  const from = /^\/a(.*)b(.*)$/;
+  assert.equal(map([{ kind: 'alias', from, to: '/srv/$1$2' }], '/a.b./etc'), 'nowhere');
+  assert.equal(map([{ kind: 'alias', from, to: '/srv/$1$2' }], '/a.b.x'), '/srv/..x');
+});

@@ -3,6 +3,8 @@
  * each kind the first that matches.
  */
 import type { DirectorySettings, HostSettings, Mapping, ProxyMapping } from '../config/settings.ts';
+import { toBytes } from '../config/expression-tree.ts';
+import { matchedFile, matchedUrl } from './substitution.ts';
 import type { CleanPath } from './target.ts';
 
 export type Destination =
@@ -27,12 +29,11 @@ export function mapPath(
   }
   const redirect = firstOf(host.mappings, 'redirect', clean.path);
   if (redirect) {
-    const to =
-      redirect.to === undefined ? undefined : withQuery(redirect.to + remainder(redirect, clean), query);
-    return { kind: 'redirect', status: redirect.status, to };
+    const to = redirect.to === undefined ? undefined : redirectTarget(redirect.from, redirect.to, clean);
+    return { kind: 'redirect', status: redirect.status, to: to && withQuery(to, query) };
   }
   const alias = firstOf(host.mappings, 'alias', clean.path);
-  if (alias) return { kind: 'file', filename: alias.to + clean.path.slice(alias.from.length) };
+  if (alias) return aliased(alias.from, alias.to, clean.path);
   if (host.documentRoot === undefined || clean.path === '*') return { kind: 'nowhere' };
   return { kind: 'file', filename: host.documentRoot.replace(/\/$/, '') + clean.path };
 }
@@ -46,13 +47,23 @@ function firstOf<Kind extends Mapping['kind']>(
   return found as Extract<Mapping, { readonly kind: Kind }> | undefined;
 }
 
+function redirectTarget(from: string | RegExp, to: string, clean: CleanPath): string | undefined {
+  return typeof from === 'string' ? to + remainder({ from }, clean) : matchedUrl(from, to, clean.path);
+}
+
+function aliased(from: string | RegExp, to: string, path: string): Destination {
+  const filename = typeof from === 'string' ? to + path.slice(from.length) : matchedFile(from, to, path);
+  return filename === undefined ? { kind: 'nowhere' } : { kind: 'file', filename };
+}
+
 /** `/a` matches `/a` and `/a/b`; `/a/` only what begins with it. */
 function matches({ from }: Mapping, path: string): boolean {
+  if (typeof from !== 'string') return from.test(toBytes(path));
   return from.endsWith('/') ? path.startsWith(from) : path === from || path.startsWith(`${from}/`);
 }
 
 /** What follows the prefix, encoded as it came. */
-function remainder({ from }: Mapping, { encoded }: CleanPath): string {
+function remainder({ from }: { readonly from: string }, { encoded }: CleanPath): string {
   let at = -1;
   for (let left = from.split('/').length - 1; left > 0; left--) at = encoded.indexOf('/', at + 1);
   if (from.endsWith('/')) return encoded.slice(at + 1);

@@ -12,6 +12,7 @@ import { applyHostRules, applyPlaceRules, applySetEnv } from './environment.ts';
 import type { Handler, ProxyHandler } from './exchange.ts';
 import { allowedMethods, serveFile } from './files.ts';
 import { applyHeaderRules, applyRequestHeaderRules } from './headers.ts';
+import { serveForward } from './forward.ts';
 import type { LiveExchange } from './live.ts';
 import { mapPath, withQuery } from './mapping.ts';
 import { statusPage } from './pages.ts';
@@ -56,6 +57,8 @@ export async function answer(exchange: LiveExchange, site: Site, deps: Dependenc
       exchange.stopgap = true;
       return await exchange.fail(503);
     }
+    const { forwardTo } = exchange;
+    if (forwardTo !== undefined) return await serveForward(exchange, forwardTo, { site, proxy: deps.proxy });
     await serve(exchange, site, deps);
   } catch (error) {
     // Failed from outside meanwhile (too slow, too long): whoever was answering only finds that out.
@@ -171,15 +174,9 @@ async function proxy(
   { target, mapping }: { target: string; mapping: Parameters<ProxyHandler['handle']>[2] },
 ): Promise<void> {
   exchange.handler = 'proxy-server';
-  invite(exchange);
+  exchange.invite();
   if (exchange.upgrade) return deps.proxy.upgrade(exchange, target, mapping);
   return deps.proxy.handle(exchange, target, mapping);
-}
-
-/** `Expect: 100-continue`: only who may read the body asks for it. */
-function invite(exchange: LiveExchange): void {
-  if (exchange.expectsContinue) exchange.response.writeContinue();
-  exchange.expectsContinue = false;
 }
 
 async function handle(exchange: LiveExchange, site: Site, deps: Dependencies): Promise<void> {
@@ -189,7 +186,7 @@ async function handle(exchange: LiveExchange, site: Site, deps: Dependencies): P
     exchange.handler = name;
     const handler = Object.hasOwn(deps.handlers, name) ? deps.handlers[name] : undefined;
     if (!handler) return exchange.fail(500, `handler "${name}" not found for: ${filename ?? exchange.path}`);
-    invite(exchange);
+    exchange.invite();
     return handler(exchange);
   }
   if (exchange.path === '*') return sendOptions(exchange);
@@ -239,6 +236,7 @@ async function serveInstead(
     );
     return sendPage(exchange, 500, statusPage(500));
   }
+  exchange.forwardTo = undefined;
   exchange.moveTo(clean);
   return serve(exchange, site, deps);
 }

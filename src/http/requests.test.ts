@@ -12,7 +12,7 @@ import type { ConfiguredDomain, VirtualHostSettings } from '../config/settings.t
 import { createFallbackCertificate } from '../pki/selfsigned.ts';
 import type { Handler, ProxyHandler } from './exchange.ts';
 import type { Credential, Served } from './frontend.testing.ts';
-import { serve } from './frontend.testing.ts';
+import { mirror, serve } from './frontend.testing.ts';
 import { requestHeaders } from './proxy/request-headers.ts';
 import { parseTarget } from './proxy/target.ts';
 import { hostSettings, section, settingsOf, virtualHost } from './settings.testing.ts';
@@ -221,11 +221,11 @@ test('SetHandler finds handlers by name; an unknown one is an error, a failing o
 test('proxied requests: target, RequestHeader, <Location> before the server, upgrades', async () => {
   const seen: (string | string[] | undefined)[] = [];
   const proxy: ProxyHandler = {
+    ...mirror,
     handle: async ({ request, response }, target) => {
       seen.push(request.headers['x-user'], request.headers['x-evil']);
       response.end(`to ${target}`);
     },
-    upgrade: async ({ upgrade }, target) => void upgrade?.socket.end(`upgraded to ${target}`),
   };
   const mapping = { kind: 'proxy', from: '/in', to: 'http://in.test/', parameters: {} } as const;
   const sections = [section({ kind: 'location', path: '/in' }, { proxyPass: mapping })];
@@ -244,11 +244,11 @@ test('proxied requests: target, RequestHeader, <Location> before the server, upg
 test('what RequestHeader adds for a backend, no client can take away by Connection', async () => {
   let sent: string[] = [];
   const proxy: ProxyHandler = {
+    ...mirror,
     handle: async (exchange, target) => {
       sent = requestHeaders(exchange, parseTarget(target), undefined);
       exchange.response.end('ok');
     },
-    upgrade: async ({ upgrade }) => void upgrade?.socket.end(),
   };
   const mappings = [{ kind: 'proxy', from: '/', to: 'http://b.test/', parameters: {} }] as const;
   const directory = { requestHeaders: [rule('set', 'X-User', 'nobody')] };
@@ -263,11 +263,11 @@ test('what RequestHeader adds for a backend, no client can take away by Connecti
 test('the scheme that a backend is told is the one we see; RequestHeader may say otherwise', async () => {
   let sent: string[] = [];
   const proxy: ProxyHandler = {
+    ...mirror,
     handle: async (exchange, target) => {
       sent = requestHeaders(exchange, parseTarget(target), undefined);
       exchange.response.end('ok');
     },
-    upgrade: async ({ upgrade }) => void upgrade?.socket.end(),
   };
   const told = () => sent.filter((_, i) => sent[i - 1] === 'x-forwarded-proto');
   const mappings = [{ kind: 'proxy', from: '/', to: 'http://b.test/', parameters: {} }] as const;

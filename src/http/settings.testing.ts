@@ -51,6 +51,7 @@ export function hostSettings(changes: Partial<HostSettings> = {}): HostSettings 
     directory: {},
     sections: [],
     proxy: { preserveHost: false, timeout: undefined, reverse: [] },
+    forwardProxy: undefined,
     requireHttps: 'off',
     stapling: undefined,
     managedDomain: undefined,

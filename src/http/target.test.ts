@@ -72,6 +72,7 @@ test('encoding and cleaning give back any path of a file', () => {
 test('an absolute target brings its own authority', () => {
   assert.deepEqual(parseTarget('http://A.test:81/x?y', 'http', 'GET'), {
     authority: 'A.test:81',
+    absolute: { scheme: 'http', authority: 'A.test:81' },
     rawPath: '/x',
     query: 'y',
   });

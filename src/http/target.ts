@@ -6,6 +6,8 @@
 export interface Target {
   /** Of an absolute-form target of our own scheme; it counts instead of Host (RFC 9112, 3.2.2). */
   readonly authority: string | undefined;
+  /** Of any absolute-form target. */
+  readonly absolute: { readonly scheme: string; readonly authority: string } | undefined;
   /** As sent, without query; `*` for the server itself. */
   readonly rawPath: string;
   /** Without `?`; empty where there is none. */
@@ -22,15 +24,21 @@ export interface CleanPath {
 /** undefined: malformed, to be answered with 400. */
 export function parseTarget(target: string, scheme: 'http' | 'https', method: string): Target | undefined {
   if (target.includes('#')) return undefined;
-  if (target === '*')
-    return method === 'OPTIONS' ? { authority: undefined, rawPath: '*', query: '' } : undefined;
-  if (target.startsWith('/')) return { authority: undefined, ...splitQuery(target) };
+  if (target === '*') return method === 'OPTIONS' ? { ...relative, rawPath: '*', query: '' } : undefined;
+  if (target.startsWith('/')) return { ...relative, ...splitQuery(target) };
   const absolute = /^(https?):\/\/([^/?]+)(.*)$/is.exec(target);
   if (!absolute) return undefined;
-  const [, given = '', authority, rest = ''] = absolute;
+  const [, given = '', authority = '', rest = ''] = absolute;
   const parts = splitQuery(rest.startsWith('/') ? rest : `/${rest}`);
-  return { authority: given.toLowerCase() === scheme ? authority : undefined, ...parts };
+  const own = given.toLowerCase() === scheme;
+  return {
+    authority: own ? authority : undefined,
+    absolute: { scheme: given.toLowerCase(), authority },
+    ...parts,
+  };
 }
+
+const relative = { authority: undefined, absolute: undefined } as const;
 
 function splitQuery(target: string): { rawPath: string; query: string } {
   const mark = target.indexOf('?');
@@ -77,6 +85,11 @@ function decodeSegment(segment: string): string | 400 | 404 {
 
 function escapeByte(character: string): string {
   return `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+}
+
+/** The values of all Host fields. */
+export function hostLines(rawHeaders: readonly string[]): string[] {
+  return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === 'host');
 }
 
 /** A file-system or configured path as part of a URL. */

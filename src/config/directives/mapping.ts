@@ -1,8 +1,9 @@
 /** From URLs to files and answers: aliases, redirects, handlers, types. */
 import { STATUS_CODES } from 'node:http';
-import { Refusal, anywhere, declaring, serverOnly } from '../directive.ts';
+import { Refusal, anywhere, declaring, serverOnly, servers } from '../directive.ts';
 import type { Directive, Family } from '../directive.ts';
 import { changeOptions } from '../merge.ts';
+import { compile } from './sections.ts';
 import { pathOf } from '../scope.ts';
 import type { Scope } from '../scope.ts';
 import type { ErrorDocument, OptionsChange } from '../settings.ts';
@@ -28,7 +29,32 @@ export const mapping: Family<Scope> = {
         scope.host.mappings.push({ kind: 'alias', from, to: keepSlash(scope, second ?? first) });
       },
     }),
+    directive({
+      name: 'AliasMatch',
+      syntax: 'regex path',
+      contexts: servers,
+      doc: 'Serves files under URL paths that match; $1 in the path is what the first brackets matched.',
+      args: 'TAKE2',
+      apply(scope, pattern, path) {
+        scope.host.mappings.push({ kind: 'alias', from: compile(pattern), to: keepSlash(scope, path) });
+      },
+    }),
     redirect('Redirect', undefined),
+    directive({
+      name: 'RedirectMatch',
+      syntax: '[status] regex [URL]',
+      contexts: servers,
+      doc: 'Sends the client elsewhere from URL paths that match; $1 in the URL is what the first brackets matched.',
+      args: 'TAKE123',
+      apply(scope, ...args) {
+        const words = args.filter((word) => word !== undefined);
+        const { status, rest } = takeStatus('RedirectMatch', words);
+        const [pattern, to] = rest;
+        if (pattern === undefined) throw new Refusal('RedirectMatch: the pattern is missing');
+        checkTarget('RedirectMatch', status, to);
+        scope.host.mappings.push({ kind: 'redirect', from: compile(pattern), status, to });
+      },
+    }),
     redirect('RedirectPermanent', 301),
     redirect('RedirectTemp', 302),
     directive({
@@ -150,12 +176,9 @@ function redirect(name: string, fixed: number | undefined): Directive<Scope> {
     args: 'TAKE123',
     apply(scope, ...args) {
       const words = args.filter((word) => word !== undefined);
-      const named = fixed === undefined ? statusOf(words[0] ?? '') : undefined;
-      if (named !== undefined) words.shift();
-      else if (words.length === 3) throw new Refusal(`${name}: invalid first argument (of three)`);
-      const status = fixed ?? named ?? 302;
-      const from = scope.inside.directory ? undefined : words.shift();
-      const [to, ...more] = words;
+      const { status, rest } = fixed === undefined ? takeStatus(name, words) : { status: fixed, rest: words };
+      const from = scope.inside.directory ? undefined : rest.shift();
+      const [to, ...more] = rest;
       if (more.length > 0)
         throw new Refusal(`${name}: a path belongs outside of <${scope.inside.directory}>`);
       checkTarget(name, status, to);
@@ -164,6 +187,15 @@ function redirect(name: string, fixed: number | undefined): Directive<Scope> {
       else scope.host.mappings.push({ kind: 'redirect', from, status, to });
     },
   });
+}
+
+/** The status may be left out: 302. */
+function takeStatus(name: string, words: readonly string[]): { status: number; rest: string[] } {
+  const [first = '', ...rest] = words;
+  const named = statusOf(first);
+  if (named !== undefined) return { status: named, rest };
+  if (words.length === 3) throw new Refusal(`${name}: invalid first argument (of three)`);
+  return { status: 302, rest: [...words] };
 }
 
 function statusOf(word: string): number | undefined {

@@ -1,10 +1,11 @@
-/** The reverse proxy. */
+/** The reverse proxy, and the forward one. */
 import { Refusal, anywhere, declaring, servers } from '../directive.ts';
 import type { Family } from '../directive.ts';
 import { words } from '../lexer.ts';
 import type { Scope } from '../scope.ts';
 import type { ProxyMapping } from '../settings.ts';
 import { interval } from '../values.ts';
+import { forwardProxyDirectives } from './forward-proxy.ts';
 
 const directive = declaring<Scope>();
 
@@ -19,7 +20,7 @@ const flags = new Set(['nocanon', 'interpolate', 'noquery']);
 
 export const proxy: Family<Scope> = {
   module: 'proxy',
-  title: 'Reverse proxy',
+  title: 'Proxy',
   directives: [
     directive({
       name: 'ProxyPass',
@@ -75,17 +76,7 @@ export const proxy: Family<Scope> = {
         scope.host.proxy.timeout = ms;
       },
     }),
-    directive({
-      name: 'ProxyRequests',
-      syntax: 'Off',
-      contexts: servers,
-      default: 'Off',
-      doc: 'Latchkey is no forward proxy: On is refused.',
-      args: 'FLAG',
-      apply(_scope, on) {
-        if (on) throw new Refusal('ProxyRequests On is not supported: Latchkey is no forward proxy');
-      },
-    }),
+    ...forwardProxyDirectives,
   ],
 };
 

@@ -30,7 +30,7 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
   ],
   ['<Limit <LimitExcept', `${later}: use <If "%{REQUEST_METHOD} …">`],
   [
-    'AliasMatch RedirectMatch ScriptAlias ScriptAliasMatch ProxyPassMatch <ProxyMatch ProxyRemote ' +
+    'ScriptAlias ScriptAliasMatch ProxyPassMatch <ProxyMatch ProxyRemote ' +
       'ProxyRemoteMatch ProxyBlock ProxyDomain NoProxy ProxyMaxForwards ProxyErrorOverride ProxyAddHeaders ' +
       'ProxyPassInherit ProxyPassInterpolateEnv ProxyPassReverseCookieDomain ProxyPassReverseCookiePath ' +
       'ProxySet ProxySourceAddress BalancerMember BalancerGrowth BalancerInherit BalancerPersist',

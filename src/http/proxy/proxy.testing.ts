@@ -122,6 +122,7 @@ function exchangeOf(
     filename: undefined,
     env: new Map(),
     upgrade,
+    forwardTo: undefined,
     fail: async (status) => {
       const head: Pick<ServerResponse, 'statusCode'> = response;
       head.statusCode = status;

@@ -5,6 +5,7 @@ import type { HostSettings, ProxyMapping, Settings } from '../../config/settings
 import type { Exchange, ProxyHandler } from '../exchange.ts';
 import { Backends } from './backends.ts';
 import type { BackendFiles } from './backends.ts';
+import { openConnection } from './connect.ts';
 import { forward } from './forwarding.ts';
 import { planOf } from './plan.ts';
 import { Pools } from './pools.ts';
@@ -47,6 +48,7 @@ export function createProxy({
   return {
     handle: (exchange, target, mapping) => run(exchange, target, mapping, false),
     upgrade: (exchange, target, mapping) => run(exchange, target, mapping, true),
+    connect: (exchange, to) => openConnection(exchange, to, log(exchange.host)),
     [Symbol.asyncDispose]: () => pools[Symbol.asyncDispose](),
   };
 }

@@ -23,12 +23,13 @@ export function requestHeaders(exchange: Exchange, target: Target, length: strin
   const forwarded = { for: '', host: '', server: '' };
   for (const [name, value] of Object.entries(request.headers)) {
     if (value === undefined || name.startsWith(':') || own.has(name) || drop(name)) continue;
-    const key = chains.get(name);
+    const key = exchange.forwardTo === undefined ? chains.get(name) : undefined;
     if (key) forwarded[key] = String(value);
     else if (typeof value === 'string') headers.push(name, value);
     else for (const each of value) headers.push(name, each);
   }
   if (length !== undefined) headers.push('content-length', length);
+  if (exchange.forwardTo !== undefined) return headers;
   headers.push('x-forwarded-for', chain(forwarded.for, connection.remoteAddress));
   if (exchange.authority !== '') headers.push('x-forwarded-host', chain(forwarded.host, exchange.authority));
   headers.push('x-forwarded-server', chain(forwarded.server, host.serverName ?? connection.localAddress));
@@ -45,6 +46,7 @@ function chain(before: string, now: string): string {
   return before === '' ? now : `${before}, ${now}`;
 }
 
-function hostFor({ host, authority }: Exchange, target: Target): string {
+function hostFor({ host, authority, forwardTo }: Exchange, target: Target): string {
+  if (forwardTo !== undefined) return target.host;
   return host.proxy.preserveHost && authority !== '' ? authority : target.host;
 }

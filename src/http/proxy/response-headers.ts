@@ -31,6 +31,7 @@ function mapped(value: string | string[], map: (url: string) => string): string 
 /** ProxyPassReverse: a URL of the backend as the client has to write it; other URLs stay. */
 export function reverseMap(exchange: Exchange, mapping: ProxyMapping, url: string): string {
   const { host, directory } = exchange;
+  if (exchange.forwardTo !== undefined) return url;
   const rules = [
     ...(directory.proxyPassReverse ?? []).map((to) => ({ from: mapping.from, to })),
     ...host.proxy.reverse,

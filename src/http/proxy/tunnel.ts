@@ -1,4 +1,4 @@
-/** A WebSocket connection after its handshake: two sockets joined, nothing looked into. */
+/** Two sockets joined, nothing looked into: a WebSocket connection after its handshake, or CONNECT's. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { Socket } from 'node:net';
 import { pipeline } from 'node:stream';
@@ -8,10 +8,9 @@ import type { Logger } from '../../base/log.ts';
 import { responseHeaders } from './response-headers.ts';
 
 export interface Ends {
+  /** `head`: what came of it already. */
   readonly client: { readonly socket: Duplex; readonly head: Buffer };
   readonly backend: Duplex;
-  /** Of the backend's 101. */
-  readonly headers: IncomingHttpHeaders;
   /** ms without a byte in either direction after which both ends are closed. */
   readonly timeout: number;
   readonly log: Logger;
@@ -29,10 +28,15 @@ export function watchForEnd(socket: Duplex, hungUp: () => void): () => void {
   };
 }
 
-/** Answers the client with the backend's 101 and joins the two; when one closes or fails, so does the other. */
-export function openTunnel({ client, backend, headers, timeout, log }: Ends): void {
+/** Answers the client with the backend's 101 and joins the two. */
+export function openTunnel({ headers, ...ends }: Ends & { readonly headers: IncomingHttpHeaders }): void {
+  ends.client.socket.write(switching(headers), 'latin1');
+  join(ends);
+}
+
+/** When one closes or fails, so does the other. */
+export function join({ client, backend, timeout, log }: Ends): void {
   const { socket, head } = client;
-  socket.write(switching(headers), 'latin1');
   if (head.length > 0) backend.write(head);
   if (backend instanceof Socket) {
     // Each byte of either direction passes here, so one timer sees them all.

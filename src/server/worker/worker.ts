@@ -113,6 +113,7 @@ export class Worker {
       proxy: {
         handle: (...request) => this.#loadedProxy().handle(...request),
         upgrade: (...request) => this.#loadedProxy().upgrade(...request),
+        connect: (...request) => this.#loadedProxy().connect(...request),
       },
       handlers: {
         ...this.#status.byName,
