@@ -127,6 +127,7 @@ const functions: Readonly<Record<FunctionName, (argument: string, context: Expre
   reqenv: (name, context) => context.env(name),
   osenv: (name, context) => context.osenv?.(name) ?? '',
   note: (name, context) => context.note?.(name) ?? '',
+  ssl: (name, context) => (/^SSL_/i.test(name) ? context.variable(name) : ''),
   env: (name, context) => context.note?.(name) || context.env(name) || context.osenv?.(name) || '',
   tolower: (text) => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()),
   toupper: (text) => text.replace(/[a-z]+/g, (letters) => letters.toUpperCase()),

@@ -69,6 +69,7 @@ export const functionNames = [
   'reqenv',
   'osenv',
   'note',
+  'ssl',
   'env',
   'tolower',
   'toupper',

@@ -12,6 +12,10 @@ export function mergeDirectory(base: DirectorySettings, over: DirectorySettings)
   return {
     ...merged,
     ...(base.options && over.options && { options: changeOptions(base.options, over.options) }),
+    ...(base.sslOptions &&
+      over.sslOptions && { sslOptions: changeOptions(base.sslOptions, over.sslOptions) }),
+    ...(base.tlsOptions &&
+      over.tlsOptions && { tlsOptions: changeOptions(base.tlsOptions, over.tlsOptions) }),
     ...(base.errorDocuments &&
       over.errorDocuments && { errorDocuments: { ...base.errorDocuments, ...over.errorDocuments } }),
     ...(base.types && over.types && { types: { ...base.types, ...over.types } }),
@@ -53,4 +57,14 @@ export function changeOptions(base: OptionsChange | undefined, over: OptionsChan
     add: [...keep(base.add), ...over.add],
     remove: [...keep(base.remove), ...over.remove],
   };
+}
+
+/** Whether an option is on, by its name in any case; undefined: nothing is said of it. */
+export function hasOption(options: OptionsChange | undefined, name: string): boolean | undefined {
+  const among = (list: readonly string[]) =>
+    list.some((option) => [name.toLowerCase(), 'all'].includes(option.toLowerCase()));
+  if (!options) return undefined;
+  if (options.kind === 'set') return among(options.options);
+  if (among(options.remove)) return false;
+  return among(options.add) ? true : undefined;
 }

@@ -285,6 +285,11 @@ export interface DirectorySettings {
   readonly requireHttps?: 'off' | 'temporary' | 'permanent';
   /** SSLProxy… and TLSProxy…: for the backends that requests of this place go to. */
   readonly backendTls?: BackendTls;
+  /** SSLOptions and TLSOptions; those of the host's family count. */
+  readonly sslOptions?: OptionsChange;
+  readonly tlsOptions?: OptionsChange;
+  /** SSLUserName: the variable whose value is the user. */
+  readonly userName?: string;
   /** SetEnv and PassEnv by name; null: UnsetEnv. */
   readonly environment?: Readonly<Record<string, string | null>>;
   /** SetEnvIf and its kin, in configuration order. */

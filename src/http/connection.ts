@@ -11,8 +11,7 @@ import { ReadDeadline } from './deadline.ts';
 import type { Watched } from './deadline.ts';
 import type { ConnectionInfo } from './exchange.ts';
 import type { LiveExchange } from './live.ts';
-import { reasonPhrase, statusPage } from './pages.ts';
-import { serverSoftware } from './variables.ts';
+import { reasonPhrase, serverSoftware, statusPage } from './pages.ts';
 
 /** How long a closed connection may go on sending, so that it can read our last words (httpd: 2 s). */
 const lingering = 2000;

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Duplex } from 'node:stream';
+import type { TlsFacts } from '../tls/facts.ts';
 import type { DirectorySettings, HostSettings, ProxyMapping, Settings } from '../config/settings.ts';
 
 /** What is known of a connection before its first request. */
@@ -24,15 +25,6 @@ export interface ConnectionInfo {
   readonly tls?: TlsFacts;
   /** The certificate shown is a stopgap: every request that reaches a managed host is answered with 503. */
   readonly fallback?: boolean;
-}
-
-/** Names as OpenSSL prints them: `TLSv1.3`, `TLS_AES_128_GCM_SHA256`. */
-export interface TlsFacts {
-  readonly protocol: string;
-  readonly cipher: string;
-  readonly resumed?: boolean;
-  /** Subject of the verified client certificate. */
-  readonly clientSubject?: string;
 }
 
 export type Request = IncomingMessage | Http2ServerRequest;

@@ -6,6 +6,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { extname } from 'node:path/posix';
 import send from 'send';
 import { systemCode } from '../base/errors.ts';
+import { hasOption } from '../config/merge.ts';
 import type { DirectorySettings } from '../config/settings.ts';
 import { accessDenied } from './access.ts';
 import type { LiveExchange } from './live.ts';
@@ -90,17 +91,7 @@ function refused(status: number, reason: string): FileResult {
 
 /** The default is FollowSymLinks. */
 function followsLinks(directory: DirectorySettings): boolean {
-  return hasOption(directory, 'followsymlinks') ?? true;
-}
-
-/** undefined: `Options` says nothing of it. */
-function hasOption({ options }: DirectorySettings, name: string): boolean | undefined {
-  const among = (list: readonly string[]) =>
-    list.some((option) => [name, 'all'].includes(option.toLowerCase()));
-  if (!options) return undefined;
-  if (options.kind === 'set') return among(options.options);
-  if (among(options.remove)) return false;
-  return among(options.add) ? true : undefined;
+  return hasOption(directory.options, 'followsymlinks') ?? true;
 }
 
 /** Whether one of the parts below the document root is a symbolic link. */
@@ -183,7 +174,7 @@ async function serveFolder(exchange: LiveExchange, filename: string): Promise<Fi
     const index = `${filename}${filename.endsWith('/') ? '' : '/'}${name}`;
     if (isFile(index)) return { kind: 'index', path: `${path}${name}` };
   }
-  if (hasOption(directory, 'indexes') !== true) {
+  if (hasOption(directory.options, 'indexes') !== true) {
     return refused(
       403,
       `Cannot serve directory ${filename}: No matching DirectoryIndex found, and server-generated directory index forbidden by Options directive`,

@@ -4,6 +4,7 @@
  */
 import { httpTime } from './times.ts';
 import type { LiveExchange } from './live.ts';
+import { logNames, tlsVariable } from './tls-variables.ts';
 import {
   bytes,
   environmentOf,
@@ -11,6 +12,7 @@ import {
   requestHeader,
   requestLine,
   responseHeader,
+  userOf,
   variableOf,
 } from './variables.ts';
 
@@ -65,6 +67,7 @@ const items: Readonly<Record<string, Item>> = {
   A: ({ exchange }) => exchange.connection.localAddress,
   b: ({ exchange }) => exchange.response.bodyBytes || undefined,
   B: ({ exchange }) => exchange.response.bodyBytes,
+  c: ({ exchange }, name) => shown(tlsVariable(exchange, logNames[name] ?? '')),
   C: ({ exchange }, name) => shown(cookie(requestHeader(exchange, 'cookie'), name)),
   D: ({ exchange, ended }) => (ended - exchange.started) * 1000,
   e: ({ exchange }, name) => {
@@ -94,7 +97,7 @@ const items: Readonly<Record<string, Item>> = {
     receivedBytes(exchange) + headSize(exchange.response.getHeaders()) + exchange.response.bodyBytes,
   t: ({ exchange, ended }, format) => httpTime(format, exchange.started, ended),
   T: ({ exchange, ended }, unit) => elapsed(ended - exchange.started, unit),
-  u: () => undefined,
+  u: ({ exchange }) => shown(userOf(exchange)),
   U: ({ exchange }) => shown(bytes(exchange.originalPath)),
   v: ({ exchange }) => exchange.host.serverName ?? exchange.connection.localAddress,
   V: ({ exchange }) => shown(exchange.hostname || (exchange.host.serverName ?? '')),

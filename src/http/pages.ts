@@ -1,6 +1,9 @@
 /** The built-in pages: what is said when no ErrorDocument is. Short, escaped, and as httpd words it. */
 import { STATUS_CODES } from 'node:http';
 
+/** What the server calls itself. */
+export const serverSoftware = 'Latchkey';
+
 const doctype =
   '<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01//EN" "http://www.w3.org/TR/html4/strict.dtd">\n';
 

@@ -15,12 +15,12 @@ import { applyHeaderRules, applyRequestHeaderRules } from './headers.ts';
 import { serveForward } from './forward.ts';
 import type { LiveExchange } from './live.ts';
 import { mapPath, withQuery } from './mapping.ts';
-import { statusPage } from './pages.ts';
+import { serverSoftware, statusPage } from './pages.ts';
 import { introduce } from './proxy/request-headers.ts';
 import { isRedirect, redirect, sendPage } from './replies.ts';
 import type { Site } from './site.ts';
 import { cleanPath, encodePath } from './target.ts';
-import { environmentOf, holds, serverSoftware } from './variables.ts';
+import { environmentOf, holds } from './variables.ts';
 
 /** What the room needs from outside. */
 export interface Dependencies {

@@ -7,8 +7,8 @@ import { evaluate } from '../config/expression-evaluate.ts';
 import type { ExpressionContext, FileFacts } from '../config/expression-evaluate.ts';
 import type { Expression } from '../config/expression.ts';
 import type { LiveExchange } from './live.ts';
-
-export const serverSoftware = 'Latchkey';
+import { serverSoftware } from './pages.ts';
+import { exportedTlsVariable, tlsVariable } from './tls-variables.ts';
 
 /** Of expressions, in the request's place. */
 export function contextOf(exchange: LiveExchange): ExpressionContext {
@@ -33,28 +33,11 @@ export function variableOf(exchange: LiveExchange, name: string): string {
   return variables[name]?.(exchange) ?? '';
 }
 
-/** SSL_… of the connection: empty without TLS. */
-function tlsVariable({ connection }: LiveExchange, name: string): string {
-  if (name === 'SSL_TLS_SNI') return connection.sni ?? '';
-  const { tls } = connection;
-  if (!tls) return '';
-  return tlsVariables[name]?.(tls) ?? '';
+/** Who the client is, by SSLUserName; empty where nobody says. */
+export function userOf(exchange: LiveExchange): string {
+  const { userName } = exchange.directory;
+  return userName === undefined ? '' : tlsVariable(exchange, userName);
 }
-
-const tlsVariables: Readonly<
-  Record<string, (tls: NonNullable<LiveExchange['connection']['tls']>) => string | undefined>
-> = {
-  SSL_PROTOCOL: (tls) => tls.protocol,
-  SSL_CIPHER: (tls) => tls.cipher,
-  SSL_CLIENT_S_DN: (tls) => tls.clientSubject,
-  SSL_CLIENT_VERIFY: (tls) => (tls.clientSubject === undefined ? 'NONE' : 'SUCCESS'),
-  SSL_SESSION_RESUMED: (tls) => (tls.resumed ? 'Resumed' : 'Initial'),
-  SSL_SECURE_RENEG: () => 'false',
-  SSL_COMPRESS_METHOD: () => 'NULL',
-  SSL_CIPHER_EXPORT: () => 'false',
-  SSL_VERSION_INTERFACE: () => serverSoftware,
-  SSL_VERSION_LIBRARY: () => `OpenSSL/${process.versions.openssl}`,
-};
 
 const variables: Readonly<Record<string, (exchange: LiveExchange) => string | undefined>> = {
   REQUEST_METHOD: (x) => x.method,
@@ -68,6 +51,8 @@ const variables: Readonly<Record<string, (exchange: LiveExchange) => string | un
   THE_REQUEST: requestLine,
   REMOTE_ADDR: (x) => x.connection.remoteAddress,
   REMOTE_HOST: (x) => x.connection.remoteAddress,
+  REMOTE_USER: userOf,
+  AUTH_TYPE: (x) => (userOf(x) === '' ? '' : 'ClientCert'),
   REMOTE_PORT: (x) => String(x.connection.remotePort ?? ''),
   CONN_REMOTE_ADDR: (x) => x.connection.remoteAddress,
   SERVER_ADDR: (x) => x.connection.localAddress,
@@ -92,15 +77,12 @@ function onOff(value: boolean): string {
   return value ? 'on' : 'off';
 }
 
-/** What mod_tls sets without StdEnvVars. */
-const alwaysThere = new Set(['SSL_TLS_SNI', 'SSL_PROTOCOL', 'SSL_CIPHER']);
-
 /** The environment that requests have (mod_ssl's and CGI's): what `%{…}e` sees. */
 export function environmentOf(exchange: LiveExchange, name: string): string | undefined {
   const own = exchange.env.get(name);
   if (own !== undefined) return own;
   if (name === 'HTTPS') return exchange.connection.secure ? 'on' : undefined;
-  return alwaysThere.has(name) ? tlsVariable(exchange, name) || undefined : undefined;
+  return name.startsWith('SSL_') ? exportedTlsVariable(exchange, name) : undefined;
 }
 
 export function requestHeader({ request }: LiveExchange, name: string): string {

@@ -64,6 +64,7 @@ suite('A ClientHello', () => {
       sniInvalid: false,
       statusRequest: true,
       resumes: true,
+      secureRenegotiation: false,
     });
   });
 
@@ -75,6 +76,13 @@ suite('A ClientHello', () => {
     assert.equal(hello.sniInvalid, false);
     assert.equal(hello.signatureAlgorithmsCert, undefined);
     assert.equal(hello.resumes, false);
+  });
+
+  test('says whether the client knows of secure renegotiation, by extension or by cipher suite', () => {
+    const byExtension = helloOf(records(helloMessage(helloBody({ extensions: [[0xff01, Buffer.of(0)]] }))));
+    assert.equal(byExtension.secureRenegotiation, true);
+    const bySuite = helloOf(records(helloMessage(helloBody({ cipherSuites: [0x1301, 0x00ff] }))));
+    assert.equal(bySuite.secureRenegotiation, true);
   });
 
   test('is the same however it is cut into segments and records', () => {

@@ -26,6 +26,8 @@ export interface ClientHello {
   readonly statusRequest: boolean;
   /** The client offers to resume: a session ticket (TLS 1.2) or a pre-shared key (TLS 1.3). */
   readonly resumes: boolean;
+  /** The client knows of RFC 5746: `renegotiation_info`, or its signalling cipher suite. */
+  readonly secureRenegotiation: boolean;
 }
 
 export type Peek =
@@ -135,6 +137,9 @@ const SESSION_TICKET = 35;
 const PRE_SHARED_KEY = 41;
 const SUPPORTED_VERSIONS = 43;
 const SIGNATURE_ALGORITHMS_CERT = 50;
+const RENEGOTIATION_INFO = 0xff01;
+/** TLS_EMPTY_RENEGOTIATION_INFO_SCSV */
+const RENEGOTIATION_SIGNAL = 0x00ff;
 
 function readHello(fields: Fields): ClientHello {
   const legacyVersion = fields.number(2);
@@ -158,6 +163,7 @@ function readHello(fields: Fields): ClientHello {
     sniInvalid: name !== undefined && sni === undefined,
     statusRequest: extensions.has(STATUS_REQUEST),
     resumes: (extensions.get(SESSION_TICKET)?.left ?? 0) > 0 || extensions.has(PRE_SHARED_KEY),
+    secureRenegotiation: extensions.has(RENEGOTIATION_INFO) || cipherSuites.includes(RENEGOTIATION_SIGNAL),
   };
 }
 

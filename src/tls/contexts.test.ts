@@ -18,6 +18,7 @@ const hello: ClientHello = {
   sniInvalid: false,
   statusRequest: true,
   resumes: false,
+  secureRenegotiation: false,
 };
 
 suite('Contexts', async () => {

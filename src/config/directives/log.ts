@@ -119,7 +119,7 @@ function levelOf(text: string, word: string): Level {
 }
 
 /** Letters that a request log may have after `%`, modifiers and `{…}`. */
-const known = /^(?:[%aAbBCDefhHiklLmnopPqrRstTuUvVxXIOS]|\^t[io])/;
+const known = /^(?:[%aAbBcCDefhHiklLmnopPqrRstTuUvVxXIOS]|\^t[io])/;
 
 function checkFormat(format: string): void {
   for (const [, rest = ''] of format.matchAll(/%[!,\d<>]*(?:\{[^}]*\})?((?:.|$).{0,2})/gs)) {

@@ -7,6 +7,7 @@ import { nonEmptyFile } from '../values.ts';
 import { cipherList, protocolVersions } from './ssl-values.ts';
 import { sslBackendDirectives } from './backend-tls.ts';
 import { sslStaplingDirectives } from './stapling.ts';
+import { sslOptionDirectives } from './tls-options.ts';
 
 const directive = declaring<Scope>();
 
@@ -139,6 +140,7 @@ export const ssl: Family<Scope> = {
         scope.host.tls.clientCa = existing(scope, 'SSLCACertificateFile', file);
       },
     }),
+    ...sslOptionDirectives,
     ...sslStaplingDirectives,
     ...sslBackendDirectives,
   ],

@@ -6,6 +6,7 @@ import type { Family } from '../directive.ts';
 import { resolveName } from '../resolve.ts';
 import { here, pathOf } from '../scope.ts';
 import type { Scope } from '../scope.ts';
+import { tlsOptionDirectives } from './tls-options.ts';
 import { addressAndPort, canonicalAddress, nonEmptyFile } from '../values.ts';
 import { tlsBackendDirectives } from './backend-tls.ts';
 import { lowestVersion, preferredCiphers } from './tls-values.ts';
@@ -98,6 +99,7 @@ export const tls: Family<Scope> = {
         scope.host.tls.tlsStrictSni = switched('TLSStrictSNI', text);
       },
     }),
+    ...tlsOptionDirectives,
     directive({
       name: 'TLSSessionCache',
       syntax: 'none|default|provider[:arguments]',

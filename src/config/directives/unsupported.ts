@@ -13,7 +13,7 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
       'SSLProxyCARevocationFile SSLProxyCARevocationPath ' +
       'SSLProxyMachineCertificateChainFile ' +
       'SSLProxyMachineCertificatePath ' +
-      'SSLRequire SSLRequireSSL SSLSessionTicketKeyFile SSLUserName ' +
+      'SSLRequire SSLRequireSSL SSLSessionTicketKeyFile ' +
       'SSLVerifyDepth SSLVHostSNIPolicy',
     later,
   ],

@@ -13,6 +13,7 @@ import { Frontend } from '../../http/frontend.ts';
 import type { ProxyHandler } from '../../http/exchange.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
 import { Acceptor, checkPrivateSurface, endpointsOf, type Secured } from '../../tls/accept.ts';
+import { factsOf } from '../../tls/facts.ts';
 import { SecureContexts } from '../../tls/contexts.ts';
 import type { Birth, Plan, RelayCalls, VerifyRequest } from '../calls.ts';
 import { LogSender } from '../logpipe.ts';
@@ -226,9 +227,7 @@ export class Worker {
     this.#frontend.connection(socket, { ...endpoints, host, secure: false, alpn: undefined, sni: undefined });
   }
 
-  #secure(socket: TLSSocket, { alpn, sni, tag, endpoints }: Secured<HandshakeTag>): void {
-    const { standardName, name } = socket.getCipher();
-    const subject = socket.authorized ? socket.getPeerX509Certificate()?.subject : undefined;
+  #secure(socket: TLSSocket, { alpn, sni, hello, tag, endpoints }: Secured<HandshakeTag>): void {
     this.#frontend.connection(socket, {
       ...endpoints,
       secure: true,
@@ -236,12 +235,7 @@ export class Worker {
       sni,
       host: tag.host,
       fallback: tag.fallback,
-      tls: {
-        protocol: socket.getProtocol() ?? '',
-        cipher: tag.host.tls.family === 'tls' ? standardName : name,
-        resumed: socket.isSessionReused(),
-        ...(subject === undefined ? {} : { clientSubject: subject }),
-      },
+      tls: factsOf(socket, hello, tag.host.tls.family === 'tls' ? 'iana' : 'openssl'),
     });
   }
 }

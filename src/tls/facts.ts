@@ -1,0 +1,42 @@
+/** What is known of a TLS connection once its handshake is done; what costs something is had when it is asked for. */
+import type { X509Certificate } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
+import { derInside, tags } from '../pki/der.ts';
+import type { ClientHello } from './clienthello.ts';
+
+export interface TlsFacts {
+  /** As OpenSSL prints it: `TLSv1.3`. */
+  readonly protocol: string;
+  /** IANA's name where mod_tls's directives made the host, else OpenSSL's: they differ in TLS 1.2. */
+  readonly cipher: string;
+  readonly resumed?: boolean;
+  /** The client knows of RFC 5746. */
+  readonly secureRenegotiation?: boolean;
+  /** Verified; what the client sent along is reached by `issuerCertificate`. Undefined without one. */
+  readonly client?: X509Certificate | undefined;
+  /** What was shown to the client; undefined once the connection is gone. */
+  readonly server?: () => X509Certificate | undefined;
+  /** Lower-case hex; empty without one, or once the connection is gone. */
+  readonly sessionId?: () => string;
+}
+
+export function factsOf(socket: TLSSocket, hello: ClientHello, names: 'iana' | 'openssl'): TlsFacts {
+  const { standardName, name } = socket.getCipher();
+  return {
+    protocol: socket.getProtocol() ?? '',
+    cipher: names === 'iana' ? standardName : name,
+    resumed: socket.isSessionReused(),
+    secureRenegotiation: hello.secureRenegotiation,
+    // At once: logs are written when the connection may be gone.
+    client: socket.authorized ? socket.getPeerX509Certificate() : undefined,
+    server: () => (socket.destroyed ? undefined : socket.getX509Certificate()),
+    sessionId: () => (socket.destroyed ? '' : sessionId(socket.getSession())),
+  };
+}
+
+/** From OpenSSL's SSL_SESSION: version, TLS version, cipher, session id, … */
+function sessionId(session: Buffer | undefined): string {
+  if (!session) return '';
+  const [, , , id] = derInside(session);
+  return id?.tag === tags.octets ? id.content.toString('hex') : '';
+}
