@@ -24,7 +24,8 @@ test(
       env: {
         PEBBLE_VA_ALWAYS_VALID: '1',
         PEBBLE_VA_NOSLEEP: '0',
-        PEBBLE_VA_SLEEPTIME: '1',
+        // Whole seconds below this: 0, 1 or 2.
+        PEBBLE_VA_SLEEPTIME: '3',
         PEBBLE_WFE_NONCEREJECT: '30',
         PEBBLE_AUTHZREUSE: '50',
       },
