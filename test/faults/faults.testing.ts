@@ -80,12 +80,12 @@ export interface Answer {
 /** GET https://HOST:PORT/PATH at 127.0.0.1 in a connection of its own, trusting anybody. */
 export async function getSecure(port: number, host: string, path = '/'): Promise<Answer> {
   const asking = secureRequest({
-    host: '127.0.0.1',
+    host: isIP(host) === 6 ? host : '127.0.0.1',
     port,
     // Addresses are not asked for by SNI (RFC 6066).
     servername: isIP(host) ? '' : host,
     path,
-    headers: { host: `${host}:${port}` },
+    headers: { host: `${isIP(host) === 6 ? `[${host}]` : host}:${port}` },
     rejectUnauthorized: false,
     agent: false,
   });

@@ -156,10 +156,13 @@ export const core: Family<Scope> = {
 
 function serverName(text: string): string {
   if (text === '_default_') return text;
-  const [, name = '', port] = /^(?:[a-z]+:\/\/)?([^:]*)(?::(.*))?$/i.exec(text) ?? [];
+  const [, name = '', port] = /^(?:[a-z]+:\/\/)?(\[[^\]]*\]|[^:]*)(?::(.*))?$/i.exec(text) ?? [];
   if (port !== undefined && portNumber(port) === undefined) {
     throw new Refusal(`The port number "${text}" is outside the appropriate range (i.e., 1..65535).`);
   }
+  const [, address] = /^\[([^\]]*)\]$/.exec(name) ?? [];
+  if (address !== undefined && isIP(address) === 6 && !address.includes('%'))
+    return canonicalAddress(address);
   if (!/^[\w.-]+$/.test(name)) {
     throw new Refusal(`Invalid ServerName "${text}" use ServerAlias to set multiple server names.`);
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { Authorization } from '../../acme/client.ts';
 import { settings } from '../domains.testing.ts';
-import { challengeChoices, chooseChallenge } from './challenges.ts';
+import { challengeChoices, challengeProblem, chooseChallenge } from './challenges.ts';
 
 const closed = { possible: false, reason: 'closed' } as const;
 const open = { possible: true } as const;
@@ -46,6 +46,18 @@ suite('the choice of a challenge', () => {
   test('takes nothing that it could not set up', () => {
     const domain = settings('a.example', { reach: { http01: closed, tlsAlpn01: closed, dns01: open } });
     assert.deepEqual(challengeChoices(domain).types, []);
+  });
+
+  test('knows that DNS proves no address', () => {
+    const reach = { ...settings('x').reach, http01: closed, dns01: open };
+    const challengeDns01 = { command: ['/bin/true'], version: 1 } as const;
+    const over = { domains: ['2001:db8::1', 'a.example'], reach, challengeDns01 };
+    assert.equal(challengeProblem(settings('2001:db8::1', over)), undefined);
+    const unfit = challengeProblem(settings('2001:db8::1', { ...over, challenges: ['dns-01', 'http-01'] }));
+    assert.match(
+      unfit?.detail ?? '',
+      /suitable\. dns-01: an address can't be proved by DNS \(2001:db8::1\)\. http-01: closed\.$/,
+    );
   });
 
   test('tells what the CA offers where that does not fit', () => {

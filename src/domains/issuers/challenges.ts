@@ -1,6 +1,7 @@
 /**
  * Challenges: which one a name is validated by, and the files in `challenges/NAME` that workers answer from.
  */
+import { isIP } from 'node:net';
 import type { Authorization, Challenge } from '../../acme/client.ts';
 import { publish } from '../../base/events.ts';
 import { canonicalName } from '../../pki/names.ts';
@@ -96,10 +97,13 @@ function reachOf(domain: ManagedDomainSettings, type: string): Reach {
 /** What keeps a domain from being validated by any challenge, or undefined. */
 export function challengeProblem(domain: ManagedDomainSettings): Problem | undefined {
   const { types, reasons } = challengeChoices(domain);
-  if (types.length > 0) return undefined;
+  const address = domain.domains.find((name) => isIP(name) !== 0);
+  if (types.some((type) => address === undefined || !type.startsWith('dns-'))) return undefined;
+  // RFC 8738 section 7: there is no DNS record to prove an address by.
+  const unfit = types.map((type) => `${type}: an address can't be proved by DNS (${address})`);
   return ownProblem(
     'no-suitable-challenge',
-    `None of the ACME challenge methods configured for this domain are suitable. ${reasons.join('. ')}.`,
+    `None of the ACME challenge methods configured for this domain are suitable. ${[...unfit, ...reasons].join('. ')}.`,
   );
 }
 
