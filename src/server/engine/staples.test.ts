@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite, test, type TestContext } from 'node:test';
+import { systemClock } from '../../base/clock.ts';
+import { silent } from '../../base/log.ts';
+import { createCredential } from '../../certificates/credential.ts';
+import { MemoryTable } from '../../certificates/memory-table.ts';
+import type { CertificateTable } from '../../certificates/table.ts';
+import { loadConfiguration } from '../../config/load.ts';
+import { HostileResponder } from '../../ocsp/hostile-responder.testing.ts';
+import { type Issued, OcspTestCa } from '../../pki/ocsp.testing.ts';
+import { MemoryStore } from '../../store/memory.ts';
+import { Staples } from './staples.ts';
+
+const ca = await OcspTestCa.create(Date.now());
+const policy = { domain: undefined, responderUrl: undefined, timeout: 10_000 };
+
+function staples(t: TestContext, table: CertificateTable): Staples {
+  const serverRoot = mkdtempSync(join(tmpdir(), 'latchkey-staples-'));
+  t.after(() => rmSync(serverRoot, { recursive: true, force: true }));
+  writeFileSync(join(serverRoot, 'httpd.conf'), 'Listen 443\n');
+  const source = { serverRoot, file: 'httpd.conf', defines: [], before: [], after: [] };
+  const { settings } = loadConfiguration(source);
+  const plan = { generation: 1, settings, setIds: [], clientCas: {}, backendPems: {} };
+  return new Staples({ plan, store: new MemoryStore(), table, loggers: silent, onRevoked: () => {} });
+}
+
+const found = ({ chainPem, keyPem }: Issued) => [
+  { certificate: createCredential({ chain: chainPem, key: keyPem }), chainPem },
+];
+
+/** Until `done` holds; what it waits for comes over a socket. */
+async function until(done: () => boolean): Promise<void> {
+  for (let turns = 0; !done(); turns += 1) {
+    if (turns > 5000) throw new Error(`this never came to be: ${done.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+suite('the staples of the certificate table', () => {
+  test('come into a set that is there, and go along with one that is dressed later', async (t) => {
+    await using responder = await HostileResponder.start(ca, systemClock);
+    const issued = await ca.issue({ ocsp: responder.url });
+    const table = new MemoryTable();
+    await using engine = staples(t, table);
+    const certificates = await engine.dress('file:a', found(issued), policy);
+    table.put('file:a', { fallback: false, certificates });
+    assert.equal(certificates[0]?.staple, undefined);
+    engine.start();
+    await until(() => table.get('file:a')?.certificates[0]?.staple !== undefined);
+    const [again] = await engine.dress('file:b', found(issued), policy);
+    assert.ok(again?.staple);
+  });
+
+  test('have a set that the table has no room for any more handed out with them', async (t) => {
+    await using responder = await HostileResponder.start(ca, systemClock);
+    const issued = await ca.issue({ ocsp: responder.url });
+    const table = new MemoryTable();
+    const certificates = found(issued).map(({ certificate }) => certificate);
+    table.put('file:a', { fallback: false, certificates });
+    const full = new Proxy<CertificateTable>(table, {
+      get: (target, name) => (name === 'put' ? () => 'full' : Reflect.get(target, name, target).bind(target)),
+    });
+    await using engine = staples(t, full);
+    await engine.dress('file:a', found(issued), policy);
+    engine.start();
+    await until(() => table.get('file:a') === undefined);
+    const [handedOut] = await engine.dress('file:a', found(issued), policy);
+    assert.ok(handedOut?.staple);
+  });
+});
