@@ -31,3 +31,13 @@ export function addressOfReverseName(name: string): string | undefined {
   const whole = family?.toLowerCase() === 'ip6' ? parts.length === 32 : parts.length === 4;
   return whole && isIP(address) ? normalizeAddress(address) : undefined;
 }
+
+/** Whom an address belongs to, as far as it tells: an IPv4 address, or the /64 that an IPv6 client has as a whole. */
+export function networkOf(address: string): string {
+  const plain = normalizeAddress(address);
+  if (isIP(plain) !== 6) return plain;
+  const [head = '', tail] = plain.split('::', 2);
+  const groups = head === '' ? [] : head.split(':');
+  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === '' ? 0 : tail.split(':').length);
+  return [...groups, ...Array<string>(missing).fill('0')].slice(0, 4).join(':');
+}

@@ -18,17 +18,19 @@ export type Found =
     }
   /** What `known` stands for still holds. */
   | { readonly kind: 'unchanged' }
-  /** The source answers, and has no certificate for this name. */
-  | { readonly kind: 'none' }
+  /** The source answers, and has no certificate for this name. `reason` for the log; default: it doesn't know it. */
+  | { readonly kind: 'none'; readonly reason?: string | undefined }
   /** What is wrong, with the remedy where there is one. No key, no token. */
   | { readonly kind: 'failed'; readonly problem: string };
 
 export interface CertificateSource extends AsyncDisposable {
   /**
    * Looks for the certificate of `name` (of serverNameOf()), within a time of its own. Never rejects, and gives
-   * nothing that is expired, not valid yet, for other names or without its key.
+   * nothing that is expired, not valid yet, for other names or without its key. `client`: the address of who calls.
    */
-  find(name: string, known?: string): Promise<Found>;
+  find(name: string, known?: string, client?: string): Promise<Found>;
+  /** The certificate of a name that was found is in use. */
+  seen?(name: string): void;
   /** Of its parts, for the status page. */
   status(): readonly SourceStatus[];
 }

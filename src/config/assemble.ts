@@ -5,6 +5,7 @@ import type { LocalCaSettings } from '../ca/settings.ts';
 import { defaultLocalCa } from './directives/localca.ts';
 import { configuredDomain, domainValues, unboundWarning, unusedWarning, withStaticFiles } from './domains.ts';
 import { DynamicStores, isDynamic } from './dynamic.ts';
+import { isOnDemand, OnDemandNames } from './on-demand.ts';
 import type { HostDraft, ServerDraft } from './draft.ts';
 import { ConfigError } from './errors.ts';
 import { forwardProxyWarnings } from './forward-proxy.ts';
@@ -28,10 +29,11 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
     server,
     secure,
     managed: (host) => of.has(host),
-    dynamic: (host) => isDynamic(host, server),
+    dynamic: (host) => isDynamic(host, server) || isOnDemand(host, server),
     warn,
   };
   const stores = new DynamicStores(server);
+  const onDemand = new OnDemandNames(server);
   const decide = (host: HostDraft, tls: HostTls): Decided => {
     const found = of.get(host) ?? [];
     const [only] = found.length === 1 ? found : [];
@@ -45,7 +47,7 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
       stapling: hostStapling(host, server.base, tls, managing),
       requireHttps: modes.size === 1 ? ([...modes][0] ?? 'off') : 'off',
       managedDomain: only?.name,
-      dynamicStore: tls.engine ? stores.of(host) : undefined,
+      dynamicStore: tls.engine ? (onDemand.of(host) ?? stores.of(host)) : undefined,
     };
   };
 
@@ -62,6 +64,11 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
   const configured = [...values].map(([domain, own]) =>
     configuredDomain(domain, own, hostsOf.get(domain.name) ?? [], server, { listens, md }),
   );
+  const ordered = onDemand.settings(hosts, { listens, md });
+  for (const { template } of ordered) {
+    const warning = unboundWarning(template);
+    if (warning) warn(warning);
+  }
   for (const domain of configured) {
     for (const warning of [unusedWarning(domain), unboundWarning(domain)]) if (warning) warn(warning);
   }
@@ -82,7 +89,8 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
     domains: configured,
     md,
     localCa: server.localCa.enabled === true ? localCaSettings(server) : undefined,
-    dynamic: stores.settings,
+    dynamic: { ...stores.settings, onDemand: onDemand.sources },
+    onDemand: ordered,
     serveFolders: server.serveFolders,
     types: types(server),
     logFormats: Object.fromEntries(server.logFormats),

@@ -7,6 +7,7 @@ import type { ExternalAccount, ManagedDomainSettings, RateLimits, Window } from 
 import type { Level } from '../base/log.ts';
 import type { CipherCode } from './ciphers.ts';
 import type { DynamicDraft } from './dynamic.ts';
+import type { OnDemandDraft } from './on-demand.ts';
 import type {
   ConnectionLimits,
   CustomLog,
@@ -94,6 +95,7 @@ export interface HostDraft {
   };
   readonly md: DomainValues;
   readonly dynamic: DynamicDraft;
+  readonly onDemand: OnDemandDraft;
   serverName?: string;
   proxyRequests?: { readonly at: Position } | 'off';
   /** AllowCONNECT. */
@@ -214,6 +216,7 @@ export function newHost(at: Position | undefined, addresses: readonly HostAddres
     proxy: { reverse: [] },
     md: {},
     dynamic: {},
+    onDemand: {},
   };
 }
 

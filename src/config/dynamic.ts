@@ -62,7 +62,7 @@ export class DynamicStores {
     return id;
   }
 
-  get settings(): DynamicSettings {
+  get settings(): Omit<DynamicSettings, 'onDemand'> {
     return {
       stores: [...this.#stores.values()],
       cacheBytes: this.#server.dynamicCacheBytes ?? DEFAULT_CACHE,

@@ -9,7 +9,13 @@
 import type { LogLevels } from '../base/log.ts';
 import type { DynamicSettings } from '../certificates/sources/settings.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
-import type { HookCommands, ManagedDomainSettings, RateLimits, Window } from '../domains/settings.ts';
+import type {
+  HookCommands,
+  ManagedDomainSettings,
+  OnDemandSettings,
+  RateLimits,
+  Window,
+} from '../domains/settings.ts';
 import type { Expression } from './expression.ts';
 
 /** Where a directive stood, for messages about it. */
@@ -46,10 +52,12 @@ export interface Settings {
   readonly md: MdServerSettings;
   /** Absent without `LocalCA on`. */
   readonly localCa: LocalCaSettings | undefined;
-  /** Certificate stores that hosts use (DynSSL directives). */
+  /** Where hosts have certificates from by name: stores (DynSSL directives), orders on demand. */
   readonly dynamic: DynamicSettings;
   /** DynSSLServeFolder, absolute: folders of PEM pairs that the handler dynssl-store gives out. */
   readonly serveFolders: readonly string[];
+  /** How names are ordered on demand (MDOnDemand), by the ids that `dynamic` has. */
+  readonly onDemand: readonly OnDemandSettings[];
   /** MIME types by lower-case extension without dot. TypesConfig's file (or a built-in list), then AddType. */
   readonly types: Readonly<Record<string, string>>;
   readonly logFormats: Readonly<Record<string, string>>;
@@ -113,7 +121,7 @@ export interface HostSettings {
   readonly stapling: HostStapling | undefined;
   /** Name of the managed domain whose certificates this host serves, if any. */
   readonly managedDomain: string | undefined;
-  /** Id of the store that has certificates for names which no other certificate is for; undefined without TLS. */
+  /** Id in Settings.dynamic of what has certificates for names which no other certificate is for; undefined without TLS. */
   readonly dynamicStore: string | undefined;
 }
 

@@ -76,6 +76,8 @@ export interface EngineOptions {
   readonly maxParallelPerCa?: number | undefined;
   /** The directory URL of a configured authority; default: it is one. `local` has to be resolved here. */
   readonly directoryUrl?: ((authority: string) => string) | undefined;
+  /** Whether anything may be obtained for a domain now; default: for each. See RenewalContext. */
+  readonly admit?: RenewalContext['admit'];
   /** By authority, what differs from the built-in figures (MDRateLimit). */
   readonly rateLimits?: Readonly<Record<string, RateLimits>> | undefined;
   /** Where other servers use the store, too (MDStoreLocks). */
@@ -171,6 +173,7 @@ export class RenewalEngine implements AsyncDisposable {
       activationDelay: options.activationDelay ?? 0,
       checkInterval: options.checkInterval ?? DEFAULT_CHECK_INTERVAL,
       activate: options.activate,
+      admit: options.admit,
       activateOn: options.activateOn ?? 'renewal',
       directoryUrl: options.directoryUrl ?? ((authority) => authority),
       retryDelay: options.retryDelay ?? DEFAULT_RETRY_DELAY,
@@ -230,18 +233,27 @@ export class RenewalEngine implements AsyncDisposable {
     if (rateLimits) this.#budgets.configure(rateLimits);
     if (commands) this.#context.hooks.commands = commands;
     const names = new Set(domains.map(({ name }) => name));
-    for (const [name, entry] of this.#entries) {
-      if (names.has(name)) continue;
-      this.#schedule.remove(name);
-      this.#budgets.forget(name);
-      this.#advisor.forget(name);
-      this.#onLook(name, []);
-      this.#checks.remove(name);
-      this.#entries.delete(name);
-      reject(entry, new EngineError('domain-unknown', `${name} is no managed domain any more`));
-    }
+    for (const name of this.#entries.keys()) if (!names.has(name)) this.remove(name);
     const changed = domains.filter((domain) => this.#configure(domain));
     if (this.#main) void this.#lookAtAll(changed.map(({ name }) => name));
+  }
+
+  /** One domain more: begins with it where there is something to be done. */
+  add(domain: ManagedDomainSettings): void {
+    if (this.#configure(domain) && this.#main) void this.#schedulePlanned(domain.name, 0);
+  }
+
+  /** One domain less: what is done for it ends; the store keeps what it has. */
+  remove(name: string): void {
+    const entry = this.#entries.get(name);
+    if (!entry) return;
+    this.#schedule.remove(name);
+    this.#budgets.forget(name);
+    this.#advisor.forget(name);
+    this.#onLook(name, []);
+    this.#checks.remove(name);
+    this.#entries.delete(name);
+    reject(entry, new EngineError('domain-unknown', `${name} is no managed domain any more`));
   }
 
   /**
@@ -249,18 +261,36 @@ export class RenewalEngine implements AsyncDisposable {
    * its certificates are in use, staged for later, or not to be had now. An abort ends the waiting only.
    * @throws EngineError, or what keeps the store from being read
    */
-  async renewNow(name: string, { signal, progress = () => {} }: RenewNowOptions = {}): Promise<Outcome> {
-    signal?.throwIfAborted();
+  async renewNow(name: string, options: RenewNowOptions = {}): Promise<Outcome> {
+    options.signal?.throwIfAborted();
+    const entry = this.#entryOf(name);
+    entry.forced = true;
+    if (this.#main) this.#schedule.runNow(name);
+    return this.#outcome(entry, options);
+  }
+
+  /**
+   * What comes of the run that is under way, or of the next one, whenever that is. An abort ends the waiting only.
+   * @throws EngineError, or what keeps the store from being read
+   */
+  async outcome(name: string, options: RenewNowOptions = {}): Promise<Outcome> {
+    options.signal?.throwIfAborted();
+    return this.#outcome(this.#entryOf(name), options);
+  }
+
+  #entryOf(name: string): Entry {
     if (this.#stop.signal.aborted) throw closed();
     const entry = this.#entries.get(name);
     if (!entry) throw new EngineError('domain-unknown', `There is no managed domain called ${name}`);
+    return entry;
+  }
+
+  async #outcome(entry: Entry, { signal, progress = () => {} }: RenewNowOptions): Promise<Outcome> {
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
     const waiter: Waiter = { progress, resolve, reject };
     const abort = () => reject(signal?.reason);
     signal?.addEventListener('abort', abort, { once: true });
     entry.waiters.add(waiter);
-    entry.forced = true;
-    if (this.#main) this.#schedule.runNow(name);
     try {
       return await promise;
     } finally {

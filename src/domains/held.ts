@@ -2,7 +2,7 @@
 import { explain } from '../base/errors.ts';
 import { matchesKey, parseChain } from '../pki/certificate.ts';
 import { PkiError, type PkiErrorCode } from '../pki/errors.ts';
-import { keyFileSuffix } from '../pki/keys.ts';
+import { keyFileSuffix, keyToPem } from '../pki/keys.ts';
 import type { KeySpec } from '../pki/keyspec.ts';
 import { loadPrivateKey } from '../store/keys.ts';
 import { type Abortable, type Group, type Store, StoreError, type StoreErrorCode } from '../store/store.ts';
@@ -72,6 +72,23 @@ export async function readPair(
     if (!isDamage(error)) throw error;
     return { damage: `${chainFile(suffix)} or its key can't be used: ${explain(error)}` };
   }
+}
+
+/** What is there in PEM, key decrypted, unchecked. Rejects as the store does, and for a key that can't be read. */
+export async function readPems(
+  store: Store,
+  group: Group,
+  name: string,
+  keys: readonly KeySpec[],
+): Promise<{ readonly chainPem: string; readonly keyPem: string }[]> {
+  const pems = await Promise.all(
+    keys.map(keyFileSuffix).map(async (suffix) => {
+      const chain = await store.load(group, name, chainFile(suffix));
+      const key = chain && (await loadPrivateKey(store, group, name, keyFile(suffix)));
+      return chain && key ? [{ chainPem: chain.toString('latin1'), keyPem: keyToPem(key) }] : [];
+    }),
+  );
+  return pems.flat();
 }
 
 const DAMAGE: ReadonlySet<string> = new Set<PkiErrorCode | `store-${StoreErrorCode}`>([

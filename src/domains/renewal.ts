@@ -39,6 +39,10 @@ export interface RenewalContext extends RetryOptions {
   readonly retryFailover: number;
   /** Moves `staging/NAME` into `domains` and has it served; see activate.ts. */
   readonly activate: (name: string, options: ActivationOptions) => Promise<ActivationResult>;
+  /** Asked before anything is obtained: what is wrong with that, undefined where nothing is. */
+  readonly admit?:
+    | ((domain: ManagedDomainSettings, options: Abortable) => Promise<Problem | undefined>)
+    | undefined;
   /** The directory URL of a configured authority (`local` is one). */
   readonly directoryUrl: (authority: string) => string;
 }
@@ -95,6 +99,8 @@ export async function renew(context: RenewalContext, task: RenewalTask): Promise
   publish('latchkey:renewal:started', { domain: domain.name, reason });
   context.logger.info(`AH10052: md(${domain.name}): renewing, as ${reason}`);
   try {
+    const objection = activating ? undefined : await context.admit?.(domain, { signal });
+    if (objection) throw new RenewalError(objection);
     const staged = await obtain(context, task);
     await conclude(context, task, staged, activating);
     const waiting: Outcome = { status: 'staged', serials: staged.serials, validFrom: staged.validFrom };

@@ -94,6 +94,22 @@ export type LimitKind = (typeof limitKinds)[number];
 /** Of one CA, as configured (MDRateLimit); `none` where it has no such limit, absent where the built-in one counts. */
 export type RateLimits = Readonly<Partial<Record<LimitKind, RateLimit | 'none'>>>;
 
+/** Names that nobody configured, and their certificates (MDOnDemand). Times are ms. */
+export interface OnDemandSettings {
+  /** Names them in the certificate table; stays what it is over reloads. */
+  readonly id: string;
+  /** MDOnDemandAsk: whom to ask whether a name may have a certificate. */
+  readonly ask: string;
+  /** MDOnDemandWait: so long a handshake waits for an order. */
+  readonly wait: number;
+  /** MDOnDemandKeep: a name that nobody has called for so long is dropped. */
+  readonly keep: number;
+  /** MDOnDemandAddress: public addresses that lead here, beside this machine's own. */
+  readonly addresses: readonly string[];
+  /** What each name becomes, but for `name` and `domains`. */
+  readonly template: ManagedDomainSettings;
+}
+
 export type Reach = { readonly possible: true } | { readonly possible: false; readonly reason: string };
 
 /** PEM of a certificate with its chain, and of its key, which may be one file. */

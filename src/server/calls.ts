@@ -1,8 +1,8 @@
 /**
  * All that the three kinds of process say to each other. The supervisor may be root: what it does for the
  * engine is what SupervisorCalls lists and nothing else: reading any part of the store (domains, accounts and archive
- * among it) and configured certificate files, activating domains of the configuration, running the configured
- * command once it has, asking the workers.
+ * among it) and configured certificate files, activating domains of the configuration and of names that may be ordered
+ * on demand, removing those of the latter, running the configured command once it has, asking the workers.
  */
 import type { DynamicStatus, Sought } from '../certificates/sources/dynamic.ts';
 import type { CertificateSet } from '../certificates/table.ts';
@@ -77,6 +77,8 @@ export type SupervisorCalls = {
   activate: (wanted: { readonly domain: string; readonly serials: readonly string[] }) => {
     readonly serials: readonly string[];
   };
+  /** Removes the certificates of a domain that was obtained on demand. */
+  discard: (domain: string) => void;
   /** Tells MDMessageCmd of what was activated: once for each activation. */
   tellInstalled: (domain: string) => Told;
   /** The PEM of a file that MDCertificateFile names. */
@@ -128,10 +130,17 @@ export interface NamesStatus extends DynamicStatus {
   readonly pid: number;
 }
 
-/** Certificates by name: those of stores. */
+/** A name that a client at an address calls for, and the id of the source that may have it. */
+export interface WantedName {
+  readonly store: string;
+  readonly name: string;
+  readonly client: string;
+}
+
+/** Certificates by name: those of stores, and those obtained on demand. */
 export type NamesCalls = {
   /** No name in the table leads to a certificate for `name`. */
-  seek: (wanted: { readonly store: string; readonly name: string }) => Sought;
+  seek: (wanted: WantedName) => Sought;
   /** Ids of what has been served since the last call. */
   used: (ids: readonly string[]) => void;
   /** Of one name, or of all: gives why it could not be done. */

@@ -1,6 +1,7 @@
 /** The status document: what `latchkey status --json` prints, and all other views are made from. */
 import type { Finding } from '../domains/preflight/finding.ts';
 import type { Obtaining } from '../domains/obtaining.ts';
+import type { OnDemandStatus } from '../domains/on-demand/on-demand.ts';
 import type { DomainStatus } from '../domains/status.ts';
 import type { StaplingJob, StaplingStatus } from '../ocsp/status.ts';
 
@@ -35,6 +36,8 @@ export interface StatusDocument {
 export interface DomainInService extends DomainStatus {
   /** Why no host serves the domain's certificates; undefined where one does. */
   readonly unserved: string | undefined;
+  /** Of a domain that nobody configured: it was obtained on demand. */
+  readonly onDemand?: OnDemandStatus | undefined;
   /** What preflight has found, while there is no certificate. */
   readonly preflight?: readonly Finding[] | undefined;
 }

@@ -9,7 +9,7 @@ import { dnsNames, parseChain } from '../../pki/certificate.ts';
 import { encodeSet } from '../blob.ts';
 import { wildcardOf, type Found } from '../source.ts';
 import type { CertificateTable } from '../table.ts';
-import { DYNAMIC_PREFIX, type DynamicStoreSettings } from './settings.ts';
+import { DYNAMIC_PREFIX, type SourceSettings } from './settings.ts';
 import { Slru } from './slru.ts';
 
 /** What a name costs, beside the set: its record here and in the table, bytes. */
@@ -18,7 +18,7 @@ const NAME_SIZE = 300;
 const MOST_EVICTED = 512;
 
 export type Given = Extract<Found, { kind: 'found' }>;
-type Lifetimes = Pick<DynamicStoreSettings, 'id' | 'cacheFloor' | 'renewBefore'>;
+type Lifetimes = Pick<SourceSettings, 'id' | 'cacheFloor' | 'renewBefore'>;
 
 export interface Entry {
   readonly id: string;

@@ -39,8 +39,8 @@ async function setting({ table = new MemoryTable(), cacheBytes = 2 ** 25, store 
       table,
       clock,
       logger,
-      settings: { stores: [settings], cacheBytes },
-      open: (own) => new HttpStore({ settings: own, ca: undefined, clock, logger }),
+      settings: { stores: [settings], onDemand: [], cacheBytes },
+      open: () => new HttpStore({ settings, ca: undefined, clock, logger }),
     });
   const all = open();
   return {
@@ -417,9 +417,9 @@ suite('the cache of certificates by name', () => {
     await using at = await setting();
     await at.serve('a.example');
     await at.seek('a.example');
-    await at.all.reconfigure({ stores: [{ ...at.settings, timeout: 1 }], cacheBytes: 2 ** 25 });
+    await at.all.reconfigure({ stores: [{ ...at.settings, timeout: 1 }], onDemand: [], cacheBytes: 2 ** 25 });
     assert.equal((await at.seek('a.example')).kind, 'stored');
-    await at.all.reconfigure({ stores: [], cacheBytes: 2 ** 25 });
+    await at.all.reconfigure({ stores: [], onDemand: [], cacheBytes: 2 ** 25 });
     assert.deepEqual([...at.table.ids()], []);
     assert.equal((await at.seek('a.example')).kind, 'failed');
   });

@@ -14,7 +14,12 @@ import { checkCertificate } from './answer.ts';
 import { DynamicCache, type Entry, type Given } from './cache.ts';
 import { FLUSHES, Flushes } from './flushes.ts';
 import type { SnapshotEntry } from './snapshot.ts';
-import { DYNAMIC_PREFIX, type DynamicSettings, type DynamicStoreSettings } from './settings.ts';
+import {
+  DYNAMIC_PREFIX,
+  type DynamicSettings,
+  type DynamicStoreSettings,
+  type SourceSettings,
+} from './settings.ts';
 
 /** What a worker gets for a name. */
 export type Sought =
@@ -28,8 +33,8 @@ export interface DynamicParts {
   readonly table: CertificateTable;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly settings: Pick<DynamicSettings, 'stores' | 'cacheBytes'>;
-  readonly open: (settings: DynamicStoreSettings) => CertificateSource;
+  readonly settings: Pick<DynamicSettings, 'stores' | 'onDemand' | 'cacheBytes'>;
+  readonly open: (settings: SourceSettings) => CertificateSource;
 }
 
 export interface DynamicStatus {
@@ -63,9 +68,15 @@ const MOST_TRIES = 3;
 const SAMPLE = 20;
 
 interface Store {
-  readonly settings: DynamicStoreSettings;
+  readonly settings: SourceSettings;
   readonly source: CertificateSource;
   readonly queue: PQueue;
+}
+
+/** Who has a question asked: a client, or a certificate that is past its time. */
+interface Asker {
+  readonly known?: Entry;
+  readonly client?: string | undefined;
 }
 
 interface Absence {
@@ -87,7 +98,7 @@ export class DynamicCertificates implements AsyncDisposable {
   constructor(parts: DynamicParts) {
     this.#parts = parts;
     this.#cache = new DynamicCache(parts.table, parts.clock, parts.settings.cacheBytes);
-    for (const store of parts.settings.stores) this.#open(store);
+    for (const store of sourcesOf(parts.settings)) this.#open(store);
     this.#announceFlush();
   }
 
@@ -136,25 +147,25 @@ export class DynamicCertificates implements AsyncDisposable {
   }
 
   /** Stores that stay keep what is cached of them. */
-  async reconfigure({ stores, cacheBytes }: DynamicParts['settings']): Promise<void> {
+  async reconfigure(all: DynamicParts['settings']): Promise<void> {
     const before = new Map(this.#stores);
     this.#stores.clear();
-    for (const settings of stores) {
+    for (const settings of sourcesOf(all)) {
       const known = before.get(settings.id);
       if (known && JSON.stringify(known.settings) === JSON.stringify(settings)) {
         this.#stores.set(settings.id, known);
         before.delete(settings.id);
       } else this.#open(settings);
     }
-    this.#cache.maxBytes = cacheBytes;
+    this.#cache.maxBytes = all.cacheBytes;
     for (const entry of this.#cache.entries()) if (!this.#stores.has(entry.store)) this.#cache.drop(entry);
     this.#absent.clear();
     this.#announceFlush();
     await Promise.all([...before.values()].map(({ source }) => source[Symbol.asyncDispose]()));
   }
 
-  /** For a worker that has found nothing in the table. `name`: of serverNameOf(). */
-  async seek(storeId: string, name: string): Promise<Sought> {
+  /** For a worker that has found nothing in the table. `name`: of serverNameOf(); `client`: who calls for it. */
+  async seek(storeId: string, name: string, client?: string): Promise<Sought> {
     const store = this.#stores.get(storeId);
     if (!store) return { kind: 'failed', life: FAILURE_LIFE };
     const entry = this.#cache.find(store.settings, name);
@@ -162,7 +173,7 @@ export class DynamicCertificates implements AsyncDisposable {
       this.#refresh(entry);
       return { kind: 'stored', id: entry.id };
     }
-    return this.#absence(store, name) ?? this.#fetch(store, name);
+    return this.#absence(store, name) ?? this.#fetch(store, name, { client });
   }
 
   /** What workers have served since they last told. */
@@ -171,7 +182,19 @@ export class DynamicCertificates implements AsyncDisposable {
       const entry = this.#cache.byId(id);
       if (!entry) continue;
       this.#cache.use(entry);
+      this.#stores.get(entry.store)?.source.seen?.(entry.asked);
       this.#refresh(entry);
+    }
+  }
+
+  /** A source has another certificate for a name, or the first: it is asked again, and what it had is served meanwhile. */
+  refetch(name: string): void {
+    for (const { settings } of this.#stores.values()) {
+      const entry = this.#cache.find(settings, name);
+      if (entry) {
+        entry.refetchAt = this.#parts.clock.now();
+        this.#refresh(entry);
+      } else if (this.#absent.delete(keyOf(settings.id, name))) this.#announceFlush();
     }
   }
 
@@ -217,7 +240,9 @@ export class DynamicCertificates implements AsyncDisposable {
       maxBytes: this.#cache.maxBytes,
       flushes: this.#flushes.status,
       sample: this.#sample(),
-      stores: [...this.#stores.values()].map(({ settings, source }) => ({ settings, urls: source.status() })),
+      stores: [...this.#stores.values()].flatMap(({ settings, source }) =>
+        'urls' in settings ? [{ settings, urls: source.status() }] : [],
+      ),
     };
   }
 
@@ -244,8 +269,9 @@ export class DynamicCertificates implements AsyncDisposable {
     return sample;
   }
 
-  #open(settings: DynamicStoreSettings): void {
-    const queue = new PQueue({ concurrency: MOST_ASKED });
+  #open(settings: SourceSettings): void {
+    // What is ordered takes long, and has bounds of its own.
+    const queue = new PQueue({ concurrency: 'urls' in settings ? MOST_ASKED : MOST_WAITING });
     this.#stores.set(settings.id, { settings, source: this.#parts.open(settings), queue });
   }
 
@@ -268,28 +294,28 @@ export class DynamicCertificates implements AsyncDisposable {
     const store = this.#stores.get(entry.store);
     if (!store || entry.refetchAt > this.#parts.clock.now()) return;
     entry.refetchAt = this.#parts.clock.now() + Math.min(RETRY, store.settings.cacheFloor);
-    void this.#fetch(store, entry.asked, entry);
+    void this.#fetch(store, entry.asked, { known: entry });
   }
 
   /** Once for each name at a time. Never rejects. */
-  #fetch(store: Store, name: string, known?: Entry): Promise<Sought> {
+  #fetch(store: Store, name: string, by: Asker): Promise<Sought> {
     const key = keyOf(store.settings.id, name);
     const waiting = this.#underWay.get(key);
     if (waiting) return waiting;
-    const sought = this.#ask(store, name, known)
+    const sought = this.#ask(store, name, by)
       .catch((error: unknown) => this.#fail(store, name, explain(error)))
       .finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, sought);
     return sought;
   }
 
-  async #ask(store: Store, name: string, known: Entry | undefined): Promise<Sought> {
+  async #ask(store: Store, name: string, { known, client }: Asker): Promise<Sought> {
     if (store.queue.size >= MOST_WAITING) return { kind: 'failed', life: FAILURE_LIFE };
     for (let tries = 1; ; tries++) {
       const tag = tries === 1 ? known?.tag : undefined;
       const { result, isOld } = await this.#flushes.during(() =>
         // Who waits at a handshake goes before what is only refreshed.
-        store.queue.add(() => store.source.find(name, tag), { priority: known ? 0 : 1 }),
+        store.queue.add(() => store.source.find(name, tag, client), { priority: known ? 0 : 1 }),
       );
       if (this.#closed || this.#stores.get(store.settings.id) !== store) {
         return { kind: 'failed', life: FAILURE_LIFE };
@@ -318,7 +344,7 @@ export class DynamicCertificates implements AsyncDisposable {
       case 'none': {
         const entry = known && this.#cache.byId(known.id);
         if (entry) this.#cache.drop(entry);
-        this.#parts.logger.info(`no certificate for ${name} in the certificate store`);
+        this.#parts.logger.info(`no certificate for ${name} ${found.reason ?? 'in the certificate store'}`);
         return this.#remember(settings.id, name, 'none', NONE_LIFE);
       }
       case 'failed':
@@ -345,6 +371,10 @@ export class DynamicCertificates implements AsyncDisposable {
     this.#absent.set(keyOf(storeId, name), { kind, until: this.#parts.clock.now() + life });
     return { kind, life };
   }
+}
+
+function sourcesOf({ stores, onDemand }: DynamicParts['settings']): SourceSettings[] {
+  return [...stores, ...onDemand];
 }
 
 function keyOf(store: string, name: string): string {

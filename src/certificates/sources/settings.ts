@@ -6,10 +6,30 @@ export const DYNAMIC_PREFIX = 'dyn:';
 export interface DynamicSettings {
   /** One for each store that hosts use, those of equal settings being one. */
   readonly stores: readonly DynamicStoreSettings[];
+  /** Of hosts whose unknown names are ordered (MDOnDemand). */
+  readonly onDemand: readonly OnDemandSource[];
   /** DynSSLSharedCache: all certificates kept, of all stores. */
   readonly cacheBytes: number;
   /** DynSSLSnapshot: absolute; undefined: a start is cold. */
   readonly snapshotFile: string | undefined;
+}
+
+/** How certificates are kept that the server itself obtains and stores. */
+export interface OnDemandSource {
+  /** As DynamicStoreSettings have it. */
+  readonly id: string;
+  /** MDOnDemandWait: for an answer, with an order in it. */
+  readonly wait: number;
+  readonly cacheFloor: number;
+  readonly renewBefore: number;
+}
+
+/** Where names are looked for. */
+export type SourceSettings = DynamicStoreSettings | OnDemandSource;
+
+/** The longest that an answer may take. */
+export function waitOf(settings: SourceSettings): number {
+  return 'urls' in settings ? settings.timeout * settings.urls.length : settings.wait;
 }
 
 export interface DynamicStoreSettings {

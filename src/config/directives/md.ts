@@ -12,6 +12,7 @@ import { here, pathOf, within } from '../scope.ts';
 import type { Scope } from '../scope.ts';
 import { sharing } from './md-sharing.ts';
 import { preflight } from './preflight.ts';
+import { onDemandDirectives } from './md-on-demand.ts';
 import { canonicalAddress, duration, nonEmptyFile, onOff, portNumber, windowOf } from '../values.ts';
 import { authorityDirectives } from './md-authority.ts';
 import { mdStaplingDirectives } from './stapling.ts';
@@ -342,6 +343,7 @@ export const md: Family<Scope> = {
     }),
     ...sharing,
     ...preflight,
+    ...onDemandDirectives,
     ...hookDirectives,
   ],
 };

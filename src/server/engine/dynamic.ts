@@ -1,4 +1,4 @@
-/** Certificates by name in the engine. Loaded only where a host uses a store. */
+/** Certificates by name in the engine. Loaded only where a host uses a store, or has names ordered. */
 import { readFileSync } from 'node:fs';
 import { systemClock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
@@ -6,7 +6,7 @@ import type { Loggers } from '../../base/log.ts';
 import type { CertificateSource } from '../../certificates/source.ts';
 import { DynamicCertificates } from '../../certificates/sources/dynamic.ts';
 import { HttpStore } from '../../certificates/sources/http-store.ts';
-import type { DynamicSettings, DynamicStoreSettings } from '../../certificates/sources/settings.ts';
+import type { DynamicSettings, SourceSettings } from '../../certificates/sources/settings.ts';
 import type { CertificateTable } from '../../certificates/table.ts';
 import { Snapshots } from './snapshots.ts';
 
@@ -14,9 +14,11 @@ export function openDynamic(
   settings: DynamicSettings,
   table: CertificateTable,
   loggers: Loggers,
+  onDemand: (id: string) => CertificateSource,
 ): DynamicCertificates {
   const logger = loggers('dynssl');
-  const open = (store: DynamicStoreSettings): CertificateSource => {
+  const open = (store: SourceSettings): CertificateSource => {
+    if (!('urls' in store)) return onDemand(store.id);
     try {
       const ca = store.caFile === undefined ? undefined : readFileSync(store.caFile, 'utf8');
       return new HttpStore({ settings: store, ca, clock: systemClock, logger });

@@ -5,6 +5,7 @@ import { explain } from '../../base/errors.ts';
 import { publish } from '../../base/events.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
 import { openTableForWriting, type LmdbTable } from '../../certificates/lmdb-table.ts';
+import type { CertificateSource } from '../../certificates/source.ts';
 import type { Settings } from '../../config/settings.ts';
 import type { Counts, StaplingCounts, StatusDocument, StatusQuery } from '../../status/document.ts';
 import { countDomains, selectDomains } from '../../status/select.ts';
@@ -100,7 +101,7 @@ export class Engine implements AsyncDisposable {
       want: (id) => this.#keeper.want(id),
       logger: this.#loggers('dynssl'),
     });
-    this.names = new EngineNames(table, this.#loggers, store.key.passphrase());
+    this.names = new EngineNames(table, this.#loggers, store.key.passphrase(), (id) => this.#orders(id));
   }
 
   /** See EngineCalls.begin. */
@@ -111,8 +112,8 @@ export class Engine implements AsyncDisposable {
   async #start(birth: Birth): Promise<void> {
     await this.#openStaples();
     this.storeServer.configure(this.#plan.settings);
-    await this.names.configure(this.#plan.settings.dynamic);
     await this.#openRenewals(this.#plan.settings);
+    await this.names.configure(this.#plan.settings.dynamic);
     this.#control = await ControlServer.listen(controlSocket(birth.runtimeDir), {
       status: () => this.status(undefined),
       doctor: async (name) => (await this.#renewals?.doctor(name)) ?? unmanaged(name),
@@ -150,9 +151,9 @@ export class Engine implements AsyncDisposable {
     this.#keeper.keepOnly(new Set(setIdsOf(this.#plan)));
     this.#fillTable(await this.#restaple());
     this.storeServer.configure(this.#plan.settings);
-    await this.names.configure(this.#plan.settings.dynamic);
     if (this.#renewals) await this.#renewals.reconfigure(this.#plan.settings);
     else await this.#openRenewals(this.#plan.settings);
+    await this.names.configure(this.#plan.settings.dynamic);
   }
 
   rollback(): void {
@@ -230,6 +231,10 @@ export class Engine implements AsyncDisposable {
       shared:
         settings.md.storeLocks === undefined ? undefined : await this.#sharedStore(settings.md.storeDir),
       readPem: (file) => this.#supervisor.call('certificateFile', file),
+      discard: async (name) => {
+        await this.#supervisor.call('discard', name);
+        this.names.forget(name);
+      },
     });
     if (this.#serving) this.#renewals.start();
   }
@@ -237,19 +242,30 @@ export class Engine implements AsyncDisposable {
   async #sharedStore(storeDir: string): Promise<SharedStore> {
     return {
       leases: await FsLeases.open(locksFolder(storeDir)),
-      adopt: (name) => this.#keeper.refresh([domainSetId(name)]),
+      adopt: (name) => this.#refresh(name),
     };
+  }
+
+  /** Certificates on demand, which a configuration with such names has renewals for. */
+  #orders(id: string): CertificateSource {
+    if (!this.#renewals) throw new Error('certificates on demand without renewals');
+    return this.#renewals.sourceOf(id);
+  }
+
+  /** The set of a domain has changed in the store. */
+  async #refresh(name: string): Promise<void> {
+    if (this.#renewals?.onDemand.domain(name)) this.names.refetch(name);
+    else await this.#keeper.refresh([domainSetId(name)]);
   }
 
   /** Into domains/, into the table, into every worker, then told to the administrator's command. */
   async #activate(name: string, wanted: readonly string[]): Promise<ActivationResult> {
     const { serials } = await this.#supervisor.call('activate', { domain: name, serials: wanted });
-    const setId = domainSetId(name);
-    await this.#keeper.refresh([setId]);
-    const { missing } = await this.#showAll(name, setId, serials);
+    await this.#refresh(name);
+    const { missing } = await this.#showAll(name, domainSetId(name), serials);
     const told = await this.#supervisor.call('tellInstalled', name);
     // The command may have trimmed the chain.
-    if (told.ran) await this.#keeper.refresh([setId]);
+    if (told.ran) await this.#refresh(name);
     return { missing, told };
   }
 
@@ -316,8 +332,8 @@ function unmanaged(name: string): never {
 }
 
 /** Once loaded they stay: a domain may be added at the next reload. MDMessageCmd is told of others' staples, too. */
-function needsRenewals({ domains, localCa, md }: Settings): boolean {
-  return domains.length > 0 || localCa !== undefined || md.hooks.message !== undefined;
+function needsRenewals({ domains, onDemand, localCa, md }: Settings): boolean {
+  return domains.length + onDemand.length > 0 || localCa !== undefined || md.hooks.message !== undefined;
 }
 
 /** Likewise. */

@@ -1,12 +1,12 @@
-/** The engine's part in certificates by name, which is loaded and open only where a host uses a store. */
+/** The engine's part in certificates by name, which is loaded and open only where a host needs it. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { explain } from '../../base/errors.ts';
 import type { Loggers } from '../../base/log.ts';
-import { serverNameOf } from '../../certificates/source.ts';
+import { type CertificateSource, serverNameOf } from '../../certificates/source.ts';
 import type { DynamicCertificates, Sought } from '../../certificates/sources/dynamic.ts';
 import type { DynamicSettings } from '../../certificates/sources/settings.ts';
 import type { CertificateTable } from '../../certificates/table.ts';
-import type { NamesStatus } from '../calls.ts';
+import type { NamesStatus, WantedName } from '../calls.ts';
 import type { Snapshots } from './snapshots.ts';
 
 /** How long (ms) a worker need not ask again where there is nobody to ask. */
@@ -16,28 +16,35 @@ export class EngineNames implements AsyncDisposable {
   readonly #table: CertificateTable;
   readonly #loggers: Loggers;
   readonly #secret: Uint8Array;
+  readonly #onDemand: (id: string) => CertificateSource;
   #settings: DynamicSettings | undefined;
   #dynamic: DynamicCertificates | undefined;
   #snapshots: Snapshots | undefined;
 
-  /** `secret`: of the store, for what is kept on disk. */
-  constructor(table: CertificateTable, loggers: Loggers, secret: Uint8Array) {
+  /** `secret`: of the store, for what is kept on disk. `onDemand`: what obtains certificates for these settings. */
+  constructor(
+    table: CertificateTable,
+    loggers: Loggers,
+    secret: Uint8Array,
+    onDemand: (id: string) => CertificateSource,
+  ) {
     this.#table = table;
+    this.#onDemand = onDemand;
     this.#secret = secret;
     this.#loggers = loggers;
   }
 
   /** Loads the program that these settings need, if any. */
-  static async load({ stores }: DynamicSettings): Promise<void> {
-    if (stores.length > 0) await import('./dynamic.ts');
+  static async load(settings: DynamicSettings): Promise<void> {
+    if (isNeeded(settings)) await import('./dynamic.ts');
   }
 
   async configure(settings: DynamicSettings): Promise<void> {
     this.#settings = settings;
     if (this.#dynamic) return this.#dynamic.reconfigure(settings);
-    if (settings.stores.length === 0) return undefined;
+    if (!isNeeded(settings)) return undefined;
     const { openDynamic, openSnapshots } = await import('./dynamic.ts');
-    this.#dynamic = openDynamic(settings, this.#table, this.#loggers);
+    this.#dynamic = openDynamic(settings, this.#table, this.#loggers, this.#onDemand);
     this.#snapshots = openSnapshots(settings, this.#secret, this.#dynamic, this.#loggers);
     return undefined;
   }
@@ -52,12 +59,22 @@ export class EngineNames implements AsyncDisposable {
       });
   }
 
-  async seek({ store, name }: { readonly store: string; readonly name: string }): Promise<Sought> {
-    return this.#dynamic?.seek(store, name) ?? { kind: 'failed', life: PAUSE };
+  async seek({ store, name, client }: WantedName): Promise<Sought> {
+    return this.#dynamic?.seek(store, name, client) ?? { kind: 'failed', life: PAUSE };
   }
 
   used(ids: readonly string[]): void {
     this.#dynamic?.used(ids);
+  }
+
+  /** There is another certificate for a name in the store. */
+  refetch(name: string): void {
+    this.#dynamic?.refetch(name);
+  }
+
+  /** There is none any more. */
+  forget(name: string): void {
+    this.#dynamic?.flush(name);
   }
 
   /** Fulfilled when nothing could bring back what was flushed, the next start neither. */
@@ -82,4 +99,8 @@ export class EngineNames implements AsyncDisposable {
     await this.#snapshots?.[Symbol.asyncDispose]();
     await this.#dynamic?.[Symbol.asyncDispose]();
   }
+}
+
+function isNeeded({ stores, onDemand }: DynamicSettings): boolean {
+  return stores.length + onDemand.length > 0;
 }

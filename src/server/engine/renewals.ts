@@ -25,10 +25,13 @@ import type { DomainInService } from '../../status/document.ts';
 import type { DomainSource } from '../../status/select.ts';
 import { diagnose, type Diagnosis } from '../../status/diagnosis.ts';
 import type { Obtaining } from '../../domains/obtaining.ts';
+import { OnDemand } from '../../domains/on-demand/on-demand.ts';
 import type { SharedStore } from '../../domains/sharing.ts';
 import type { Store } from '../../store/store.ts';
 import { version } from '../version.ts';
 import type { RenewalReport } from './control-server.ts';
+import type { CertificateSource } from '../../certificates/source.ts';
+import { configuredNames, OnDemandSource, strayingBy } from './on-demand.ts';
 import { Preflights } from './preflights.ts';
 import { unservedBy } from './unserved.ts';
 
@@ -39,6 +42,8 @@ export interface RenewalsParts {
   readonly activate: RenewalContext['activate'];
   /** Other servers use the store, too (MDStoreLocks). */
   readonly shared: SharedStore | undefined;
+  /** Removes what the store has for a name on demand, and has it served no more. */
+  readonly discard: (name: string) => Promise<void>;
   /** Reads a file of MDCertificateFile. */
   readonly readPem: ReadPem;
 }
@@ -57,6 +62,9 @@ export class Renewals implements AsyncDisposable, DomainSource {
   readonly #engine: RenewalEngine;
   readonly #preflights: Preflights;
   readonly #revocations: RevocationLists;
+  /** Domains that nobody configured. */
+  readonly onDemand: OnDemand;
+  #isConfigured: (name: string) => boolean;
   #settings: Settings;
   #unserved: ReturnType<typeof unservedBy>;
   #localCa: LocalCa | undefined;
@@ -68,8 +76,9 @@ export class Renewals implements AsyncDisposable, DomainSource {
     return renewals;
   }
 
-  private constructor({ settings, store, loggers, activate, shared, readPem }: RenewalsParts) {
+  private constructor({ settings, store, loggers, activate, shared, readPem, discard }: RenewalsParts) {
     this.#settings = settings;
+    this.#isConfigured = configuredNames(settings);
     this.#unserved = unservedBy(settings);
     this.#loggers = loggers;
     this.#store = store;
@@ -94,12 +103,23 @@ export class Renewals implements AsyncDisposable, DomainSource {
       loggers,
       readPem,
       shared,
+      admit: (domain, options) => this.onDemand.admit(domain, options),
       ...paceOf(settings),
       initialDelay: settings.md.initialDelay,
       directoryUrl: (authority) => this.#directoryUrl(authority),
       onLook: (name, chains) => this.#revocations.watch(name, chains),
       // The supervisor begins another one, which goes on from the store.
       onFailure: () => process.exit(1),
+    });
+    this.onDemand = new OnDemand({
+      settings: settings.onDemand,
+      store,
+      clock: systemClock,
+      logger: loggers('md'),
+      engine: this.#engine,
+      isConfigured: (name) => this.#isConfigured(name),
+      straying: strayingBy(() => this.#settings, store),
+      discard,
     });
     this.#preflights = new Preflights({
       settings: () => this.#settings,
@@ -119,18 +139,33 @@ export class Renewals implements AsyncDisposable, DomainSource {
   start(): void {
     this.#engine.start();
     this.#revocations.start();
+    this.onDemand.start();
   }
 
   /** What can't be had of new settings (the address of the embedded CA is taken) is said in the log. */
   async reconfigure(settings: Settings): Promise<void> {
     const before = this.#settings.localCa;
     this.#settings = settings;
+    this.#isConfigured = configuredNames(settings);
     this.#unserved = unservedBy(settings);
+    await this.onDemand.reconfigure(settings.onDemand);
     await this.#runLocalCa(before).catch((error: unknown) => {
       this.#loggers('ca').error(explain(error));
     });
     this.#acme.forgetClients();
-    this.#engine.reconfigure(settings.domains, paceOf(settings));
+    this.#engine.reconfigure([...settings.domains, ...this.onDemand.domains], paceOf(settings));
+  }
+
+  /** Certificates on demand by the settings with this id. */
+  sourceOf(id: string): CertificateSource {
+    const logger = this.#loggers('md');
+    return new OnDemandSource({
+      id,
+      onDemand: this.onDemand,
+      store: this.#store,
+      clock: systemClock,
+      logger,
+    });
   }
 
   get names(): readonly string[] {
@@ -145,7 +180,8 @@ export class Renewals implements AsyncDisposable, DomainSource {
   describe(names?: readonly string[]): DomainInService[] {
     return this.#engine.status(names).map((status) => ({
       ...status,
-      unserved: this.#unserved(status.name),
+      unserved: this.#unservedReason(status.name),
+      onDemand: this.onDemand.status(status.name),
       preflight: this.#preflights.of(status.name),
     }));
   }
@@ -160,7 +196,7 @@ export class Renewals implements AsyncDisposable, DomainSource {
     const settings = new Map(this.#settings.domains.map((domain) => [domain.name, domain]));
     return Promise.all(
       domains.map(async (status) => {
-        const domain = status.staged && settings.get(status.name);
+        const domain = status.staged && (settings.get(status.name) ?? this.onDemand.domain(status.name));
         if (!domain) return status;
         const certificates = await stagedCertificates(this.#store, domain);
         return { ...status, staged: { validFrom: status.staged?.validFrom, certificates } };
@@ -173,11 +209,19 @@ export class Renewals implements AsyncDisposable, DomainSource {
     const domain = this.#find(wanted);
     if (!domain) return { outcome: 'failed', detail: `${wanted} is not a name of a managed domain` };
     const outcome = await this.#engine.renewNow(domain.name, { progress, signal });
-    return describeOutcome(outcome, this.#unserved(domain.name));
+    return describeOutcome(outcome, this.#unservedReason(domain.name));
   }
 
   #find(wanted: string): ManagedDomainSettings | undefined {
-    return this.#settings.domains.find(({ name, domains }) => name === wanted || domains.includes(wanted));
+    const configured = this.#settings.domains.find(
+      ({ name, domains }) => name === wanted || domains.includes(wanted),
+    );
+    return configured ?? this.onDemand.domain(wanted);
+  }
+
+  /** What is ordered on demand is served by whichever host it was called for at. */
+  #unservedReason(name: string): string | undefined {
+    return this.onDemand.status(name) ? undefined : this.#unserved(name);
   }
 
   /** See RenewalEngine. */
@@ -187,6 +231,7 @@ export class Renewals implements AsyncDisposable, DomainSource {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#preflights[Symbol.asyncDispose]();
+    await this.onDemand[Symbol.asyncDispose]();
     await this.#engine[Symbol.asyncDispose]();
     await this.#revocations[Symbol.asyncDispose]();
     await this.#acme[Symbol.asyncDispose]();

@@ -35,12 +35,16 @@ export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
     storeAspects: (at) => store().aspects(checkedGroup(at), at.name),
     storeModified: (at) => store().modified(checkedGroup(at), at.name, at.aspect),
     activate: async ({ domain, serials }) => {
-      if (!rights.settings().domains.some(({ name }) => name === domain)) {
+      if (!isConfigured(rights.settings(), domain) && !(await isOnDemand(rights.settings(), domain))) {
         throw new Error('not a managed domain of the configuration');
       }
       const activation = await rights.keeper.activate(domain, { serials });
       rights.installed.note(domain, activation.serials);
       return activation;
+    },
+    discard: async (domain) => {
+      if (!(await isOnDemand(rights.settings(), domain))) throw new Error('not a domain on demand');
+      await rights.keeper.discard(domain);
     },
     tellInstalled: (domain) => rights.installed.tell(domain, rights.settings().md.hooks),
     certificateFile: (file) => {
@@ -53,6 +57,17 @@ export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
     verify: (request) => verifyAll(rights.children(), request),
     workers: () => rights.children().workers.map(({ id, pid }) => ({ id, pid })),
   };
+}
+
+function isConfigured({ domains }: Settings, domain: string): boolean {
+  return domains.some(({ name }) => name === domain);
+}
+
+/** Who may have a certificate is for the engine to ask; here it is enough that the name is nobody else's. */
+async function isOnDemand(settings: Settings, domain: string): Promise<boolean> {
+  if (settings.onDemand.length === 0 || isConfigured(settings, domain)) return false;
+  const { refusalOf } = await import('../../domains/on-demand/guards.ts');
+  return refusalOf(domain) === undefined;
 }
 
 function checkedGroup({ group }: Pick<StoreAddress, 'group'>): Group {

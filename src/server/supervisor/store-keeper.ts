@@ -90,6 +90,11 @@ export class StoreKeeper {
     });
   }
 
+  /** Removes the set in use of a domain that is no more. */
+  discard(name: string): Promise<void> {
+    return this.#turns.take(name, () => this.store.purge('domains', name));
+  }
+
   /** Loaded only where there are managed domains: a start without them doesn't wait for it. */
   async #bringDomainsInLine({ domains }: Settings): Promise<ReadonlyMap<string, readonly string[]>> {
     const { syncDomains } = await import('../../domains/registry.ts');

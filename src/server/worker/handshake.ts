@@ -7,7 +7,7 @@ import type { Clock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { serverNameOf } from '../../certificates/source.ts';
-import type { DynamicStoreSettings } from '../../certificates/sources/settings.ts';
+import type { SourceSettings } from '../../certificates/sources/settings.ts';
 import type { CertificateSet, CertificateTableReader } from '../../certificates/table.ts';
 import { ConfigError } from '../../config/errors.ts';
 import type { HostSettings, HostTls, Listen, Settings, VirtualHostSettings } from '../../config/settings.ts';
@@ -50,7 +50,7 @@ type Serving = Omit<ServingContext, 'version'>;
 interface HostTlsState {
   readonly setId: string | undefined;
   /** Where names are looked for that no other certificate is for. */
-  readonly store: DynamicStoreSettings | undefined;
+  readonly store: SourceSettings | undefined;
   readonly policy: TlsPolicy;
   readonly alpn: readonly string[];
 }
@@ -76,7 +76,8 @@ export class HandshakePlan {
     this.settings = settings;
     this.hosts = new HostIndex(settings);
     this.#clientCas = clientCas;
-    const stores = new Map(settings.dynamic.stores.map((store) => [store.id, store]));
+    const { stores: asked, onDemand } = settings.dynamic;
+    const stores = new Map([...asked, ...onDemand].map((store) => [store.id, store]));
     for (const [index, host] of [settings.base, ...settings.hosts].entries()) {
       const alpn = host.protocols.filter((protocol) => protocol !== ACME_TLS);
       const store = host.dynamicStore === undefined ? undefined : stores.get(host.dynamicStore);
@@ -180,7 +181,7 @@ export class Handshakes {
 
   #byName(
     asking: Asking,
-    store: DynamicStoreSettings,
+    store: SourceSettings,
     client: string,
   ): Selection<HandshakeTag> | Promise<Selection<HandshakeTag>> {
     const { sni } = asking.hello;
@@ -201,7 +202,7 @@ export class Handshakes {
 
   async #seek(
     asking: Asking,
-    store: DynamicStoreSettings,
+    store: SourceSettings,
     name: string,
     client: string,
   ): Promise<Selection<HandshakeTag>> {

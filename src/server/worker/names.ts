@@ -3,19 +3,18 @@
  * once however many handshakes wait, bounded in number, in time and for each client; what there is not is
  * remembered until something is flushed.
  */
-import { isIP } from 'node:net';
 import { LRUCache } from 'lru-cache';
-import { normalizeAddress } from '../../base/addresses.ts';
+import { networkOf } from '../../base/addresses.ts';
 import type { Clock } from '../../base/clock.ts';
 import { wildcardOf } from '../../certificates/source.ts';
 import { FLUSHES } from '../../certificates/sources/flushes.ts';
-import type { DynamicStoreSettings } from '../../certificates/sources/settings.ts';
+import { type SourceSettings, waitOf } from '../../certificates/sources/settings.ts';
 import type { CertificateTableReader } from '../../certificates/table.ts';
-import type { Sought } from '../calls.ts';
+import type { Sought, WantedName } from '../calls.ts';
 
 export interface NamesParts {
   readonly table: () => CertificateTableReader;
-  readonly seek: (wanted: { readonly store: string; readonly name: string }) => Promise<Sought>;
+  readonly seek: (wanted: WantedName) => Promise<Sought>;
   /** Tells which sets were served. */
   readonly used: (ids: readonly string[]) => Promise<void>;
   readonly clock: Clock;
@@ -27,7 +26,7 @@ const MOST_REMEMBERED = 10_000;
 /** A set that the table has no room for is kept that long (ms), and counts as many names in what is remembered. */
 const SET_LIFE = 10_000;
 const SET_WEIGHT = 50;
-/** How much longer (ms) than the store's own time a handshake waits. */
+/** How much longer (ms) than the source's own time a handshake waits. */
 const MARGIN = 1000;
 /** Names without a certificate that one client may have asked for: at once, and more each second. */
 const UNKNOWN_BURST = 200;
@@ -78,7 +77,7 @@ export class Names {
   }
 
   /** What the engine has or can get. Never rejects. `client`: who wants to know, an IP address. */
-  ask(store: DynamicStoreSettings, name: string, client: string): Promise<Sought> {
+  ask(store: SourceSettings, name: string, client: string): Promise<Sought> {
     const key = `${store.id} ${name}`;
     const waiting = this.#underWay.get(key);
     if (waiting) return waiting;
@@ -86,16 +85,21 @@ export class Names {
     if (known) return Promise.resolve(known);
     const budget = this.#budget(client);
     if (this.#underWay.size >= MOST_ASKED || budget.left < 1) return Promise.resolve(REFUSED);
-    const asked = this.#seek(store, name, key, budget).finally(() => this.#underWay.delete(key));
+    const asked = this.#seek(store, { name, client }, key, budget).finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, asked);
     return asked;
   }
 
-  async #seek(store: DynamicStoreSettings, name: string, key: string, budget: Budget): Promise<Sought> {
+  async #seek(
+    store: SourceSettings,
+    who: Omit<WantedName, 'store'>,
+    key: string,
+    budget: Budget,
+  ): Promise<Sought> {
     const flushes = this.#flushes();
     // Taken beforehand, or thousands that are under way would not count; given back to who knew a name.
     budget.left--;
-    const sought = await this.#inTime(store, name);
+    const sought = await this.#inTime(store, who);
     if (sought.kind !== 'none') budget.left++;
     if (sought.kind !== 'stored') {
       const life = sought.kind === 'set' ? SET_LIFE : sought.life;
@@ -104,12 +108,12 @@ export class Names {
     return sought;
   }
 
-  async #inTime(store: DynamicStoreSettings, name: string): Promise<Sought> {
+  async #inTime(store: SourceSettings, who: Omit<WantedName, 'store'>): Promise<Sought> {
     const done = new AbortController();
     const { clock, seek } = this.#parts;
-    const late = clock.sleep(store.timeout * store.urls.length + MARGIN, { signal: done.signal });
+    const late = clock.sleep(waitOf(store) + MARGIN, { signal: done.signal });
     try {
-      return await Promise.race([seek({ store: store.id, name }), late.then(() => REFUSED)]);
+      return await Promise.race([seek({ store: store.id, ...who }), late.then(() => REFUSED)]);
     } catch {
       return REFUSED;
     } finally {
@@ -131,7 +135,7 @@ export class Names {
   }
 
   #budget(client: string): Budget {
-    const key = clientKey(client);
+    const key = networkOf(client);
     const now = this.#parts.clock.now();
     const budget = this.#clients.get(key) ?? { left: UNKNOWN_BURST, since: now };
     const seconds = Math.max(0, now - budget.since) / 1000;
@@ -151,13 +155,3 @@ export class Names {
 }
 
 const REFUSED = { kind: 'failed', life: 0 } as const;
-
-/** A client has a whole /64. */
-function clientKey(address: string): string {
-  const plain = normalizeAddress(address);
-  if (isIP(plain) !== 6) return plain;
-  const [head = '', tail] = plain.split('::', 2);
-  const groups = head === '' ? [] : head.split(':');
-  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === '' ? 0 : tail.split(':').length);
-  return [...groups, ...Array<string>(missing).fill('0')].slice(0, 4).join(':');
-}

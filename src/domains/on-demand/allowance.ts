@@ -1,0 +1,27 @@
+/** So much for each key (a client, a registered domain), refilled evenly. In memory: what is forgotten is full. */
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../../base/clock.ts';
+import { availableAt, type Bucket, type Limit, taken } from '../buckets.ts';
+
+const MOST_KEYS = 10_000;
+
+export class Allowance {
+  readonly #limit: Limit;
+  readonly #clock: Clock;
+  readonly #buckets = new LRUCache<string, Bucket>({ max: MOST_KEYS });
+
+  constructor(limit: Limit, clock: Clock) {
+    this.#limit = limit;
+    this.#clock = clock;
+  }
+
+  /** Whether there is one left. */
+  has(key: string): boolean {
+    const now = this.#clock.now();
+    return availableAt(this.#buckets.get(key), this.#limit, now) <= now;
+  }
+
+  take(key: string): void {
+    this.#buckets.set(key, taken(this.#buckets.get(key), this.#limit, this.#clock.now()));
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Who may have a certificate on demand: asked of the administrator's service (MDOnDemandAsk), as Caddy asks its
+ * `ask` endpoint. `GET URL?domain=NAME&client=ADDRESS`; 2xx is yes, 4xx is no, anything else is no answer. Each name
+ * is asked for once at a time; answers are remembered, and a yes stays one while the service is down.
+ */
+import { LRUCache } from 'lru-cache';
+import PQueue from 'p-queue';
+import { Agent } from 'undici';
+import type { Clock } from '../../base/clock.ts';
+import { explain } from '../../base/errors.ts';
+
+export type Permission =
+  | { readonly kind: 'yes' | 'no' }
+  /** What is wrong with the service. */
+  | { readonly kind: 'unknown'; readonly problem: string };
+
+export interface PermissionsParts {
+  /** An http or https URL; its query stays. */
+  readonly url: string;
+  readonly clock: Clock;
+  /** ms for a question, answer included; default 5 s. */
+  readonly timeout?: number | undefined;
+}
+
+/** ms that an answer counts. */
+const YES_LIFE = 600_000;
+const NO_LIFE = 60_000;
+const FAILURE_LIFE = 5000;
+/** ms that a yes outlives its time while no new answer is to be had. */
+const STALE_LIFE = 7 * 86_400_000;
+const TIME = 5000;
+/** Questions at a time, and how many more may wait: scanners fill both, so neither is large. */
+const MOST_ASKED = 16;
+const MOST_WAITING = 200;
+const MOST_REMEMBERED = 20_000;
+/** Bytes of an answer that are read, only to keep its connection. */
+const MOST_READ = 16_384;
+
+interface Memory {
+  readonly permission: Permission;
+  readonly since: number;
+}
+
+export class Permissions implements AsyncDisposable {
+  readonly #url: string;
+  readonly #clock: Clock;
+  readonly #timeout: number;
+  // Time is bounded for the whole of a question, below.
+  readonly #agent = new Agent({ connections: MOST_ASKED, headersTimeout: 0, bodyTimeout: 0 });
+  readonly #queue = new PQueue({ concurrency: MOST_ASKED });
+  readonly #underWay = new Map<string, Promise<Permission>>();
+  /** Apart, so that no number of invented names drives out what was permitted. */
+  readonly #permitted = new LRUCache<string, number>({ max: MOST_REMEMBERED });
+  readonly #others = new LRUCache<string, Memory>({ max: MOST_REMEMBERED });
+
+  constructor({ url, clock, timeout = TIME }: PermissionsParts) {
+    this.#url = url;
+    this.#timeout = timeout;
+    this.#clock = clock;
+  }
+
+  /** Never rejects. `client`: the address of who wants to know, where somebody does. */
+  async of(name: string, client?: string): Promise<Permission> {
+    const known = this.#remembered(name);
+    if (known) return known;
+    const waiting = this.#underWay.get(name);
+    if (waiting) return waiting;
+    if (this.#queue.size >= MOST_WAITING) return { kind: 'unknown', problem: 'too many names are asked for' };
+    const asked = this.#queue.add(() => this.#ask(name, client)).finally(() => this.#underWay.delete(name));
+    this.#underWay.set(name, asked);
+    return asked;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  #remembered(name: string): Permission | undefined {
+    const other = this.#others.get(name);
+    const life = other?.permission.kind === 'no' ? NO_LIFE : FAILURE_LIFE;
+    if (other && this.#isYoung(other.since, life)) return other.permission;
+    return this.#isYoung(this.#permitted.get(name), YES_LIFE) ? { kind: 'yes' } : undefined;
+  }
+
+  /** A clock that was put back makes nothing last longer. */
+  #isYoung(since: number | undefined, life: number): boolean {
+    const age = this.#clock.now() - (since ?? -Infinity);
+    return age >= 0 && age < life;
+  }
+
+  async #ask(name: string, client: string | undefined): Promise<Permission> {
+    const answer = await this.#answer(name, client);
+    const now = this.#clock.now();
+    if (answer.kind === 'yes') {
+      this.#permitted.set(name, now);
+      this.#others.delete(name);
+      return answer;
+    }
+    const stale = answer.kind === 'unknown' && this.#isYoung(this.#permitted.get(name), STALE_LIFE);
+    const permission = stale ? ({ kind: 'yes' } as const) : answer;
+    if (answer.kind === 'no') this.#permitted.delete(name);
+    this.#others.set(name, { permission, since: now });
+    return permission;
+  }
+
+  async #answer(name: string, client: string | undefined): Promise<Permission> {
+    const url = new URL(this.#url);
+    url.searchParams.set('domain', name);
+    if (client !== undefined) url.searchParams.set('client', client);
+    const signal = AbortSignal.timeout(this.#timeout);
+    try {
+      const { statusCode, body } = await this.#agent.request({
+        origin: url.origin,
+        path: `${url.pathname}${url.search}`,
+        method: 'GET',
+        signal,
+      });
+      await body.dump({ limit: MOST_READ, signal }).catch(() => {});
+      return judge(statusCode);
+    } catch (error) {
+      const late = signal.aborted ? `it does not answer within ${this.#timeout} ms` : explain(error);
+      return { kind: 'unknown', problem: late };
+    }
+  }
+}
+
+function judge(status: number): Permission {
+  if (status >= 200 && status <= 299) return { kind: 'yes' };
+  // Asked too much, it has not said no.
+  if (status >= 400 && status <= 499 && status !== 429) return { kind: 'no' };
+  const remedy = status >= 300 && status <= 399 ? ' (a redirect is not followed)' : '';
+  return { kind: 'unknown', problem: `it answers with status ${status}${remedy}` };
+}

@@ -1,0 +1,115 @@
+/** A server whose unknown names are ordered from Pebble when a client calls for them, as a service permits. */
+import { once } from 'node:events';
+import { connect as connectPlain } from 'node:net';
+import { connect } from 'node:tls';
+import {
+  type Pebble,
+  startChallengeDns,
+  startPebble,
+  withoutChallengeDns,
+  withoutPebble,
+} from '../src/acme/pebble.testing.ts';
+import { AskService } from '../src/domains/on-demand/ask-service.testing.ts';
+import { freePorts, selfSigned, TestServer } from './latchkey.testing.ts';
+
+export const withoutPeers = withoutPebble || withoutChallengeDns;
+
+export interface OnDemandServer extends AsyncDisposable {
+  readonly server: TestServer;
+  readonly ask: AskService;
+  readonly pebble: Pebble;
+  readonly https: number;
+  /** Names and serial of the certificate that a client is shown; `from`: of 127.0.0.0/8. */
+  shown(name: string, from?: string): Promise<Shown>;
+  /** Writes the configuration with more in it. */
+  configure(more?: string): void;
+  /** Orders that the CA has seen. */
+  orders(): number;
+}
+
+export interface Shown {
+  readonly names: string;
+  readonly serial: string;
+}
+
+export interface Setup {
+  /** Directives of the catch-all. */
+  readonly directives?: string;
+  readonly hosts?: (https: number) => string;
+  readonly challenge?: 'http-01' | 'tls-alpn-01';
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export async function onDemandServer(setup: Setup = {}): Promise<OnDemandServer> {
+  const [http = 0, https = 0] = await freePorts(2);
+  const server = new TestServer();
+  const ask = await AskService.start();
+  const dns = await startChallengeDns();
+  const pebble = await startPebble({
+    httpPort: http,
+    tlsPort: https,
+    resolver: dns.resolver,
+    env: setup.env ?? {},
+  });
+  const { cert, key } = selfSigned(server.dir, 'fallback.test');
+  server.write('pebble-ca.pem', pebble.ca);
+  const configure = (more = '') =>
+    server.configure(`
+Listen 127.0.0.1:${http}
+Listen 127.0.0.1:${https} https
+Workers 2
+LogLevel info
+Protocols http/1.1 acme-tls/1
+MDCertificateAuthority ${pebble.directoryUrl}
+MDCACertificateFile pebble-ca.pem
+MDCertificateAgreement accepted
+MDPrivateKeys P-256
+MDRetryDelay 1s
+MDPortMap http:${http} https:${https}
+MDCAChallenges ${setup.challenge ?? 'http-01'}
+MDPreflight ${dns.resolver}
+${setup.hosts?.(https) ?? ''}
+<VirtualHost *:${https}>
+  ServerName _default_
+  SSLEngine on
+  SSLCertificateFile ${cert}
+  SSLCertificateKeyFile ${key}
+  MDOnDemand on
+  MDOnDemandAsk ${ask.url}
+  MDOnDemandAddress 127.0.0.1
+  ${setup.directives ?? ''}
+</VirtualHost>
+${more}
+`);
+  configure();
+  return {
+    server,
+    ask,
+    pebble,
+    https,
+    configure,
+    shown: (name, from) => shown(https, name, from),
+    orders: () => pebble.log().match(/Added order/g)?.length ?? 0,
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      await pebble[Symbol.asyncDispose]();
+      await dns[Symbol.asyncDispose]();
+      await ask[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function shown(port: number, servername: string, localAddress = '127.0.0.1'): Promise<Shown> {
+  const plain = connectPlain({ port, host: '127.0.0.1', localAddress });
+  const socket = connect({ socket: plain, rejectUnauthorized: false, servername });
+  try {
+    await once(socket, 'secureConnect');
+    const certificate = socket.getPeerX509Certificate();
+    return {
+      names: certificate?.subjectAltName?.replaceAll('DNS:', '') ?? '',
+      serial: certificate?.serialNumber ?? '',
+    };
+  } finally {
+    socket.destroy();
+  }
+}
