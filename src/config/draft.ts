@@ -19,6 +19,7 @@ import type {
   Position,
   PortRange,
   ProxySettings,
+  ProxyWorker,
   Section,
 } from './settings.ts';
 
@@ -90,9 +91,7 @@ export interface HostDraft {
   readonly tls: TlsDraft;
   readonly directory: Draft<DirectorySettings>;
   readonly sections: Section[];
-  readonly proxy: Draft<Omit<ProxySettings, 'reverse'>> & {
-    readonly reverse: ProxySettings['reverse'][number][];
-  };
+  readonly proxy: ProxyDraft;
   readonly md: DomainValues;
   readonly dynamic: DynamicDraft;
   readonly onDemand: OnDemandDraft;
@@ -105,6 +104,18 @@ export interface HostDraft {
   protocols?: readonly string[];
   logLevel?: Level;
   errorLog?: string;
+}
+
+export interface ProxyDraft {
+  readonly reverse: ProxySettings['reverse'][number][];
+  /** Parameters of backends and balancers, by URL; the last word on each counts. */
+  readonly workers: ProxyWorker[];
+  readonly members: (ProxyWorker & { readonly balancer: string })[];
+  timeout?: number;
+  sourceAddress?: string;
+  maxForwards?: number;
+  /** ProxyPassInherit. */
+  inherit?: boolean;
 }
 
 export interface FileAt {
@@ -213,7 +224,7 @@ export function newHost(at: Position | undefined, addresses: readonly HostAddres
     tls: { certificates: [], keys: [], tlsCertificates: [] },
     directory: {},
     sections: [],
-    proxy: { reverse: [] },
+    proxy: { reverse: [], workers: [], members: [] },
     md: {},
     dynamic: {},
     onDemand: {},

@@ -5,6 +5,7 @@ import { builtInFormats } from './directives/log.ts';
 import { defaultLimits } from './directives/limits.ts';
 import type { Draft, HostDraft, ServerDraft } from './draft.ts';
 import { mergeDirectory } from './merge.ts';
+import { proxyOver, proxySettings } from './proxies.ts';
 import type {
   ConnectionLimits,
   CustomLog,
@@ -12,6 +13,7 @@ import type {
   ForwardProxySettings,
   HostSettings,
   HostTls,
+  Mapping,
   PortRange,
 } from './settings.ts';
 
@@ -40,11 +42,7 @@ export function baseSettings(server: ServerDraft, decided: Decided): HostSetting
     mappings: base.mappings,
     directory: base.directory as DirectorySettings,
     sections: base.sections,
-    proxy: {
-      preserveHost: base.proxy.preserveHost ?? false,
-      timeout: base.proxy.timeout,
-      reverse: base.proxy.reverse,
-    },
+    proxy: proxySettings(base.proxy),
     forwardProxy: forwardOf(base, base),
     ...decided,
   };
@@ -68,7 +66,7 @@ export function hostSettings(
     errorLog: host.errorLog,
     customLogs: host.logs.length > 0 ? host.logs.map((log) => customLog(log, server)) : base.customLogs,
     // The host's own come first: the first that matches counts.
-    mappings: both(host.mappings, base.mappings),
+    mappings: both(host.mappings, inherited(base.mappings, host)),
     directory: mergeDirectory(base.directory, host.directory as DirectorySettings),
     sections: both(base.sections, host.sections),
     proxy: proxyOver(base.proxy, host.proxy),
@@ -98,14 +96,9 @@ function levelsOver(base: LogLevels, over: HostDraft): LogLevels {
   return { all, modules };
 }
 
-function proxyOver(base: HostSettings['proxy'], over: HostDraft['proxy']): HostSettings['proxy'] {
-  const { preserveHost, timeout, reverse } = over;
-  if (preserveHost === undefined && timeout === undefined && reverse.length === 0) return base;
-  return {
-    preserveHost: preserveHost ?? base.preserveHost,
-    timeout: timeout ?? base.timeout,
-    reverse: both(reverse, base.reverse),
-  };
+/** ProxyPassInherit Off leaves the base server's ProxyPass lines out. */
+function inherited(mappings: readonly Mapping[], { proxy }: HostDraft): readonly Mapping[] {
+  return proxy.inherit === false ? mappings.filter(({ kind }) => kind !== 'proxy') : mappings;
 }
 
 /** AllowCONNECT's default, as httpd has it: https and nntps. */

@@ -27,6 +27,8 @@ export function mergeDirectory(base: DirectorySettings, over: DirectorySettings)
     ...(base.requestHeaders &&
       over.requestHeaders && { requestHeaders: [...base.requestHeaders, ...over.requestHeaders] }),
     ...(base.backendTls && over.backendTls && { backendTls: mergeBackend(base.backendTls, over.backendTls) }),
+    ...(base.proxyCookies &&
+      over.proxyCookies && { proxyCookies: [...over.proxyCookies, ...base.proxyCookies] }),
     ...(base.proxyPassReverse &&
       over.proxyPassReverse && { proxyPassReverse: [...base.proxyPassReverse, ...over.proxyPassReverse] }),
   };

@@ -14,6 +14,7 @@ import { mapping } from './directives/mapping.ts';
 import { md } from './directives/md.ts';
 import { mdStatus } from './directives/md-status.ts';
 import { proxy } from './directives/proxy.ts';
+import { proxyWorkers } from './directives/proxy-workers.ts';
 import { reading } from './directives/reading.ts';
 import { sections } from './directives/sections.ts';
 import { ssl } from './directives/ssl.ts';
@@ -31,6 +32,7 @@ export const families: readonly Family<Scope>[] = [
   headers,
   environment,
   proxy,
+  proxyWorkers,
   limits,
   log,
   md,

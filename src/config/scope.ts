@@ -20,6 +20,8 @@ export interface Scope {
   readonly rules: RuleList;
   /** Path of the `<Location>` that is open, if it is a plain one. */
   readonly location: string | undefined;
+  /** URL of the `<Proxy>` that is open. */
+  readonly proxyUrl: string | undefined;
   /** What encloses: the nearest section of each sort, by the name to show (`Directory`). */
   readonly inside: Inside;
   /** The line at hand. */
@@ -43,6 +45,7 @@ export function rootScope(server: ServerDraft, warnings: Warning[]): Scope {
     domain: undefined,
     rules: { kind: 'any', rules: [] },
     location: undefined,
+    proxyUrl: undefined,
     inside: {},
     at: { file: '', line: 0 },
     warn(module, message) {

@@ -52,7 +52,7 @@ LogFormat "%h %u" combined`;
     second?.directory.headers?.map((rule) => rule.name),
     ['A', 'B'],
   );
-  assert.deepEqual([second?.proxy.preserveHost, second?.proxy.timeout], [true, 3000]);
+  assert.deepEqual([second?.directory.proxyPreserveHost, second?.proxy.timeout], [true, 3000]);
   assert.deepEqual(second?.customLogs, [
     { file: `${serverRoot}/own_access.log`, format: '%h %u', condition: '!quiet' },
   ]);

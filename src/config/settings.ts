@@ -216,23 +216,51 @@ export type Mapping =
     }
   | ProxyMapping;
 
+/** `key=value` parameters, keys lower case: timeout, connectiontimeout, retry, upgrade, … as written. */
+export type ProxyParameters = Readonly<Record<string, string>>;
+
 export interface ProxyMapping {
   readonly kind: 'proxy';
-  /** Path prefix. */
-  readonly from: string;
-  /** Absolute URL, or undefined for `!` (not proxied). */
+  /** Path prefix; of ProxyPassMatch, what the path has to match: `$1` … of `to` are its groups. */
+  readonly from: string | RegExp;
+  /** Absolute URL (http, https, ws, wss, h2, h2c, balancer; `unix:PATH|URL`), or undefined for `!` (not proxied). */
   readonly to: string | undefined;
-  /** `key=value` parameters, keys lower case: timeout, connectiontimeout, retry, upgrade, … as written. */
-  readonly parameters: Readonly<Record<string, string>>;
+  readonly parameters: ProxyParameters;
 }
 
 export interface ProxySettings {
-  /** ProxyPreserveHost. */
-  readonly preserveHost: boolean;
   /** ProxyTimeout in ms; undefined: `Timeout`. */
   readonly timeout: number | undefined;
   /** ProxyPassReverse outside of sections: path, URL. */
   readonly reverse: readonly { readonly from: string; readonly to: string }[];
+  /** ProxySourceAddress: an IP literal to connect to backends from. */
+  readonly sourceAddress: string | undefined;
+  /** ProxyMaxForwards: for requests without Max-Forwards; undefined: none is added. */
+  readonly maxForwards: number | undefined;
+  /** `<Proxy URL>` with ProxySet, for backends whose URL begins so. */
+  readonly workers: readonly ProxyWorker[];
+  readonly balancers: readonly BalancerSettings[];
+}
+
+export interface ProxyWorker {
+  readonly url: string;
+  readonly parameters: ProxyParameters;
+}
+
+export interface BalancerSettings {
+  /** `balancer://name`, lower case. */
+  readonly name: string;
+  /** In configuration order. */
+  readonly members: readonly ProxyWorker[];
+  /** Of ProxySet, and of ProxyPass lines that lead here. */
+  readonly parameters: ProxyParameters;
+}
+
+/** ProxyPassReverseCookieDomain, ProxyPassReverseCookiePath: the backend's word, and the client's. */
+export interface CookieRewrite {
+  readonly attribute: 'domain' | 'path';
+  readonly from: string;
+  readonly to: string;
 }
 
 export interface ForwardProxySettings {
@@ -288,6 +316,13 @@ export interface DirectorySettings {
   readonly proxyPass?: ProxyMapping;
   /** ProxyPassReverse inside <Location>. */
   readonly proxyPassReverse?: readonly string[];
+  readonly proxyCookies?: readonly CookieRewrite[];
+  /** ProxyPreserveHost. */
+  readonly proxyPreserveHost?: boolean;
+  /** ProxyAddHeaders; absent: on. */
+  readonly proxyAddHeaders?: boolean;
+  /** ProxyErrorOverride: statuses of backends that get our error page; `all` from 400 on. */
+  readonly proxyErrorOverride?: readonly number[] | 'all';
   /** Redirect inside <Location>. */
   readonly redirect?: { readonly status: number; readonly to: string | undefined };
   readonly requireHttps?: 'off' | 'temporary' | 'permanent';

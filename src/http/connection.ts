@@ -166,7 +166,9 @@ class ExchangeWatch {
 
   /** Something is ready to be sent, and for `Timeout` the client has taken nothing. */
   stalls(ms: number): boolean {
-    const { response } = this.#exchange;
+    const { response, upgrade } = this.#exchange;
+    // A tunnel has its own time.
+    if (upgrade && response.headersSent) return false;
     const flushed = response.bodyBytes - response.writableLength;
     if (response.writableLength === 0 || flushed !== this.#flushed) {
       this.#flushed = flushed;

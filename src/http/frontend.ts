@@ -139,7 +139,12 @@ export class Frontend {
       Http2ServerRequest: StreamReceived,
       Http2ServerResponse: StreamAnswer,
       maxHeaderListPairs: bounds.fields,
-      settings: { maxConcurrentStreams: streamsPerConnection, maxHeaderListSize: bounds.headSize },
+      settings: {
+        maxConcurrentStreams: streamsPerConnection,
+        maxHeaderListSize: bounds.headSize,
+        // WebSockets (RFC 8441).
+        enableConnectProtocol: true,
+      },
     });
     const arrive =
       (expectsContinue: boolean) =>
@@ -147,6 +152,9 @@ export class Frontend {
         this.#arrive(request as StreamReceived, response as StreamAnswer, expectsContinue);
     http2Server.on('request', arrive(false));
     http2Server.on('checkContinue', arrive(true));
+    http2Server.on('connect', (request: StreamReceived, response: StreamAnswer) =>
+      this.#connect(request, response),
+    );
     http2Server.on('sessionError', (error) => this.#deps.loggers('http2').debug(explain(error)));
     return { http1, http2: http2Server, bounds };
   }
@@ -173,6 +181,16 @@ export class Frontend {
     this.#serve(connection, request, response, { socket, head }, false);
   }
 
+  /** CONNECT of HTTP/2: a WebSocket's, by the protocol it names. */
+  #connect(request: StreamReceived, response: StreamAnswer): void {
+    const { stream } = request;
+    const connection = stream.session && this.#owners.get(stream.session);
+    if (!connection) return void response.destroy();
+    const isBootstrap = request.headers[':protocol']?.toString().toLowerCase() === 'websocket';
+    const upgrade = isBootstrap ? { socket: stream, head: Buffer.alloc(0) } : undefined;
+    this.#serve(connection, request, response, upgrade, false);
+  }
+
   #serve(
     connection: Connection,
     request: Received | StreamReceived,
@@ -194,7 +212,7 @@ export class Frontend {
     exchange.earlier = connection.served;
     connection.begin(exchange);
     exchange.expectsContinue = expectsContinue;
-    exchange.closes = upgrade !== undefined || this.#drained !== undefined;
+    exchange.closes = (upgrade !== undefined && request instanceof Received) || this.#drained !== undefined;
     limitBody(exchange);
     response.once('close', () => {
       connection.end(exchange);

@@ -2,7 +2,8 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../base/clock.ts';
 import type { DirectorySettings, HostSettings, ProxyMapping, Settings } from '../config/settings.ts';
-import type { Answer, Received, StreamAnswer, StreamReceived } from './answer.ts';
+import { StreamReceived } from './answer.ts';
+import type { Answer, Received, StreamAnswer } from './answer.ts';
 import type { ConnectionInfo, Exchange } from './exchange.ts';
 import type { CleanPath } from './target.ts';
 
@@ -73,7 +74,8 @@ export class LiveExchange implements Exchange {
     this.upgrade = arrival.upgrade;
     this.host = arrival.connection.host;
     this.directory = this.host.directory;
-    this.method = arrival.request.method ?? 'GET';
+    // Over HTTP/2 a WebSocket is asked for by CONNECT, and is GET all the same to whoever decides about it.
+    this.method = isBootstrap(arrival) ? 'GET' : (arrival.request.method ?? 'GET');
     this.rawPath = arrival.request.url ?? '';
   }
 
@@ -102,4 +104,8 @@ export class LiveExchange implements Exchange {
   async fail(status: number, reason?: string): Promise<void> {
     await this.#fail?.(status, reason);
   }
+}
+
+function isBootstrap({ request, upgrade }: Arrival): boolean {
+  return upgrade !== undefined && request instanceof StreamReceived;
 }

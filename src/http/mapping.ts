@@ -25,7 +25,11 @@ export function mapPath(
     firstOf(host.mappings, 'proxy', clean.path);
   // `ProxyPass /path !` ends the search among proxies only.
   if (proxy?.to !== undefined) {
-    return { kind: 'proxy', mapping: proxy, target: proxyTarget(proxy.to, remainder(proxy, clean), query) };
+    const target =
+      typeof proxy.from === 'string'
+        ? proxyTarget(proxy.to, remainder({ from: proxy.from }, clean))
+        : matchedTarget(proxy.to, proxy.from, clean);
+    return { kind: 'proxy', mapping: proxy, target: withQuery(target, query) };
   }
   const redirect = firstOf(host.mappings, 'redirect', clean.path);
   if (redirect) {
@@ -72,9 +76,19 @@ function remainder({ from }: { readonly from: string }, { encoded }: CleanPath):
 }
 
 /** The path must never run into the authority: `http://b` and `.evil.test` are two things. */
-function proxyTarget(to: string, rest: string, query: string): string {
-  const bare = /^[a-z]+:\/\/[^/]*$/i.test(to);
-  return withQuery(bare && !rest.startsWith('/') ? `${to}/${rest}` : to + rest, query);
+function proxyTarget(to: string, rest: string): string {
+  return isBare(to) && !rest.startsWith('/') ? `${to}/${rest}` : to + rest;
+}
+
+function isBare(to: string): boolean {
+  return /^(?:unix:[^|]*\|)?[a-z][a-z\d]*:\/\/[^/]*$/i.test(to);
+}
+
+/** ProxyPassMatch: without a group in `to`, the whole path is added. */
+function matchedTarget(to: string, pattern: RegExp, { path, encoded }: CleanPath): string {
+  const first = to.search(/\$\d/);
+  if (first === -1) return proxyTarget(to, encoded);
+  return proxyTarget(to.slice(0, first), matchedUrl(pattern, to.slice(first), path) ?? '');
 }
 
 /** A target that has a query of its own keeps it. */

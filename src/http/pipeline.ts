@@ -181,6 +181,7 @@ async function proxy(
 
 async function handle(exchange: LiveExchange, site: Site, deps: Dependencies): Promise<void> {
   const { filename, directory } = exchange;
+  if (exchange.request.method === 'CONNECT') return exchange.fail(405, 'no WebSocket is here');
   const name = asksForCertificates(exchange) ? 'certificate-status' : directory.handler;
   if (name !== undefined && name !== 'none' && name !== 'default-handler') {
     exchange.handler = name;

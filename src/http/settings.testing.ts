@@ -2,6 +2,7 @@
 import type {
   ConnectionLimits,
   HostSettings,
+  ProxySettings,
   Section,
   Settings,
   VirtualHostSettings,
@@ -21,6 +22,15 @@ export const defaultLimits: ConnectionLimits = {
   requestFields: 100,
   requestFieldSize: 8190,
   requestLine: 8190,
+};
+
+export const defaultProxy: ProxySettings = {
+  timeout: undefined,
+  reverse: [],
+  sourceAddress: undefined,
+  maxForwards: undefined,
+  workers: [],
+  balancers: [],
 };
 
 export function hostSettings(changes: Partial<HostSettings> = {}): HostSettings {
@@ -50,7 +60,7 @@ export function hostSettings(changes: Partial<HostSettings> = {}): HostSettings 
     mappings: [],
     directory: {},
     sections: [],
-    proxy: { preserveHost: false, timeout: undefined, reverse: [] },
+    proxy: defaultProxy,
     forwardProxy: undefined,
     requireHttps: 'off',
     stapling: undefined,

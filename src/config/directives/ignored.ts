@@ -29,7 +29,8 @@ const byModule: Readonly<Record<string, string>> = {
     'AddOutputFilterByType DeflateAlterEtag DeflateBufferSize DeflateCompressionLevel DeflateFilterNote ' +
     'DeflateMemLevel DeflateWindowSize',
   expires: 'ExpiresActive ExpiresByType ExpiresDefault',
-  proxy: 'ProxyBadHeader ProxyIOBufferSize ProxyReceiveBufferSize ProxyStatus ProxyVia',
+  proxy:
+    'BalancerGrowth BalancerPersist ProxyBadHeader ProxyIOBufferSize ProxyReceiveBufferSize ProxyStatus ProxyVia',
   http2:
     'H2CopyFiles H2Direct H2EarlyHints H2MaxSessionStreams H2MaxWorkerIdleSeconds H2MaxWorkers H2MinWorkers ' +
     'H2ModernTLSOnly H2OutputBuffering H2Padding H2Push H2PushDiarySize H2PushPriority H2SerializeHeaders ' +

@@ -28,6 +28,7 @@ function open(scope: Scope, name: string, head: Head): Scope {
     sections,
     rules: { kind: 'any', rules: [] },
     location: head.kind === 'location' ? head.path : undefined,
+    proxyUrl: head.kind === 'proxy' ? head.url : undefined,
     inside: { ...scope.inside, directory: name },
   });
 }

@@ -30,10 +30,8 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
   ],
   ['<Limit <LimitExcept', `${later}: use <If "%{REQUEST_METHOD} …">`],
   [
-    'ScriptAlias ScriptAliasMatch ProxyPassMatch <ProxyMatch ProxyRemote ' +
-      'ProxyRemoteMatch ProxyBlock ProxyDomain NoProxy ProxyMaxForwards ProxyErrorOverride ProxyAddHeaders ' +
-      'ProxyPassInherit ProxyPassInterpolateEnv ProxyPassReverseCookieDomain ProxyPassReverseCookiePath ' +
-      'ProxySet ProxySourceAddress BalancerMember BalancerGrowth BalancerInherit BalancerPersist',
+    'ScriptAlias ScriptAliasMatch <ProxyMatch ProxyRemote ' +
+      'ProxyRemoteMatch ProxyBlock ProxyDomain NoProxy ProxyPassInterpolateEnv BalancerInherit',
     later,
   ],
   [

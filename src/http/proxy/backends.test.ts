@@ -46,7 +46,7 @@ test(
       response.end(request.headers.host),
     );
     const port = await listen(t, server);
-    const preserving = { proxy: { preserveHost: true, timeout: undefined, reverse: [] } };
+    const preserving = { directory: { proxyPreserveHost: true } };
     const good = await startFront(t, { to: `https://localhost:${port}`, roots: [pem], host: preserving });
     assert.equal((await ask(good.url, { headers: { Host: 'www.example' } })).body, 'www.example');
     const unknown = await startFront(t, { to: `https://localhost:${port}` });

@@ -119,9 +119,9 @@ test('a backend that is not there, or has no address, is a 502', async (t) => {
 });
 
 test('a URL that is none is a 500, and says so in the log', async (t) => {
-  const front = await startFront(t, { to: 'balancer://pool' });
+  const front = await startFront(t, { to: 'gopher://pool' });
   assert.equal((await ask(front.url)).status, 500);
-  assert.match(front.log.join('\n'), /AH00898: cannot proxy \/: no URL that can be proxied to: balancer:/);
+  assert.match(front.log.join('\n'), /AH00898: cannot proxy \/: no URL that can be proxied to: gopher:/);
 });
 
 test('an upload held up when its backend is not there leaves the connection usable', async (t) => {

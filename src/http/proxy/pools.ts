@@ -1,12 +1,10 @@
-/** Connections to backends: one undici Pool for each origin, TLS policy and connect timeout, the least used closed. */
-import { isIP } from 'node:net';
-import { TLSSocket } from 'node:tls';
+/** Connections to backends: one pool for each way to connect to an origin, the least used closed. */
 import { LRUCache } from 'lru-cache';
-import { buildConnector, Pool } from 'undici';
-import { explain } from '../../base/errors.ts';
-import { systemClock } from '../../base/clock.ts';
-import { checkBackend } from '../../tls/backend.ts';
+import { Pool } from 'undici';
+import type { Dispatcher } from 'undici';
 import type { Backend } from './backends.ts';
+import { connectorOf, dial } from './dial.ts';
+import { Http2Pool } from './http2-pool.ts';
 import type { Target } from './target.ts';
 
 /** More backends than a configuration names; a bound for those that are computed from requests. */
@@ -15,8 +13,30 @@ const MOST_POOLS = 256;
 /** Bytes of all headers of an answer. httpd bounds each (8190), not their number. */
 const LARGEST_HEAD = 64 * 1024;
 
+/** ms that a connection without requests is kept where `ttl=` says nothing; undici's own. */
+const IDLE = 4000;
+
+/** What is common to all requests on a connection. */
+export interface ConnectionPlan {
+  /** ms until connected, the TLS handshake included. */
+  readonly connectTimeout: number;
+  /** Connections at once; undefined: any number. */
+  readonly most: number | undefined;
+  /** ms that an idle connection is kept; undefined: 4 s, or what the backend's Keep-Alive says. */
+  readonly idle: number | undefined;
+  /** ProxySourceAddress. */
+  readonly localAddress: string | undefined;
+}
+
+/** undici's Pool, or HTTP/2. */
+export interface BackendPool {
+  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): unknown;
+  /** Waits for the requests under way. */
+  close(): Promise<void>;
+}
+
 export class Pools implements AsyncDisposable {
-  readonly #pools: LRUCache<string, Pool>;
+  readonly #pools: LRUCache<string, BackendPool>;
   readonly #closing = new Set<Promise<void>>();
 
   constructor() {
@@ -24,11 +44,13 @@ export class Pools implements AsyncDisposable {
   }
 
   /** `backend`: of a target that is secure. */
-  get(target: Target, connectTimeout: number, backend: Backend | undefined): Pool {
-    const key = `${target.origin} ${connectTimeout} ${backend?.id ?? ''}`;
+  get(target: Target, plan: ConnectionPlan, backend: Backend | undefined): BackendPool {
+    const { connectTimeout, most, idle, localAddress } = plan;
+    const { protocol, origin, socketPath } = target;
+    const key = `${protocol} ${origin} ${connectTimeout} ${most} ${idle} ${localAddress} ${backend?.id} ${socketPath}`;
     let pool = this.#pools.get(key);
     if (!pool) {
-      pool = this.#open(target, connectTimeout, backend);
+      pool = open(target, plan, backend);
       this.#pools.set(key, pool);
     }
     return pool;
@@ -40,35 +62,28 @@ export class Pools implements AsyncDisposable {
     await Promise.all(this.#closing);
   }
 
-  #open(target: Target, timeout: number, backend: Backend | undefined): Pool {
-    const connect = buildConnector({ ...backend?.options, timeout });
-    // Whatever Host says (ProxyPreserveHost), the backend is known, and verified, by the name in its URL.
-    const servername = isIP(target.hostname) === 0 ? target.hostname : '';
-    const secured: buildConnector.connector = (wanted, callback) => {
-      let staple: Buffer | undefined;
-      const judge = async (socket: TLSSocket, { policy }: Backend) => {
-        try {
-          await checkBackend(socket, { policy, name: target.hostname, staple, now: systemClock.now() });
-        } catch (error) {
-          socket.destroy();
-          return callback(error instanceof Error ? error : new Error(explain(error)), null);
-        }
-        callback(null, socket);
-      };
-      // undici gives the socket back at once, as its own Agent would, and does not say so.
-      const socket: unknown = connect({ ...wanted, servername }, (...[error, connected]) => {
-        if (error) callback(error, null);
-        else if (backend && connected instanceof TLSSocket) void judge(connected, backend);
-        else callback(null, connected);
-      });
-      if (socket instanceof TLSSocket) socket.once('OCSPResponse', (der) => (staple = der ?? undefined));
-    };
-    return new Pool(target.origin, { connect: secured, maxHeaderSize: LARGEST_HEAD });
-  }
-
   /** Requests under way are finished; idle connections go at once. */
-  #retire(pool: Pool): void {
+  #retire(pool: BackendPool): void {
     const closed = pool.close().finally(() => this.#closing.delete(closed));
     this.#closing.add(closed);
   }
+}
+
+function open(target: Target, plan: ConnectionPlan, backend: Backend | undefined): BackendPool {
+  const { connectTimeout: timeout, localAddress = null, idle, most = null } = plan;
+  const way = { target, backend, timeout, localAddress };
+  if (target.protocol === 'h2') {
+    return new Http2Pool({
+      origin: target.origin,
+      connect: () => dial(way),
+      maxHeaderSize: LARGEST_HEAD,
+      idleTimeout: idle ?? IDLE,
+    });
+  }
+  return new Pool(target.origin, {
+    connect: connectorOf(way),
+    maxHeaderSize: LARGEST_HEAD,
+    connections: most,
+    ...(idle === undefined ? {} : { keepAliveTimeout: idle }),
+  });
 }

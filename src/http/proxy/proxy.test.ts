@@ -3,6 +3,7 @@ import http from 'node:http';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { defaultProxy } from '../settings.testing.ts';
 import { ask, httpBackend, listen, rawBackend, startFront } from './proxy.testing.ts';
 
 test('method, path, query, headers and body arrive as they were sent', async (t) => {
@@ -56,7 +57,7 @@ test('X-Forwarded-* are appended to; the scheme is what we see, not what we are 
   const to = await httpBackend(t, (request, response) => response.end(JSON.stringify(request.headers)));
   const front = await startFront(t, {
     to,
-    host: { proxy: { preserveHost: true, timeout: undefined, reverse: [] } },
+    host: { directory: { proxyPreserveHost: true } },
   });
   const headers = {
     Host: 'b.example',
@@ -192,7 +193,7 @@ test('ProxyPassReverse writes the backend URLs as the client knows them', async 
   });
   const front = await startFront(t, {
     to,
-    host: { proxy: { preserveHost: false, timeout: undefined, reverse: [{ from: '/app/', to: `${to}/` }] } },
+    host: { proxy: { ...defaultProxy, reverse: [{ from: '/app/', to: `${to}/` }] } },
   });
   const { headers } = await ask(front.url, { headers: { Host: 'www.example' } });
   assert.equal(headers.location, 'http://www.example/app/login?x=1');

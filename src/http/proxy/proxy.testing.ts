@@ -103,7 +103,7 @@ function exchangeOf(
     remotePort: 4711,
   };
   // As the pipeline does.
-  introduce({ request, connection });
+  introduce({ request, connection, directory: host.directory });
   const authority = String(request.headers.host ?? request.headers[':authority'] ?? '');
   return {
     request,

@@ -1,4 +1,6 @@
 /** The reverse proxy's face to the rest of the http room. Its promises are in README.md. */
+import { systemClock } from '../../base/clock.ts';
+import type { Clock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { HostSettings, ProxyMapping, Settings } from '../../config/settings.ts';
@@ -7,9 +9,9 @@ import { Backends } from './backends.ts';
 import type { BackendFiles } from './backends.ts';
 import { openConnection } from './connect.ts';
 import { forward } from './forwarding.ts';
-import { planOf } from './plan.ts';
 import { Pools } from './pools.ts';
-import { parseTarget } from './target.ts';
+import { countForwards } from './request-headers.ts';
+import { Routes } from './routes.ts';
 
 export interface ProxyDependencies {
   /** The log of module `proxy`, as the virtual host has it. */
@@ -18,6 +20,8 @@ export interface ProxyDependencies {
   readonly roots?: readonly string[] | undefined;
   /** PEM of the files that a configuration names for backends, by path. Default: it names none. */
   readonly files?: (settings: Settings) => BackendFiles;
+  /** For how long members of balancers are left alone. Default: the system's. */
+  readonly clock?: Clock;
 }
 
 /** Owns the connections to backends; disposing waits for requests under way and closes them. */
@@ -25,20 +29,27 @@ export function createProxy({
   log,
   roots,
   files = () => ({}),
+  clock = systemClock,
 }: ProxyDependencies): ProxyHandler & AsyncDisposable {
   const pools = new Pools();
-  const backends = new Backends(roots, files);
+  const routes = new Routes(pools, new Backends(roots, files), clock);
 
   const run = async (exchange: Exchange, url: string, mapping: ProxyMapping, upgrade: boolean) => {
     const logger = log(exchange.host);
     try {
-      const target = parseTarget(url);
-      const plan = planOf(mapping, exchange.host);
-      const { settings, directory } = exchange;
-      const backend = target.secure ? backends.of(settings, directory.backendTls) : undefined;
-      const pool = pools.get(target, plan.connectTimeout, backend);
-      const joined = upgrade && plan.websocket && asksForWebSocket(exchange);
-      await forward({ exchange, mapping, target, plan, pool, log: logger, upgrade: joined });
+      if (!countForwards(exchange)) return await exchange.fail(400, 'Max-Forwards has reached zero');
+      const next = routes.for(exchange, url, mapping);
+      const route = next();
+      if (!route) {
+        logger.error(`AH01167: ${url}: no member of the balancer is to be had for ${exchange.path}`);
+        return await exchange.fail(503);
+      }
+      const joined = upgrade && route.plan.websocket && asksForWebSocket(exchange);
+      if (!joined && exchange.request.method === 'CONNECT') {
+        route.release(false);
+        return await exchange.fail(405, 'no WebSocket is allowed here (upgrade=websocket)');
+      }
+      await forward({ exchange, mapping, route, next, log: logger, upgrade: joined });
     } catch (error) {
       logger.error(`AH00898: cannot proxy ${exchange.path}: ${explain(error)}`);
       await exchange.fail(500);
@@ -55,5 +66,7 @@ export function createProxy({
 
 /** Where a mapping doesn't allow it, or another protocol is asked for, the request goes on without its Upgrade. */
 function asksForWebSocket({ method, request, upgrade }: Exchange): boolean {
-  return upgrade !== undefined && method === 'GET' && request.headers.upgrade?.toLowerCase() === 'websocket';
+  if (upgrade === undefined || method !== 'GET') return false;
+  const protocol = 'stream' in request ? request.headers[':protocol'] : request.headers.upgrade;
+  return String(protocol).toLowerCase() === 'websocket';
 }

@@ -1,7 +1,7 @@
 /**
  * The client's body, at arm's length: undici destroys the stream it is given when the backend answers early or
  * fails, and an IncomingMessage would take the client's connection with it. Destroyed, this one throws the
- * rest away, so that a kept connection gets to its next request.
+ * rest away, so that a kept connection gets to its next request. Until it is read from, the request is as it came.
  */
 import { Readable } from 'node:stream';
 import { LatchkeyError } from '../../base/errors.ts';
@@ -16,24 +16,33 @@ export class ClientGoneError extends LatchkeyError<'proxy-client-gone'> {
 
 export class RequestBody extends Readable {
   readonly #source: Request;
+  #started = false;
 
   constructor(source: Request) {
     super();
     this.#source = source;
     // undici listens only as long as it sends; an error after that is nobody's.
     this.on('error', () => {});
-    source.on('data', this.#onData).once('end', this.#onEnd);
-    source.once('error', this.#onBroken).once('close', this.#onBroken);
+  }
+
+  /** Something of it has been asked for, so that it can't be sent once more. */
+  get started(): boolean {
+    return this.#started;
   }
 
   override _read(): void {
-    this.#source.resume();
+    if (this.#started) return void this.#source.resume();
+    this.#started = true;
+    const source = this.#source;
+    source.on('data', this.#onData).once('end', this.#onEnd);
+    source.once('error', this.#onBroken).once('close', this.#onBroken);
+    if (source.destroyed) this.#onBroken();
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     const source = this.#source;
     source.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onBroken);
-    source.resume();
+    if (this.#started) source.resume();
     callback(error);
   }
 
@@ -51,7 +60,7 @@ export class RequestBody extends Readable {
 }
 
 export interface Upload {
-  readonly body: RequestBody | null;
+  readonly hasBody: boolean;
   /** Content-Length to announce; undefined for none, or for a body in chunks. */
   readonly length: string | undefined;
 }
@@ -61,5 +70,5 @@ export function uploadOf(request: Request): Upload {
   const length = request.headers['content-length'];
   const chunked = request.headers['transfer-encoding'] !== undefined;
   const hasBody = 'stream' in request ? !request.stream.endAfterHeaders : chunked || Number(length ?? 0) > 0;
-  return { body: hasBody ? new RequestBody(request) : null, length: chunked ? undefined : length };
+  return { hasBody, length: chunked ? undefined : length };
 }

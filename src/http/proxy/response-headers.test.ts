@@ -3,14 +3,14 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { ProxyMapping } from '../../config/settings.ts';
 import type { Exchange } from '../exchange.ts';
-import { hostSettings } from '../settings.testing.ts';
+import { defaultProxy, hostSettings } from '../settings.testing.ts';
 import { hopByHop } from './hop-by-hop.ts';
 import { responseHeaders, reverseMap } from './response-headers.ts';
 
 const mapping: ProxyMapping = { kind: 'proxy', from: '/app', to: 'http://b:8080/x', parameters: {} };
 
 function mapped(url: string, reverse: { from: string; to: string }[], inPlace: string[] = []): string {
-  const host = hostSettings({ proxy: { preserveHost: false, timeout: undefined, reverse } });
+  const host = hostSettings({ proxy: { ...defaultProxy, reverse } });
   const exchange = {
     host,
     directory: { proxyPassReverse: inPlace },

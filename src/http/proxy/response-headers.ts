@@ -1,6 +1,6 @@
 /** A backend's head, laid on our response. */
 import type { IncomingHttpHeaders } from 'node:http';
-import type { ProxyMapping } from '../../config/settings.ts';
+import type { CookieRewrite, ProxyMapping } from '../../config/settings.ts';
 import type { Exchange } from '../exchange.ts';
 import { hopByHop } from './hop-by-hop.ts';
 
@@ -12,6 +12,7 @@ export function responseHeaders(
   headers: IncomingHttpHeaders,
   status: number,
   map: (url: string) => string,
+  cookies: readonly CookieRewrite[] = [],
 ): [string, string | string[]][] {
   const drop = hopByHop(headers.connection);
   const passed: [string, string | string[]][] = [];
@@ -19,7 +20,10 @@ export function responseHeaders(
     if (value === undefined || drop(name)) continue;
     // RFC 9110, section 8.6.
     if (name === 'content-length' && status === 204) continue;
-    passed.push([name, places.has(name) ? mapped(value, map) : value]);
+    if (places.has(name)) passed.push([name, mapped(value, map)]);
+    else if (name === 'set-cookie' && cookies.length > 0)
+      passed.push([name, mapped(value, (cookie) => cookieMap(cookie, cookies))]);
+    else passed.push([name, value]);
   }
   return passed;
 }
@@ -33,9 +37,9 @@ export function reverseMap(exchange: Exchange, mapping: ProxyMapping, url: strin
   const { host, directory } = exchange;
   if (exchange.forwardTo !== undefined) return url;
   const rules = [
-    ...(directory.proxyPassReverse ?? []).map((to) => ({ from: mapping.from, to })),
+    ...(directory.proxyPassReverse ?? []).map((to) => ({ from: placeOf(mapping), to })),
     ...host.proxy.reverse,
-  ];
+  ].flatMap(({ from, to }) => ofMembers(exchange, to).map((url) => ({ from, to: url })));
   for (const { from, to } of rules) {
     const rest = after(to.startsWith('/') ? pathOf(url) : url, to);
     if (rest === undefined) continue;
@@ -44,6 +48,36 @@ export function reverseMap(exchange: Exchange, mapping: ProxyMapping, url: strin
     return `${exchange.connection.secure ? 'https' : 'http'}://${authority}${path}`;
   }
   return url;
+}
+
+/** Where a ProxyPass in <Location> stands. */
+function placeOf({ from }: ProxyMapping): string {
+  return typeof from === 'string' ? from : '/';
+}
+
+/** `ProxyPassReverse / balancer://name/` means each member's URL. */
+function ofMembers({ host }: Exchange, to: string): string[] {
+  const [, name = '', rest = ''] = /^(balancer:\/\/[^/]*)(.*)$/i.exec(to) ?? [];
+  if (name === '') return [to];
+  const balancer = host.proxy.balancers.find((one) => one.name === name.toLowerCase());
+  return balancer?.members.map(({ url }) => url + rest) ?? [];
+}
+
+/** ProxyPassReverseCookieDomain and -Path: of each attribute the first rule that fits. */
+function cookieMap(cookie: string, rules: readonly CookieRewrite[]): string {
+  return cookie.replaceAll(
+    /(;\s*(domain|path)\s*=\s*)([^;\s]*)/gi,
+    (whole: string, start: string, attribute: string, value: string) => {
+      for (const rule of rules) {
+        if (rule.attribute !== attribute.toLowerCase()) continue;
+        if (rule.attribute === 'domain' && value.toLowerCase() === rule.from.toLowerCase())
+          return start + rule.to;
+        if (rule.attribute === 'path' && value.startsWith(rule.from))
+          return start + rule.to + value.slice(rule.from.length);
+      }
+      return whole;
+    },
+  );
 }
 
 /** What follows `prefix`, if it ends where a path segment does. */

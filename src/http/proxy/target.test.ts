@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { hostSettings } from '../settings.testing.ts';
+import type { HostSettings } from '../../config/settings.ts';
+import { defaultProxy, hostSettings } from '../settings.testing.ts';
 import { failureOf } from './failure.ts';
-import { planOf } from './plan.ts';
+import { Plans } from './plan.ts';
 import { parseTarget } from './target.ts';
 
 test('a URL is taken apart and its path left alone', () => {
   assert.deepEqual(parseTarget('HTTP://Backend.Example:80/a/../%2e%2e/b?c=%20|'), {
     origin: 'http://backend.example',
     secure: false,
+    protocol: 'http/1.1',
+    socketPath: undefined,
     hostname: 'backend.example',
     host: 'backend.example',
     path: '/a/../%2e%2e/b?c=%20|',
@@ -17,11 +20,21 @@ test('a URL is taken apart and its path left alone', () => {
   assert.deepEqual(parseTarget('wss://[2001:db8::1]:8443'), {
     origin: 'https://[2001:db8::1]:8443',
     secure: true,
+    protocol: 'http/1.1',
+    socketPath: undefined,
     hostname: '2001:db8::1',
     host: '[2001:db8::1]:8443',
     path: '/',
   });
   assert.equal(parseTarget('http://b?x').path, '/?x');
+});
+
+test('a unix socket and HTTP/2 are told apart from their URLs', () => {
+  const { socketPath, host, path } = parseTarget('unix:/run/x.sock|http://b/y?z');
+  assert.deepEqual([socketPath, host, path], ['/run/x.sock', 'b', '/y?z']);
+  const { origin, secure, protocol } = parseTarget('h2://b:8443/');
+  assert.deepEqual([origin, secure, protocol], ['https://b:8443', true, 'h2']);
+  assert.equal(parseTarget('h2c://b').origin, 'http://b');
 });
 
 for (const url of [
@@ -30,7 +43,9 @@ for (const url of [
   'http:///x',
   'http://',
   'ftp://b/',
-  'unix:/run/x.sock|http://b/',
+  'unix:|http://b/',
+  'unix:/run/x.sock',
+  'balancer://b/',
   'http://user@b/',
   'http://b\\@c/',
   'http://b/a b',
@@ -59,16 +74,16 @@ test('whatever the path, it cannot become another request or another backend', (
 });
 
 test('times come from the mapping, then ProxyTimeout, then Timeout', () => {
-  const mapping = (parameters: Record<string, string>) =>
-    ({ kind: 'proxy', from: '/', to: 'http://b/', parameters }) as const;
-  const host = hostSettings({ proxy: { preserveHost: false, timeout: 7000, reverse: [] } });
-  const { timeout, connectTimeout } = planOf(mapping({}), hostSettings());
+  const planOf = (parameters: Record<string, string>, of: HostSettings) =>
+    new Plans().for(of, 'http://b/', parameters);
+  const host = hostSettings({ proxy: { ...defaultProxy, timeout: 7000 } });
+  const { timeout, connectTimeout } = planOf({}, hostSettings());
   assert.deepEqual([timeout, connectTimeout], [60_000, 60_000]);
-  assert.equal(planOf(mapping({}), host).timeout, 7000);
-  const plan = planOf(mapping({ timeout: '3', connectiontimeout: '200ms' }), host);
+  assert.equal(planOf({}, host).timeout, 7000);
+  const plan = planOf({ timeout: '3', connectiontimeout: '200ms' }, host);
   assert.deepEqual([plan.timeout, plan.connectTimeout], [3000, 200]);
-  assert.equal(planOf(mapping({ timeout: '2mi' }), host).timeout, 120_000);
-  assert.equal(planOf(mapping({ timeout: 'soon' }), host).timeout, 7000);
+  assert.equal(planOf({ timeout: '2mi' }, host).timeout, 120_000);
+  assert.equal(planOf({ timeout: 'soon' }, host).timeout, 7000);
 });
 
 test('a failure says how far it had come, and never more than the log shall know', () => {

@@ -1,10 +1,13 @@
 /** Two sockets joined, nothing looked into: a WebSocket connection after its handshake, or CONNECT's. */
+import { createHash, randomBytes } from 'node:crypto';
+import { ServerResponse } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Socket } from 'node:net';
 import { pipeline } from 'node:stream';
 import type { Duplex } from 'node:stream';
 import { systemCode } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import type { Exchange } from '../exchange.ts';
 import { responseHeaders } from './response-headers.ts';
 
 export interface Ends {
@@ -14,6 +17,17 @@ export interface Ends {
   /** ms without a byte in either direction after which both ends are closed. */
   readonly timeout: number;
   readonly log: Logger;
+}
+
+/** A Sec-WebSocket-Key (RFC 6455, section 4.1). */
+export function newKey(): string {
+  return randomBytes(16).toString('base64');
+}
+
+/** Whether a 101 answers our key (RFC 6455, section 4.2.2). */
+export function acceptedBy(key: string, headers: IncomingHttpHeaders): boolean {
+  const proof = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+  return headers['sec-websocket-accept'] === proof;
 }
 
 /**
@@ -29,8 +43,20 @@ export function watchForEnd(socket: Duplex, hungUp: () => void): () => void {
 }
 
 /** Answers the client with the backend's 101 and joins the two. */
-export function openTunnel({ headers, ...ends }: Ends & { readonly headers: IncomingHttpHeaders }): void {
-  ends.client.socket.write(switching(headers), 'latin1');
+export function openTunnel(
+  exchange: Exchange,
+  { headers, ...ends }: Ends & { readonly headers: IncomingHttpHeaders },
+): void {
+  const { response } = exchange;
+  if (response instanceof ServerResponse) {
+    response.statusCode = 101;
+    ends.client.socket.write(switching(headers), 'latin1');
+  } else {
+    // RFC 8441, section 5.1: 200 stands for 101, and nothing speaks of keys.
+    for (const [name, value] of passing(headers))
+      if (name !== 'sec-websocket-accept') response.setHeader(name, value);
+    response.writeHead(200);
+  }
   join(ends);
 }
 
@@ -53,8 +79,12 @@ export function join({ client, backend, timeout, log }: Ends): void {
   pipeline(backend, socket, ended);
 }
 
+function passing(headers: IncomingHttpHeaders): [string, string | string[]][] {
+  return responseHeaders(headers, 101, (url) => url);
+}
+
 function switching(headers: IncomingHttpHeaders): string {
-  const lines = responseHeaders(headers, 101, (url) => url).flatMap(([name, value]) =>
+  const lines = passing(headers).flatMap(([name, value]) =>
     [value].flat().map((each) => `${name}: ${each}\r\n`),
   );
   return `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n${lines.join('')}\r\n`;
