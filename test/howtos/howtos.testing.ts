@@ -48,10 +48,13 @@ export class Authority implements AsyncDisposable {
     return new Site(this, this.#sites);
   }
 
+  /** The only address of a name from now on. */
   async pointTo(name: string, address: string): Promise<void> {
-    const body = JSON.stringify({ host: `${name}.`, addresses: [address] });
-    const answer = await request(`${this.dns.managementUrl}/add-a`, { method: 'POST', body });
-    await answer.body.dump();
+    for (const command of ['clear-a', 'add-a']) {
+      const body = JSON.stringify({ host: `${name}.`, addresses: [address] });
+      const answer = await request(`${this.dns.managementUrl}/${command}`, { method: 'POST', body });
+      await answer.body.dump();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
