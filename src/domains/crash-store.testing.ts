@@ -1,4 +1,4 @@
-import type { Abortable, Group, Store } from '../store/store.ts';
+import type { Abortable, Group, Store, SaveOptions } from '../store/store.ts';
 
 /** What a crashing store throws from its crash on. */
 export class Crash extends Error {}
@@ -45,7 +45,7 @@ export class CrashStore implements Store {
     name: string,
     aspect: string,
     value: Buffer | string,
-    options?: Abortable,
+    options?: SaveOptions,
   ): Promise<void> {
     return this.#change(() => this.#inner.save(group, name, aspect, value, options));
   }

@@ -5,7 +5,7 @@
 import * as v from 'valibot';
 import { EGENERAL, type JobDocument, readJob, writeJob } from '../store/documents.ts';
 import { formatDate, parseDate } from '../store/formats.ts';
-import type { Store } from '../store/store.ts';
+import type { SaveOptions, Store } from '../store/store.ts';
 import type { Problem } from './issuer.ts';
 
 const DAY = 24 * 60 * 60 * 1000;
@@ -169,7 +169,7 @@ export class Job {
     if (Math.abs(now - this.#saved) < SAVE_INTERVAL) return;
     this.#saved = now;
     // What can't be saved now is not lost: the end of the run saves all, and fails for all to see.
-    this.save(store).catch(() => {});
+    this.save(store, { durable: false }).catch(() => {});
   }
 
   /** `again`: it had been obtained by an earlier run. */
@@ -211,9 +211,9 @@ export class Job {
     this.append(now, 'postponed', reason);
   }
 
-  /** Saves after whatever is being saved. */
-  async save(store: Store): Promise<void> {
-    const write = () => writeJob(store, 'staging', this.name, this.#toDocument());
+  /** Saves after whatever is being saved; to last unless `durable` is false. */
+  async save(store: Store, options?: SaveOptions): Promise<void> {
+    const write = () => writeJob(store, 'staging', this.name, this.#toDocument(), options);
     this.#saving = this.#saving.then(write, write);
     return this.#saving;
   }

@@ -169,7 +169,7 @@ async function issue(context: RenewalContext, task: RenewalTask): Promise<void> 
   const document = mdDocument(domain, { state: 'incomplete', description: '' }, undefined);
   const inUse = await undamaged(readMd(store, 'domains', domain.name));
   await writeMd(store, 'staging', domain.name, { ...document, ca: { ...document.ca, url: authority } });
-  await job.save(store);
+  await job.save(store, { durable: false });
   await issuer.obtain(domain, {
     authority: context.directoryUrl(authority),
     progress: (step) => progress(context, task, step),

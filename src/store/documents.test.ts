@@ -192,3 +192,9 @@ test('any JSON is read as a document or refused as garbage', async () => {
     }),
   );
 });
+
+test('an empty job is none: a power cut may leave one, as its progress need not last', async () => {
+  const store = new MemoryStore();
+  await store.save('staging', name, 'job.json', '', { durable: false });
+  assert.equal(await documents.readJob(store, 'staging', name), undefined);
+});

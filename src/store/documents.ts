@@ -11,7 +11,7 @@ import type { PrivkeyDocument } from './formats.ts';
 import { accountSchema, jobSchema, mdSchema, orderSchema, strictJob, strictMd } from './document-schemas.ts';
 import { describe } from './names.ts';
 import { StoreError } from './store.ts';
-import type { Abortable, Group, Store } from './store.ts';
+import type { Abortable, Group, Store, SaveOptions } from './store.ts';
 
 /** External account binding; `hmac` is a secret. */
 export interface EabDocument {
@@ -155,12 +155,16 @@ type Write<Document> = (
   group: Group,
   name: string,
   document: Document,
-  options?: Abortable,
+  options?: SaveOptions,
 ) => Promise<void>;
 
 export const readMd: Read<MdDocument> = reader(md);
 export const writeMd: Write<MdDocument> = writer(md);
-export const readJob: Read<JobDocument> = reader(job);
+/** An empty one is none: a power cut may leave that, as a job's progress is not saved to last. */
+export const readJob: Read<JobDocument> = async (store, group, name, options) => {
+  const bytes = await store.load(group, name, job.aspect, options);
+  return bytes?.length ? parse(job, bytes, describe(group, name, job.aspect)) : undefined;
+};
 export const writeJob: Write<JobDocument> = writer(job);
 export const readAccount: Read<AccountDocument> = reader(account);
 export const writeAccount: Write<AccountDocument> = writer(account);

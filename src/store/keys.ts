@@ -6,7 +6,7 @@ import type { KeyObject } from 'node:crypto';
 import { encryptKeyPem, keyFromPem, keyToPem } from '../pki/keys.ts';
 import { describe } from './names.ts';
 import { StoreError } from './store.ts';
-import type { Abortable, Group, Store } from './store.ts';
+import type { Abortable, Group, SaveOptions, Store } from './store.ts';
 
 const encrypted: ReadonlySet<Group> = new Set<Group>(['staging', 'accounts']);
 
@@ -17,7 +17,7 @@ export async function savePrivateKey(
   name: string,
   aspect: string,
   key: KeyObject | string,
-  options?: Abortable,
+  options?: SaveOptions,
 ): Promise<void> {
   const known = typeof key === 'string' ? keyFromPem(key) : key;
   const pem = encrypted.has(group) ? encryptKeyPem(known, store.key.passphrase()) : keyToPem(known);

@@ -2,7 +2,7 @@ import { systemClock } from '../base/clock.ts';
 import type { Clock } from '../base/clock.ts';
 import { checkNames, checkValue, describe } from './names.ts';
 import { StoreKey } from './storekey.ts';
-import type { Abortable, Group, Store } from './store.ts';
+import type { Abortable, Group, Store, SaveOptions } from './store.ts';
 
 interface Value {
   readonly bytes: Buffer;
@@ -38,7 +38,7 @@ export class MemoryStore implements Store {
     name: string,
     aspect: string,
     value: Buffer | string,
-    options?: Abortable,
+    options?: SaveOptions,
   ): Promise<void> {
     begin([name, aspect], options);
     const names = this.#names(group);

@@ -4,7 +4,8 @@
  *
  * What every Store promises (conformance.testing.ts tries each on every implementation):
  * - `save` is atomic and durable: a reader sees the old value or the new one, never a mixture, and once the
- *   promise is fulfilled the new one survives a power cut. A crash at any instant harms nothing.
+ *   promise is fulfilled the new one survives a power cut. A crash at any instant harms nothing. What is saved
+ *   with `durable: false` is written in a fraction of the time, and a power cut may leave it empty or as it was.
  * - `load` of what isn't there gives undefined; of what can't be read it rejects with StoreError `unreadable`.
  * - `activate` replaces a domain's set as a whole; see there.
  * - Names and aspects are checked: nothing outside the store can be reached through one (StoreError
@@ -34,6 +35,11 @@ export interface Abortable {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface SaveOptions extends Abortable {
+  /** False for what is of no use after a power cut, or easily had again. Default true. */
+  readonly durable?: boolean | undefined;
+}
+
 /** The bound of a value, in bytes. */
 export const maxValue = 1024 * 1024;
 
@@ -46,7 +52,7 @@ export interface Store {
     name: string,
     aspect: string,
     value: Buffer | string,
-    options?: Abortable,
+    options?: SaveOptions,
   ): Promise<void>;
   /** Removing what isn't there is no error. */
   remove(group: Group, name: string, aspect: string, options?: Abortable): Promise<void>;

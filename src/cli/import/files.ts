@@ -7,7 +7,8 @@ import * as v from 'valibot';
 import { explain } from '../../base/errors.ts';
 import { PkiError } from '../../pki/errors.ts';
 import { keyFromPem } from '../../pki/keys.ts';
-import { ignoring, readBounded, systemDisk } from '../../store/fs/disk.ts';
+import { ignoring, readBounded } from '../../store/fs/disk.ts';
+import { systemDisk } from '../../store/fs/system-disk.ts';
 import type { Found } from './found.ts';
 
 /** Text of a regular file of at most 1 MiB (links are followed); undefined where there is none. */

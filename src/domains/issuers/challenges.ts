@@ -7,7 +7,7 @@ import { publish } from '../../base/events.ts';
 import { canonicalName } from '../../pki/names.ts';
 import { createAlpnCertificate } from '../../pki/selfsigned.ts';
 import { savePrivateKey } from '../../store/keys.ts';
-import type { Abortable } from '../../store/store.ts';
+import type { Abortable, SaveOptions } from '../../store/store.ts';
 import { ownProblem, type Problem } from '../issuer.ts';
 import type { ManagedDomainSettings, Reach } from '../settings.ts';
 import { setUpRecord, tearDownRecord } from './dns-01.ts';
@@ -36,7 +36,8 @@ interface Task {
   readonly now: number;
 }
 
-type Solver = (where: Pick<Run, 'store' | 'domain'>, task: Task, options: Abortable) => Promise<void>;
+/** Challenges are set up anew by whoever goes on with an order: nothing of them has to last. */
+type Solver = (where: Pick<Run, 'store' | 'domain'>, task: Task, options: SaveOptions) => Promise<void>;
 
 /** Puts a key authorization where the CA will look for it, by challenge type. */
 const solvers: Readonly<Record<string, Solver>> = {
@@ -134,7 +135,7 @@ export async function putChallenge(
   task: Omit<Task, 'name'>,
   options: Abortable,
 ): Promise<void> {
-  await solvers[type]?.({ store, domain }, { ...task, name }, options);
+  await solvers[type]?.({ store, domain }, { ...task, name }, { ...options, durable: false });
   publish('latchkey:challenge:ready', { domain: domain.name, name, type });
 }
 

@@ -3,7 +3,7 @@
  * domains, accounts and archive are the supervisor's, who reads them for the engine. Writing there is refused with StoreError `denied`.
  */
 import type { StoreKey } from '../../store/storekey.ts';
-import { StoreError, type Abortable, type Group, type Store } from '../../store/store.ts';
+import { StoreError, type Abortable, type Group, type Store, type SaveOptions } from '../../store/store.ts';
 import type { SupervisorCalls } from '../calls.ts';
 import type { Peer } from '../peer.ts';
 
@@ -31,7 +31,7 @@ export class SupervisedStore implements Store {
     name: string,
     aspect: string,
     value: Buffer | string,
-    options?: Abortable,
+    options?: SaveOptions,
   ): Promise<void> {
     if (!OWN.has(group)) throw denied('write', group, name);
     return this.#own.save(group, name, aspect, value, options);

@@ -70,7 +70,8 @@ export async function abandon(tree: Tree, name: string): Promise<void> {
 
 /** Names of the domains whose activation was interrupted after step 2. */
 export async function interrupted(tree: Tree): Promise<string[]> {
-  return (await ignoring(['ENOENT'], tree.disk.readdir(readyFolder(tree)))) ?? [];
+  const found = (await ignoring(['ENOENT'], tree.disk.readdir(readyFolder(tree)))) ?? [];
+  return found.map(({ name }) => name);
 }
 
 /** The first free N of `archive/NAME.N`; undefined where there is no old set. */

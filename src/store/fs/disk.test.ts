@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
-import { type Disk, discard, systemDisk } from './disk.ts';
+import { discard } from './disk.ts';
+import { type Disk, systemDisk } from './system-disk.ts';
 import { temporaryFolder } from './temporary.testing.ts';
 
 /** A disk that notes each path it is given. */

@@ -1,16 +1,8 @@
 import { constants } from 'node:fs';
-import * as fs from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
 import { maxValue, StoreError } from '../store.ts';
-
-/** The operations on a filesystem that a store is made of: tests put one below that fails or loses power. */
-export type Disk = Pick<
-  typeof fs,
-  'open' | 'mkdir' | 'rename' | 'unlink' | 'rmdir' | 'rm' | 'readdir' | 'lstat' | 'stat' | 'lchown'
->;
-
-export const systemDisk: Disk = fs;
+import type { Disk } from './system-disk.ts';
 
 export interface Owner {
   readonly uid: number;
@@ -30,23 +22,30 @@ export async function syncFolder(disk: Disk, folder: string): Promise<void> {
 }
 
 /**
- * Puts a file in place atomically and durably: written as `temporary` (same filesystem, must not exist), synced,
- * renamed. If it fails before the rename, the old file stays and `temporary` is gone.
+ * Puts a file in place atomically: written as `temporary` (same filesystem, must not exist), synced where it is to
+ * last, renamed. If it fails before the rename, the old file stays and `temporary` is gone.
  */
-export async function writeDurably(
+export async function writeInPlace(
   disk: Disk,
-  file: { readonly target: string; readonly temporary: string; readonly value: Buffer | string } & Access,
+  file: {
+    readonly target: string;
+    readonly temporary: string;
+    readonly value: Buffer | string;
+    /** Default true. */
+    readonly durable?: boolean;
+  } & Access,
   signal?: AbortSignal,
 ): Promise<void> {
+  const { durable = true } = file;
   try {
-    await writeSynced(disk, file.temporary, file.value, file);
+    await writeNew(disk, file.temporary, file.value, file, durable);
     signal?.throwIfAborted();
     await disk.rename(file.temporary, file.target);
   } catch (error) {
     await ignoring(['ENOENT'], disk.unlink(file.temporary)).catch(() => {});
     throw error;
   }
-  await syncFolder(disk, dirname(file.target));
+  if (durable) await syncFolder(disk, dirname(file.target));
 }
 
 /** Creates a file and syncs its content; its name is durable when its folder is synced. */
@@ -56,11 +55,22 @@ export async function writeSynced(
   value: Buffer | string,
   access: Access,
 ): Promise<void> {
+  await writeNew(disk, path, value, access, true);
+}
+
+async function writeNew(
+  disk: Disk,
+  path: string,
+  value: Buffer | string,
+  access: Access,
+  durable: boolean,
+): Promise<void> {
   await using handle = await disk.open(path, 'wx', access.mode);
-  await handle.chmod(access.mode);
+  const { mode } = await handle.stat();
+  if ((mode & 0o7777) !== access.mode) await handle.chmod(access.mode);
   if (access.owner) await handle.chown(access.owner.uid, access.owner.gid);
   await handle.writeFile(value);
-  await handle.sync();
+  if (durable) await handle.sync();
 }
 
 /** Makes a folder with exactly that access; false (and nothing changed) where there is something already. */
@@ -122,7 +132,7 @@ export async function discard(disk: Disk, path: string, aside: () => string): Pr
   const stat = await ignoring(['ENOENT'], disk.lstat(path));
   if (!stat) return;
   if (!stat.isDirectory()) return disk.unlink(path);
-  for (const entry of await disk.readdir(path, { withFileTypes: true })) {
+  for (const entry of await disk.readdir(path)) {
     const inner = `${path}/${entry.name}`;
     if (!entry.isDirectory()) {
       await ignoring(['ENOENT'], disk.unlink(inner));

@@ -7,8 +7,7 @@ import * as fs from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { MakeDirectoryOptions } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { systemDisk } from './disk.ts';
-import type { Disk } from './disk.ts';
+import { type Disk, type OpenFile, systemDisk } from './system-disk.ts';
 
 /** A change of names in a folder. */
 interface Change {
@@ -81,7 +80,7 @@ export class FlakyDisk implements AsyncDisposable {
     throw new Crash('the process dies here');
   }
 
-  async #open(path: string, flags: string | number, mode?: number): Promise<FileHandle> {
+  async #open(path: string, flags: string | number, mode?: number): Promise<OpenFile> {
     if (flags === 'wx') this.#step();
     const handle = await fs.open(path, flags, mode);
     const { ino } = await handle.stat();

@@ -4,15 +4,16 @@ import { checkNames, checkValue, describe, isName } from '../names.ts';
 import { StoreKey } from '../storekey.ts';
 import { StoreError } from '../store.ts';
 import type { Leases } from '../leases.ts';
-import type { Abortable, Group, Store } from '../store.ts';
+import type { Abortable, Group, Store, SaveOptions } from '../store.ts';
 import { abandon, finish, prepare } from './activation.ts';
-import { ignoring, readBounded, syncFolder, systemDisk } from './disk.ts';
-import type { Disk, Owner } from './disk.ts';
+import { ignoring, readBounded, syncFolder } from './disk.ts';
+import type { Owner } from './disk.ts';
 import { storeError, unreadable } from './errors.ts';
 import { readHttpdFile, writeHttpdFile } from './httpd-file.ts';
 import type { ServedProtocols } from './httpd-file.ts';
 import { migrate, prepareFolders, recover } from './start.ts';
 import { currentVersion, readStoreFile, storeFilePath, writeStoreFile } from './store-file.ts';
+import { type Disk, systemDisk } from './system-disk.ts';
 import { Tree } from './tree.ts';
 import { Turns } from './turns.ts';
 
@@ -117,8 +118,11 @@ export class FsStore implements Store {
   ): Promise<number | undefined> {
     return this.#read(group, [name, aspect], options, async () => {
       const { disk } = this.#tree;
-      const look = this.#tree.ownerOf(group) ? disk.lstat : disk.stat;
-      const stat = await this.#tree.within(group, name, (folder) => look(join(folder, aspect)));
+      const links = !this.#tree.ownerOf(group);
+      const stat = await this.#tree.within(group, name, (folder) => {
+        const file = join(folder, aspect);
+        return links ? disk.stat(file) : disk.lstat(file);
+      });
       return stat.mtimeMs;
     });
   }
@@ -126,7 +130,7 @@ export class FsStore implements Store {
   async aspects(group: Group, name: string, options?: Abortable): Promise<string[]> {
     const found = await this.#read(group, [name], options, async () => {
       const { disk } = this.#tree;
-      const read = (folder: string) => disk.readdir(folder, { withFileTypes: true });
+      const read = (folder: string) => disk.readdir(folder);
       const entries = await this.#tree.within(group, name, read);
       return entries.filter((entry) => !entry.isDirectory() && isName(entry.name)).map(({ name }) => name);
     });
@@ -138,7 +142,7 @@ export class FsStore implements Store {
     if (group === 'domains') this.#listings.add(names);
     const found = await this.#read(group, [], options, async () => {
       const { disk } = this.#tree;
-      const entries = await disk.readdir(this.#tree.path(group), { withFileTypes: true });
+      const entries = await disk.readdir(this.#tree.path(group));
       return entries.filter((entry) => entry.isDirectory() && isName(entry.name));
     }).finally(() => this.#listings.delete(names));
     for (const { name } of found ?? []) names.add(name);
@@ -150,12 +154,12 @@ export class FsStore implements Store {
     name: string,
     aspect: string,
     value: Buffer | string,
-    options?: Abortable,
+    options?: SaveOptions,
   ): Promise<void> {
     checkNames(name, aspect);
     checkValue(describe(group, name, aspect), value);
     await this.#write(group, name, options, `save ${describe(group, name, aspect)}`, () =>
-      this.#tree.write(group, name, aspect, value, options?.signal),
+      this.#tree.write(group, name, aspect, value, options),
     );
   }
 

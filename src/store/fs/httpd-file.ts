@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { readBounded, writeDurably } from './disk.ts';
+import { readBounded, writeInPlace } from './disk.ts';
 import type { Tree } from './tree.ts';
 
 /** httpd.json: which protocols the server was last seen to listen for. */
@@ -20,7 +20,7 @@ export async function readHttpdFile({ disk, dir }: Tree): Promise<ServedProtocol
 
 export async function writeHttpdFile(tree: Tree, proto: ServedProtocols): Promise<void> {
   const { http, https } = proto;
-  await writeDurably(tree.disk, {
+  await writeInPlace(tree.disk, {
     target: path(tree.dir),
     temporary: tree.scratch(),
     value: JSON.stringify({ proto: { http, https } }, undefined, 2),

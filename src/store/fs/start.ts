@@ -11,7 +11,7 @@ import type { Tree } from './tree.ts';
 
 /** Makes the groups' folders and gives everybody what is theirs. */
 export async function prepareFolders(tree: Tree): Promise<void> {
-  await tree.disk.mkdir(tree.dir, { recursive: true });
+  await tree.disk.mkdir(tree.dir, { mode: 0o777, recursive: true });
   for (const group of owned) await adopt(tree, group);
   for (const group of groups) await tree.ensureGroup(group);
 }
@@ -25,10 +25,10 @@ async function adopt(tree: Tree, group: (typeof owned)[number]): Promise<void> {
   const owner = tree.ownerOf(group);
   const stat = await ignoring(['ENOENT'], disk.stat(tree.path(group)));
   if (!owner || !stat || stat.uid === owner.uid) return;
-  for (const entry of await disk.readdir(tree.path(group), { withFileTypes: true })) {
+  for (const entry of await disk.readdir(tree.path(group))) {
     if (!entry.isDirectory()) continue;
     await tree.within(group, entry.name, async (folder) => {
-      for (const aspect of await disk.readdir(folder)) {
+      for (const { name: aspect } of await disk.readdir(folder)) {
         const path = join(folder, aspect);
         // A second name of a file that is elsewhere is not to be given away with it.
         const { nlink } = await disk.lstat(path);
@@ -51,7 +51,7 @@ export async function recover(tree: Tree, leases: Leases | undefined): Promise<v
     // Without space for it the old set goes on being used; a later start tries again.
     if (isName(name)) await ignoring(['ENOSPC', 'EDQUOT'], finish(tree, name));
   }
-  for (const name of await disk.readdir(tree.path('tmp'))) {
+  for (const { name } of await disk.readdir(tree.path('tmp'))) {
     if (tree.path('tmp', name) === readyFolder(tree)) continue;
     const age = leases && (await ignoring(['ENOENT'], disk.lstat(tree.path('tmp', name))));
     if (age && Date.now() - age.mtimeMs < LITTER_AGE) continue;

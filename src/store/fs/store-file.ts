@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { StoreKey } from '../storekey.ts';
 import { StoreError } from '../store.ts';
-import { readBounded, writeDurably } from './disk.ts';
+import { readBounded, writeInPlace } from './disk.ts';
 import type { Tree } from './tree.ts';
 
 /** md_store.json: the version of the layout and the key of the store. */
@@ -39,7 +39,7 @@ export async function readStoreFile({ disk, dir }: Tree): Promise<StoreFile | un
 export async function writeStoreFile(tree: Tree, key: StoreKey): Promise<void> {
   // The version is a JSON real in mod_md's eyes; JSON.stringify would write an integer.
   const text = `{\n  "store": {\n    "version": ${currentVersion}.0\n  },\n  "key": "${key.encode()}"\n}`;
-  await writeDurably(tree.disk, {
+  await writeInPlace(tree.disk, {
     target: storeFilePath(tree.dir),
     temporary: tree.scratch(),
     value: text,

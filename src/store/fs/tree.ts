@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { join } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
-import type { Group } from '../store.ts';
-import { discard, ignoring, makeFolder, setAccess, syncFolder, writeDurably } from './disk.ts';
-import type { Access, Disk, Owner } from './disk.ts';
+import type { Group, SaveOptions } from '../store.ts';
+import { discard, ignoring, makeFolder, setAccess, syncFolder, writeInPlace } from './disk.ts';
+import type { Access, Owner } from './disk.ts';
+import type { Disk } from './system-disk.ts';
 
 interface Modes {
   readonly folder: number;
@@ -81,21 +82,25 @@ export class Tree {
     return await work(`/proc/self/fd/${handle.fd}`);
   }
 
-  /** Writes one aspect, atomically and durably, making the folders it needs. */
+  /** Writes one aspect, atomically and (unless told otherwise) durably, making the folders it needs. */
   async write(
     group: Group,
     name: string,
     aspect: string,
     value: Buffer | string,
-    signal?: AbortSignal,
+    { durable = true, signal }: SaveOptions = {},
   ): Promise<void> {
-    await this.#ensureName(group, name);
+    await this.#ensureName(group, name, durable);
     if (!owned.includes(group)) await this.need('tmp');
     await this.within(group, name, (folder) => {
       // Not every writer of an owned group may write in tmp.
       const temporary = owned.includes(group) ? join(folder, hidden()) : this.scratch();
       const target = join(folder, aspect);
-      return writeDurably(this.disk, { target, temporary, value, ...this.fileAccess(group, aspect) }, signal);
+      return writeInPlace(
+        this.disk,
+        { target, temporary, value, durable, ...this.fileAccess(group, aspect) },
+        signal,
+      );
     });
   }
 
@@ -128,12 +133,12 @@ export class Tree {
     if (!(await ignoring(['ENOENT'], this.disk.lstat(this.path(group))))) await this.ensureGroup(group);
   }
 
-  async #ensureName(group: Group, name: string): Promise<void> {
+  async #ensureName(group: Group, name: string, durable: boolean): Promise<void> {
     const folder = this.path(group, name);
     if (await ignoring(['ENOENT'], this.disk.lstat(folder))) return;
     await this.need(group);
     await this.#makeName(group, folder);
-    await syncFolder(this.disk, this.path(group));
+    if (durable) await syncFolder(this.disk, this.path(group));
   }
 
   async #makeName(group: Group, folder: string): Promise<void> {
