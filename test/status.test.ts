@@ -97,6 +97,7 @@ interface Certificates {
 interface Domain {
   readonly name: string;
   readonly domains: readonly string[];
+  readonly ca: { readonly account?: string };
   readonly eab?: unknown;
   readonly state: number;
   readonly renew: boolean;
@@ -129,9 +130,15 @@ suite('the status over HTTP', { concurrency: 2, skip }, () => {
     const [a, b] = list['managed-domains'];
     assert.ok(a && b);
     assert.deepEqual([a.name, b.name], ['a.localhost', 'b.localhost']);
-    assert.deepEqual(await json(`${site.http}/md-status/nobody.test`), list);
+    // Whole they may differ: b.localhost is tried again and again.
+    const { 'managed-domains': same } = await json<List>(`${site.http}/md-status/nobody.test`);
+    assert.deepEqual(
+      same.map(({ name }) => name),
+      ['a.localhost', 'b.localhost'],
+    );
 
     assert.deepEqual(a.domains, ['a.localhost', 'www.a.localhost']);
+    assert.match(a.ca.account ?? '', /^ACME-/);
     assert.deepEqual(b.eab, { kid: 'kid-1', hmac: '***' });
     assert.deepEqual([a.state, a.renew, a.watched, a['must-staple']], [2, false, true, false]);
     assert.equal(a.renewal, undefined);

@@ -80,6 +80,7 @@ export class AcmeClient implements AsyncDisposable {
   readonly #transport: Transport;
   readonly #sender: Sender;
   #directory: { readonly fetching: Promise<Directory>; readonly until: number } | undefined;
+  #profiles: readonly string[] | undefined;
 
   /** @throws AcmeError `acme-bad-url` */
   constructor(options: AcmeClientOptions) {
@@ -112,12 +113,19 @@ export class AcmeClient implements AsyncDisposable {
     return signal ? await abortable(fetching, signal) : await fetching;
   }
 
+  /** Names of the CA's profiles as its directory had them last; undefined while nobody has asked for it. */
+  get profiles(): readonly string[] | undefined {
+    return this.#profiles;
+  }
+
   async #fetchDirectory(): Promise<Directory> {
     try {
       const options = { method: 'GET', redirects: DIRECTORY_REDIRECTS } as const;
       const answer = await this.#transport.request(this.directoryUrl, options);
       if (answer.status >= 400) throw refusal(answer, this.#clock.now());
-      return parseDocument(answer, documents.directory, 'a directory');
+      const directory = parseDocument(answer, documents.directory, 'a directory');
+      this.#profiles = Object.keys(directory.meta.profiles ?? {});
+      return directory;
     } catch (error) {
       this.#directory = undefined;
       throw error;

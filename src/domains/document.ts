@@ -5,11 +5,12 @@ import { isDamage } from './held.ts';
 import type { ManagedDomainSettings } from './settings.ts';
 
 /** Numbers of md.json's `state`. */
-export const mdState = { incomplete: 1, complete: 2 } as const;
+export const mdState = { incomplete: 1, complete: 2, missing: 5 } as const;
 const protocols = { acme: 'ACME', tailscale: 'tailscale' } as const;
 const renewModes = { manual: 0, auto: 1, always: 2 } as const;
 
 interface Judged {
+  /** `missing`: the configuration lacks what the CA demands. */
   readonly state: keyof typeof mdState;
   readonly description: string;
 }

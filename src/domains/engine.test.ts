@@ -128,6 +128,24 @@ suite('the engine', () => {
     assert.equal(f.issuer.count('a.example'), 1);
   });
 
+  test('calls a domain one of missing information while the CA demands what is not configured', async () => {
+    await using f = fixture([settings('a.example')], { retryDelay: SECOND });
+    const types = ['urn:latchkey:problem:agreement', 'urn:ietf:params:acme:error:dns'];
+    f.issuer.script = () => {
+      const type = types.shift();
+      if (type !== undefined) throw new RenewalError({ type, detail: 'no' });
+    };
+    f.engine.start();
+    const states: number[] = [];
+    for (let runs = 1; runs <= 3; runs += 1) {
+      await until(() => f.issuer.runs.length === runs);
+      await idle(f);
+      states.push(statusOf(f.engine, 'a.example').md.state);
+      await f.clock.advance(2 * SECOND);
+    }
+    assert.deepEqual(states, [5, 1, 2]);
+  });
+
   test('obeys Retry-After where that is longer', async () => {
     await using f = fixture([settings('a.example')]);
     f.issuer.script = () => {

@@ -320,10 +320,12 @@ export class RenewalEngine implements AsyncDisposable {
       if (!entry) return [];
       const { issuer, retryFailover } = this.#context;
       const problems = issuer.check(entry.domain);
+      const notes = this.#notes(entry);
       return [
         statusOf({
           ...entry,
           problems,
+          notes,
           retryFailover,
           adviceOn: (info) => this.#advisor.adviceOn(name, info),
           due: this.#schedule.due(name),
@@ -331,6 +333,16 @@ export class RenewalEngine implements AsyncDisposable {
         }),
       ];
     });
+  }
+
+  #notes(entry: Entry): readonly string[] {
+    const { issuer, directoryUrl } = this.#context;
+    try {
+      return issuer.notes?.(entry.domain, directoryUrl(this.#request(entry).authority)) ?? [];
+    } catch {
+      // The CA of this server is not there: its renewals say so.
+      return [];
+    }
   }
 
   /** Whether a domain had no certificate at the last look at it. */

@@ -52,6 +52,8 @@ export interface Issuer {
   renewalInfo?(domain: ManagedDomainSettings, question: RenewalQuestion): Promise<RenewalInfo | undefined>;
   /** What would keep it from working, known before asking any CA; empty if nothing does. */
   check(domain: ManagedDomainSettings): readonly Problem[];
+  /** What of the configuration the CA at `authority` is not going to do, as far as that is known; no problem. */
+  notes?(domain: ManagedDomainSettings, authority: string): readonly string[];
 }
 
 export interface ObtainOptions extends Abortable {

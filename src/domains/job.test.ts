@@ -14,6 +14,7 @@ suite('a job', () => {
     const problem: Problem = {
       type: 'urn:ietf:params:acme:error:compound',
       detail: 'two names',
+      remedy: 'set this record',
       subproblems: [
         {
           type: 'urn:ietf:params:acme:error:dns',

@@ -254,6 +254,7 @@ export class Job {
         detail: problem?.detail,
         activity: this.activity,
         subproblems: problem?.subproblems?.map(toAcmeForm),
+        remedy: problem?.remedy,
       },
       hooks: {
         'owes-notice': this.owesNotice,
@@ -268,7 +269,8 @@ function problemFrom(last: JobDocument['last']): Problem | undefined {
   if (!last?.problem) return undefined;
   const result = v.safeParse(v.array(subproblem), last.subproblems ?? []);
   const subproblems = result.success ? result.output : [];
-  return { type: last.problem, detail: last.detail ?? '', subproblems };
+  const { problem: type, detail = '', remedy } = last;
+  return { type, detail, subproblems, ...(remedy !== undefined && { remedy }) };
 }
 
 const subproblem = v.pipe(

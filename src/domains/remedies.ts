@@ -6,6 +6,13 @@ const ACME = 'urn:ietf:params:acme:error:';
 /** The CA wants a person to do something: trying again by ourselves is of no use. */
 export const USER_ACTION_REQUIRED = `${ACME}userActionRequired`;
 
+/** The configuration lacks what the CA demands. */
+export const LACKING: ReadonlySet<string> = new Set([
+  `${ACME}externalAccountRequired`,
+  'urn:latchkey:problem:agreement',
+  'urn:latchkey:problem:no-authority',
+]);
+
 const OURS =
   'This is for the CA or for Latchkey to mend; it is tried again. Should it last, report it with the log.';
 const BY_ITSELF = 'Nothing is to be done: it is tried again.';

@@ -10,7 +10,7 @@ import type { JobDocument, MdDocument } from '../store/documents.ts';
 import { mdDocument } from './document.ts';
 import type { Problem } from './issuer.ts';
 import { authorityAfter, type Job, type LogEntry } from './job.ts';
-import { remedyFor } from './remedies.ts';
+import { LACKING, remedyFor } from './remedies.ts';
 import type { ManagedDomainSettings } from './settings.ts';
 import { type AdviceOn, type DomainState, keyName } from './state.ts';
 
@@ -94,6 +94,8 @@ export interface StatusSource {
   readonly state: DomainState | undefined;
   readonly job: Job | undefined;
   readonly problems: readonly Problem[];
+  /** What its CA is not going to do as configured. */
+  readonly notes: readonly string[];
   readonly hold: Hold | undefined;
   readonly due: number | undefined;
   readonly runs: boolean;
@@ -103,7 +105,7 @@ export interface StatusSource {
 }
 
 export function statusOf(source: StatusSource): DomainStatus {
-  const { domain, state, job, problems, hold, due, runs, retryFailover, adviceOn } = source;
+  const { domain, state, job, problems, notes, hold, due, runs, retryFailover, adviceOn } = source;
   return {
     name: domain.name,
     names: domain.domains,
@@ -124,14 +126,14 @@ export function statusOf(source: StatusSource): DomainStatus {
     activity: job?.activity,
     errors: job?.errors ?? 0,
     problem: job?.problem,
-    notes: state ? notesOn(domain, state) : [],
+    notes: [...notes, ...(state ? notesOn(domain, state) : [])],
     remedy: job?.problem && remedyFor(job.problem),
     problems,
     hold: hold && { until: hold.until, reason: hold.reason },
     authority: authorityAfter(domain.authorities, job?.errors ?? 0, retryFailover),
     staged: job?.finished ? { validFrom: job.validFrom } : undefined,
     watched: domain.used || domain.renewMode === 'always',
-    md: publicDocument(domain, state),
+    md: publicDocument(source),
     job: job?.describe(),
     log: [...(job?.log ?? [])],
   };
@@ -151,9 +153,10 @@ export function certificateStatus(spec: KeySpec, info: CertificateInfo): Certifi
   };
 }
 
-function publicDocument(domain: ManagedDomainSettings, state: DomainState | undefined): MdDocument {
-  const judged = { state: state?.state ?? ('incomplete' as const), description: state?.description ?? '' };
-  const document = mdDocument(domain, judged, undefined);
+function publicDocument({ domain, state, job }: StatusSource): MdDocument {
+  const { state: held = 'incomplete', description = '' } = state ?? {};
+  const lacking = held === 'incomplete' && job?.problem !== undefined && LACKING.has(job.problem.type);
+  const document = mdDocument(domain, { state: lacking ? 'missing' : held, description }, undefined);
   const { eab } = document;
   return eab === undefined || eab === 'none' ? document : { ...document, eab: { ...eab, hmac: '***' } };
 }

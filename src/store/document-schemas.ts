@@ -103,6 +103,7 @@ const resultEntries = {
   detail: maybeText,
   activity: maybeText,
   subproblems: v.optional(v.array(v.unknown())),
+  remedy: maybeText,
   'valid-from': maybeText,
 };
 

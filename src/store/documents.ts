@@ -73,6 +73,8 @@ export interface JobResultDocument {
   readonly detail?: string | undefined;
   readonly activity?: string | undefined;
   readonly subproblems?: readonly unknown[] | undefined;
+  /** Ours: what can be done about it, where its type doesn't say. */
+  readonly remedy?: string | undefined;
   readonly 'valid-from'?: string | undefined;
 }
 

@@ -27,7 +27,7 @@ import { challengeProblem } from './challenges.ts';
 import { chainProblem, shortcomingOf } from './check.ts';
 import { bindingProblem } from './external-account.ts';
 import { finalize } from './finalize.ts';
-import { placeOrder } from './place-order.ts';
+import { lackingProfile, placeOrder } from './place-order.ts';
 import type { Run } from './run.ts';
 import {
   abandonOrder,
@@ -65,6 +65,13 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
 
   check(domain: ManagedDomainSettings): readonly Problem[] {
     return [challengeProblem(domain), bindingProblem(domain)].filter((problem) => problem !== undefined);
+  }
+
+  notes(domain: ManagedDomainSettings, authority: string): readonly string[] {
+    const { profiles } = this.#clients.get(clientId(authority, domain)) ?? {};
+    const { profile, profileMandatory } = domain;
+    if (!profiles || profile === undefined || profileMandatory || profiles.includes(profile)) return [];
+    return [`${lackingProfile(profile, profiles)}. Certificates are ordered without`];
   }
 
   async obtain(domain: ManagedDomainSettings, options: ObtainOptions): Promise<void> {
@@ -209,7 +216,7 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
   }
 
   #client(authority: string, { caCertificateFile, proxy }: ClientSettings): AcmeClient {
-    const id = JSON.stringify([authority, caCertificateFile, proxy]);
+    const id = clientId(authority, { caCertificateFile, proxy });
     const known = this.#clients.get(id);
     if (known) return known;
     const client = this.#newClient(authority, { caCertificateFile, proxy });
@@ -220,6 +227,10 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#clients.values()].map((client) => client[Symbol.asyncDispose]()));
   }
+}
+
+function clientId(authority: string, { caCertificateFile, proxy }: ClientSettings): string {
+  return JSON.stringify([authority, caCertificateFile, proxy]);
 }
 
 function failureOf(order: Order): Problem {

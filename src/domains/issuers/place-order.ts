@@ -70,11 +70,16 @@ async function profileOf({ domain, client, options }: Run): Promise<string | und
   if (profile === undefined) return undefined;
   const offered = Object.keys((await client.directory(options)).meta.profiles ?? {});
   if (offered.includes(profile)) return profile;
-  const those = offered.length > 0 ? `it offers ${offered.join(', ')}` : 'it offers none';
-  const detail = `The CA does not offer the profile ${profile} (MDProfile), ${those}`;
+  const detail = lackingProfile(profile, offered);
   if (profileMandatory) throw new RenewalError(ownProblem('profile', detail));
   options.progress({ step: 'order', detail: `${detail}. The certificate is ordered without` });
   return undefined;
+}
+
+/** Says, for people, that the profile is none of those that the CA offers. */
+export function lackingProfile(profile: string, offered: readonly string[]): string {
+  const those = offered.length > 0 ? `it offers ${offered.join(', ')}` : 'it offers none';
+  return `The CA does not offer the profile ${profile} (MDProfile), ${those}`;
 }
 
 /** What the CA calls the certificate in use (RFC 9773 section 5): renewals that name it are free of its limits. */

@@ -84,9 +84,18 @@ suite('a profile', () => {
       /does not offer the profile short \(MDProfile\), it offers classic, tls\. /,
     );
     assert.deepEqual(orders(ca), [{ profile: undefined, replaces: undefined }]);
+    await using issuer = new AcmeIssuer({
+      store: await newStore(),
+      clock: impatientClock,
+      newClient: (url) => new AcmeClient({ directoryUrl: url }),
+    });
+    const notes = () => issuer.notes(wanting(false), ca.directoryUrl);
+    assert.deepEqual(notes(), [], 'it is not known yet');
+    await issuer.obtain(wanting(false), { authority: ca.directoryUrl, progress: () => {} });
+    assert.match(notes().join(), /^The CA does not offer the profile short .* are ordered without$/);
     const { problem } = await failure(await newStore(), ca, wanting(true));
     assert.equal(problem.type, 'urn:latchkey:problem:profile');
-    assert.equal(orders(ca).length, 1);
+    assert.equal(orders(ca).length, 2);
   });
 
   test('that the CA refuses is left out once, unless it is mandatory', async () => {

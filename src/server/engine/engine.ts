@@ -7,7 +7,13 @@ import { createLoggers, type Loggers } from '../../base/log.ts';
 import { openTableForWriting, type LmdbTable } from '../../certificates/lmdb-table.ts';
 import type { CertificateSource } from '../../certificates/source.ts';
 import type { Settings } from '../../config/settings.ts';
-import type { Counts, StaplingCounts, StatusDocument, StatusQuery } from '../../status/document.ts';
+import type {
+  DomainInService,
+  Counts,
+  StaplingCounts,
+  StatusDocument,
+  StatusQuery,
+} from '../../status/document.ts';
 import { countDomains, selectDomains } from '../../status/select.ts';
 import { countStapling, staplingOf } from '../../status/stapling.ts';
 import type { ActivationResult } from '../../domains/renewal.ts';
@@ -302,9 +308,18 @@ export class Engine implements AsyncDisposable {
       staplingJob: only && (await this.#staples?.job(only.name)),
       staplingCounts: this.#counts().stapling,
       obtaining: this.#renewals?.obtaining(),
-      domains: (await this.#renewals?.withStaged(selected.domains)) ?? [],
+      domains: await this.#fromStore(selected.domains, query),
       now: systemClock.now(),
     };
+  }
+
+  /** With what only the store knows: of a page of them, accounts too; of all, that would be as many files more. */
+  async #fromStore(
+    domains: readonly DomainInService[],
+    query: StatusQuery | undefined,
+  ): Promise<readonly DomainInService[]> {
+    const staged = (await this.#renewals?.withStaged(domains)) ?? [];
+    return (query && (await this.#renewals?.withAccounts(staged))) ?? staged;
   }
 
   /** Counting looks at every domain, and anybody may ask for a status: it is done once a second at most. */

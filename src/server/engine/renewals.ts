@@ -27,6 +27,7 @@ import { diagnose, type Diagnosis } from '../../status/diagnosis.ts';
 import type { Obtaining } from '../../domains/obtaining.ts';
 import { OnDemand } from '../../domains/on-demand/on-demand.ts';
 import type { SharedStore } from '../../domains/sharing.ts';
+import { readMd } from '../../store/documents.ts';
 import type { Store } from '../../store/store.ts';
 import { version } from '../version.ts';
 import type { RenewalReport } from './control-server.ts';
@@ -200,6 +201,17 @@ export class Renewals implements AsyncDisposable, DomainSource {
         if (!domain) return status;
         const certificates = await stagedCertificates(this.#store, domain);
         return { ...status, staged: { validFrom: status.staged?.validFrom, certificates } };
+      }),
+    );
+  }
+
+  /** With the accounts that the store names, as md.json has them. */
+  async withAccounts(domains: readonly DomainInService[]): Promise<DomainInService[]> {
+    return Promise.all(
+      domains.map(async (status) => {
+        const stored = await readMd(this.#store, 'domains', status.name).catch(() => undefined);
+        const account = stored?.ca.account;
+        return { ...status, md: { ...status.md, ca: { ...status.md.ca, account } } };
       }),
     );
   }
