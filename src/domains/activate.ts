@@ -162,8 +162,25 @@ async function isInUse(store: Store, name: string, serials: readonly string[]): 
 /** Keeps the staged account in `accounts` unless it is there; gives its name there. */
 async function keepAccount(store: Store, name: string): Promise<string | undefined> {
   const document = await undamaged(readAccount(store, 'staging', name));
+  if (!document) return undefined;
+  const kept = await keptAlready(store, document);
+  if (kept !== undefined) return kept;
   const key = await undamaged(loadPrivateKey(store, 'staging', name, 'account.pem'));
-  return document && key && storeAccount(store, document, key);
+  return key && storeAccount(store, document, key);
+}
+
+/** Told by the account's URL: many domains share an account, and decrypting keys takes the time of a signature each. */
+async function keptAlready(
+  store: Store,
+  { 'ca-url': authority, url, contact }: AccountDocument,
+): Promise<string | undefined> {
+  const prefix = accountPrefix(authority);
+  for (const account of (await store.list('accounts')).filter((known) => known.startsWith(prefix))) {
+    const kept = await undamaged(readAccount(store, 'accounts', account));
+    if (kept?.url !== url || !isDeepStrictEqual(kept.contact, contact)) continue;
+    if ((await store.modified('accounts', account, 'account.pem')) !== undefined) return account;
+  }
+  return undefined;
 }
 
 /** Keeps an account in `accounts`, once: one of the same CA with the same key is brought up to date. Gives its name there. */
