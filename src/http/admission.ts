@@ -15,6 +15,8 @@ export interface Refusal {
 
 /** Fills in host, authority, path and query of the exchange; gives the reason where it can't be served. */
 export function admit(exchange: LiveExchange, site: Site): Refusal | undefined {
+  const malformed = admitFraming(exchange);
+  if (malformed) return malformed;
   const scheme = exchange.connection.secure ? 'https' : 'http';
   if (exchange.method === 'CONNECT') return admitTunnel(exchange, site) ?? oversized(exchange);
   const target = parseTarget(exchange.rawPath, scheme, exchange.method);
@@ -111,6 +113,17 @@ function admitPath(exchange: LiveExchange): Refusal | undefined {
 
 function admitMethod({ method }: LiveExchange): Refusal | undefined {
   return method === 'TRACE' ? { status: 405, reason: `${method} is not served` } : undefined;
+}
+
+/** What Node's parser takes and others might read differently (RFC 9112, sections 2.3 and 6.1). */
+function admitFraming({ request }: LiveExchange): Refusal | undefined {
+  if ('stream' in request) return undefined;
+  if (request.httpVersionMajor !== 1) return { status: 400, reason: 'No such version of HTTP/1' };
+  const coding = request.headers['transfer-encoding'];
+  if (coding === undefined) return undefined;
+  if (request.httpVersionMinor === 0) return { status: 400, reason: 'Transfer-Encoding in HTTP/1.0' };
+  if (coding.toLowerCase() === 'chunked') return undefined;
+  return { status: 400, reason: `Transfer-Encoding ${coding} is not known` };
 }
 
 function admitBody({ request, host }: LiveExchange): Refusal | undefined {

@@ -4,7 +4,7 @@ import type { Mapping } from '../config/settings.ts';
 import { mapPath } from './mapping.ts';
 import { cleanPath } from './target.ts';
 
-const proxy = (from: string, to: string | undefined): Mapping => ({
+const proxy = (from: string | RegExp, to: string | undefined): Mapping => ({
   kind: 'proxy',
   from,
   to,
@@ -78,4 +78,23 @@ test('no pieces of a path lead upwards once they are put together', () => {
   const from = /^\/a(.*)b(.*)$/;
   assert.equal(map([{ kind: 'alias', from, to: '/srv/$1$2' }], '/a.b./etc'), 'nowhere');
   assert.equal(map([{ kind: 'alias', from, to: '/srv/$1$2' }], '/a.b.x'), '/srv/..x');
+});
+
+test('ProxyPassMatch puts groups into the path, encoded, and never into the host', () => {
+  const all = [
+    proxy(/^\/(.*)\.gif$/, 'http://img.test/$1.png'),
+    proxy(/^\/bare\/(.*)$/, 'http://b.test$1'),
+    proxy(/^\/whole\//, 'http://w.test'),
+    proxy(/^\/not\//, undefined),
+  ];
+  assert.equal(map(all, '/a/%C3%BC%3f%25.gif', 'q'), 'proxy http://img.test/a/%c3%bc%3f%25.png?q');
+  assert.equal(map(all, '/bare/.evil.test/'), 'proxy http://b.test/.evil.test/');
+  assert.equal(map(all, '/bare/@evil.test/'), 'proxy http://b.test/@evil.test/');
+  assert.equal(map(all, '/whole/x%20y'), 'proxy http://w.test/whole/x%20y');
+  assert.equal(map(all, '/not/x'), '/srv/docs/not/x');
+});
+
+test('unix sockets keep their URL apart from the path', () => {
+  assert.equal(map([proxy('/x', 'unix:/run/a.sock|http://l')], '/x/y'), 'proxy unix:/run/a.sock|http://l/y');
+  assert.equal(map([proxy('/', 'h2c://b.test')], '/y'), 'proxy h2c://b.test/y');
 });

@@ -195,9 +195,6 @@ function proxyPass(scope: Scope, text: string): void {
 }
 
 function proxyPassMatch(scope: Scope, text: string): void {
-  if (scope.inside.directory !== undefined) {
-    throw new Refusal('ProxyPassMatch is not supported inside of sections: give it a regex outside of them');
-  }
   const { from = '', to, parameters } = readPass(scope, 'ProxyPassMatch', text);
   // Up to its first group: a client must not choose which server is connected to.
   if (to !== undefined) backendUrl('ProxyPassMatch', to.replace(/\$\d.*$/, ''));
