@@ -125,6 +125,24 @@ suite('a proxy', () => {
     await assert.rejects(patient.directory(), /did not connect to ca\.invalid within 0\.1 seconds/);
   });
 
+  test('that speaks garbage, breaks off or goes on for ever is told, and nothing of what it says is believed', async () => {
+    for (const words of [
+      'SSH-2.0-OpenSSH_9.2\r\n',
+      '\u0000\u0001\u0002\u0003',
+      'HTTP/1.1 2',
+      'HTTP/1.1 200 OK\r\nbad header\r\n\r\n',
+      `HTTP/1.1 200 OK\r\n${'x: y\r\n'.repeat(100_000)}`,
+      // It pretends to be the CA itself: no TLS, no belief.
+      'HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}',
+    ]) {
+      await using proxy = await startProxy((_request, socket) => {
+        socket.on('error', () => {}).end(words);
+      });
+      const { code } = await failure(`http://${proxy.at}`);
+      assert.match(code, /^acme-(?:proxy|tls|unreachable|timeout)$/, words.slice(0, 40));
+    }
+  });
+
   test('that is not there is told', async () => {
     const { at } = await (async () => {
       await using proxy = await startProxy(open);

@@ -201,7 +201,11 @@ suite('stapling', () => {
     await engine.watch('a', [one]);
     await engine.watch('b', [one]);
     await engine.watch('a', [two]);
-    assert.equal(engine.status().length, 2);
+    const all = engine.status();
+    assert.equal(all.length, 2);
+    const [owner = ''] = all.map(({ domain }) => domain);
+    assert.deepEqual(engine.status(new Set([owner])), all);
+    assert.deepEqual(engine.status(new Set(['nobody.test'])), []);
     engine.forget('b');
     assert.deepEqual(
       engine.status().map(({ serial }) => serial),

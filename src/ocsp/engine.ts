@@ -161,13 +161,14 @@ export class OcspEngine implements AsyncDisposable {
     return this.#entries.get(idOf(new Certificate(chainPem)))?.staple(this.#clock.now());
   }
 
-  /** All certificates, managed ones first, by domain and name. */
-  status(): StaplingStatus[] {
+  /** Certificates of these managed domains and of `other`, or all; managed ones first, by domain and name. */
+  status(folders?: ReadonlySet<string>): StaplingStatus[] {
     const now = this.#clock.now();
     const order = ({ domain, names: [name = ''], id }: StaplingStatus) =>
       `${domain === 'other' ? 1 : 0} ${domain} ${name} ${id}`;
-    const all = [...this.#entries.values()].map((entry) => stapleStatus(entry, now, this.#pace.renewWindow));
-    return all
+    return [...this.#entries.values()]
+      .filter(({ subject }) => folders?.has(subject.folder) !== false)
+      .map((entry) => stapleStatus(entry, now, this.#pace.renewWindow))
       .map((status) => [order(status), status] as const)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([, status]) => status);

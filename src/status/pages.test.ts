@@ -125,6 +125,7 @@ suite('the status pages in a browser', { skip: withoutChromium }, () => {
             assert.equal(await page.evaluate(overflow), 0, at);
             assert.deepEqual(await page.evaluate(poorContrasts), [], at);
           }
+          assert.match(await page.innerText('main'), /OCSP stapling[^]*The certificate has been revoked/);
           const body = await page.evaluate(backgroundOfPage);
           assert.equal(body, colorScheme === 'light' ? 'rgb(247, 247, 245)' : 'rgb(22, 24, 27)');
         });

@@ -21,14 +21,12 @@ export function ocspStatus({ status }: StaplingStatus): string {
   return status ?? 'unknown';
 }
 
-/** Whose stapling goes along with an answer to `query`. */
-export function staplingOf(
-  all: readonly StaplingStatus[],
+/** Whose stapling goes along with an answer to `query`; undefined: everybody's. */
+export function stapledOwners(
   domains: readonly { readonly name: string }[],
   query: StatusQuery | undefined,
-): readonly StaplingStatus[] {
-  if (!query) return all;
+): ReadonlySet<string> | undefined {
+  if (!query) return undefined;
   const wanted = new Set(domains.map(({ name }) => name));
-  if (query.others) wanted.add('other');
-  return all.filter(({ domain }) => wanted.has(domain));
+  return query.others ? wanted.add('other') : wanted;
 }

@@ -3,7 +3,7 @@ import type { CertificateStatus } from '../domains/status.ts';
 import type { StaplingStatus } from '../ocsp/status.ts';
 import type { DomainInService, StatusDocument, StatusQuery, StatusSource } from './document.ts';
 import { countDomains, type DomainSource, selectDomains } from './select.ts';
-import { countStapling, staplingOf } from './stapling.ts';
+import { countStapling, stapledOwners } from './stapling.ts';
 
 export const NOW: number = Date.parse('2026-11-22T06:00:00Z');
 export const DAY = 86_400_000;
@@ -84,6 +84,7 @@ export function document(
   stapling: readonly StaplingStatus[] = [],
 ): StatusDocument {
   const selected = selectDomains(sourceOf(domains), query);
+  const owners = stapledOwners(selected.domains, query);
   return {
     version: '1',
     now: NOW,
@@ -92,7 +93,7 @@ export function document(
     workers: [{ id: 1, pid: 1 }],
     tableFull: false,
     problems: [],
-    stapling: staplingOf(stapling, selected.domains, query),
+    stapling: stapling.filter(({ domain }) => owners?.has(domain) !== false),
     staplingCounts: countStapling(stapling, NOW),
     counts: countDomains(domains),
     ...selected,

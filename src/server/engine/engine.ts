@@ -15,7 +15,7 @@ import type {
   StatusQuery,
 } from '../../status/document.ts';
 import { countDomains, selectDomains } from '../../status/select.ts';
-import { countStapling, staplingOf } from '../../status/stapling.ts';
+import { countStapling, stapledOwners } from '../../status/stapling.ts';
 import type { ActivationResult } from '../../domains/renewal.ts';
 import type { SharedStore } from '../../domains/sharing.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
@@ -304,7 +304,7 @@ export class Engine implements AsyncDisposable {
       workers: await this.#supervisor.call('workers', undefined),
       tableFull: this.#keeper.full,
       problems: [...this.#keeper.problems.values()],
-      stapling: staplingOf(this.#staples?.status() ?? [], selected.domains, query),
+      stapling: this.#staples?.status(stapledOwners(selected.domains, query)) ?? [],
       staplingJob: only && (await this.#staples?.job(only.name)),
       staplingCounts: this.#counts().stapling,
       obtaining: this.#renewals?.obtaining(),

@@ -90,8 +90,9 @@ export class Staples implements AsyncDisposable {
     this.#engine.forget(id);
   }
 
-  status(): StaplingStatus[] {
-    return this.#engine.status();
+  /** See OcspEngine.status(). */
+  status(folders?: ReadonlySet<string>): StaplingStatus[] {
+    return this.#engine.status(folders);
   }
 
   /** Of the certificates of a managed domain. */

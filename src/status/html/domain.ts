@@ -3,16 +3,18 @@ import { html } from 'hono/html';
 import type { Problem } from '../../domains/issuer.ts';
 import { remedyFor } from '../../domains/remedies.ts';
 import type { CertificateStatus } from '../../domains/status.ts';
+import type { StaplingStatus } from '../../ocsp/status.ts';
 import type { StatusAnswer, StatusRequest } from '../answers.ts';
 import type { DomainInService, StatusDocument } from '../document.ts';
 import { date, lastRunOf, nextOf, span } from '../words.ts';
+import { staplingRows } from './stapling.ts';
 import { type Html, link, moment, page } from './page.ts';
 import { stateBadge } from './state.ts';
 import { timeline } from './timeline.ts';
 
 export function domainPage(
   domain: DomainInService,
-  { now }: StatusDocument,
+  { now, stapling }: StatusDocument,
   { check }: StatusRequest,
 ): Promise<StatusAnswer> {
   const body = html`<header>
@@ -24,9 +26,18 @@ export function domainPage(
     </header>
     <main>
       ${next(domain, now)} ${trouble(domain, now)} ${certificates(domain, now, check)} ${staged(domain)}
-      ${facts(domain)} ${log(domain)}
+      ${staples(domain, stapling, now)} ${facts(domain)} ${log(domain)}
     </main>`;
   return page(`${domain.name}: certificates`, body);
+}
+
+function staples({ name }: DomainInService, all: readonly StaplingStatus[], now: number): Html | undefined {
+  const own = all.filter(({ domain }) => domain === name);
+  if (own.length === 0) return undefined;
+  return html`<section>
+    <h2>OCSP stapling</h2>
+    ${staplingRows(own, now)}
+  </section>`;
 }
 
 function next(domain: DomainInService, now: number): Html {

@@ -25,19 +25,23 @@ export function staplingTable({ stapling, staplingCounts: counts, now }: StatusD
     <p class="soft">
       ${counts.ok} of ${counts.total} certificates are stapled; the last request failed for ${counts.errored}
     </p>
-    <table class="md_ocsp_status" role="table">
-      <thead role="rowgroup">
-        <tr role="row">
-          ${columns.map(
-            ([column, label]) => html`<th class="${column}" role="columnheader" scope="col">${label}</th>`,
-          )}
-        </tr>
-      </thead>
-      <tbody role="rowgroup">
-        ${rows.map((one) => row(one, now))}
-      </tbody>
-    </table>
+    ${staplingRows(rows, now)}
     ${stapling.length > MOST ? html`<p class="soft">and ${stapling.length - MOST} more</p>` : ''}`;
+}
+
+export function staplingRows(rows: readonly StaplingStatus[], now: number): Html {
+  return html`<table class="md_ocsp_status" role="table">
+    <thead role="rowgroup">
+      <tr role="row">
+        ${columns.map(
+          ([column, label]) => html`<th class="${column}" role="columnheader" scope="col">${label}</th>`,
+        )}
+      </tr>
+    </thead>
+    <tbody role="rowgroup">
+      ${rows.map((one) => row(one, now))}
+    </tbody>
+  </table>`;
 }
 
 function row(one: StaplingStatus, now: number): Html {
