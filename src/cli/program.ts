@@ -136,6 +136,8 @@ function describe(): Command {
     .command('a2md')
     .description("mod_md's tool: managed domains of a store, and accounts ('a2md --help')");
 
+  domainsCommand(program);
+
   program
     .command('store')
     .description('a certificate store over a folder of NAME.crt and NAME.key, by itself, until interrupted')
@@ -164,6 +166,41 @@ function describe(): Command {
       await revoke(what, options, namedServer(program, options));
     });
   return program;
+}
+
+function domainsCommand(program: Command): void {
+  const domains = program.command('domains').description('managed domains of the running server');
+  const of = (command: Command) => command.addOption(rootOption()).addOption(fileOption());
+  of(domains.command('list', { isDefault: true }).description('what there is, configured and added'))
+    .option('--json', 'as JSON')
+    .action(async (own: { json?: boolean } & ServerOptions) => {
+      const { listDomains } = await import('./domains.ts');
+      await listDomains(where(program, own), own.json === true);
+    });
+  of(domains.command('add').description('get and serve a certificate for these names, from now on'))
+    .argument('<name...>', 'the first names the domain')
+    .action(async (names: string[], own: ServerOptions) => {
+      const { addDomain } = await import('./domains.ts');
+      await addDomain(where(program, own), names);
+    });
+  of(domains.command('remove').description('serve and renew a domain no more that was added'))
+    .argument('<name>')
+    .action(async (name: string, own: ServerOptions) => {
+      const { removeDomain } = await import('./domains.ts');
+      await removeDomain(where(program, own), name);
+    });
+  of(domains.command('renew').description("as 'latchkey renew'"))
+    .argument('<name>')
+    .action(async (name: string, own: ServerOptions) => {
+      const { renew } = await import('./renew.ts');
+      await renew(where(program, own), name);
+    });
+  of(domains.command('flush').description('look for the certificates of a name anew'))
+    .argument('<name>')
+    .action(async (name: string, own: ServerOptions) => {
+      const { flushDomain } = await import('./domains.ts');
+      await flushDomain(where(program, own), name);
+    });
 }
 
 function unknownCommand({ commands }: Command, command: string): LatchkeyError {

@@ -3,7 +3,14 @@ import { resolve } from 'node:path';
 import { explain } from '../base/errors.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
 import { defaultLocalCa } from './directives/localca.ts';
-import { configuredDomain, domainValues, unboundWarning, unusedWarning, withStaticFiles } from './domains.ts';
+import {
+  addedTemplate,
+  configuredDomain,
+  domainValues,
+  unboundWarning,
+  unusedWarning,
+  withStaticFiles,
+} from './domains.ts';
 import { DynamicStores, isDynamic } from './dynamic.ts';
 import { isOnDemand, OnDemandNames } from './on-demand.ts';
 import type { HostDraft, ServerDraft } from './draft.ts';
@@ -87,6 +94,8 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
     base,
     hosts,
     domains: configured,
+    addedTemplate: addedTemplate(server, hosts, { listens, md }),
+    api: server.api,
     md,
     localCa: server.localCa.enabled === true ? localCaSettings(server) : undefined,
     dynamic: { ...stores.settings, onDemand: onDemand.sources },

@@ -124,6 +124,29 @@ export function configuredDomain(
   };
 }
 
+/** As if there were an `MDomain` outside of all hosts; it is served by the first host at the CA's port. */
+export function addedTemplate(
+  server: ServerDraft,
+  hosts: readonly VirtualHostSettings[],
+  around: Pick<Settings, 'listens' | 'md'>,
+): ConfiguredDomain {
+  const at = { file: 'latchkey domains add', line: 0 };
+  const draft: DomainDraft = {
+    at,
+    names: [],
+    values: {},
+    certificateFiles: [],
+    keyFiles: [],
+    host: server.base,
+  };
+  const assignment = { draft, name: '', transitive: false, domains: [], hosts: [server.base] };
+  const port = around.md.httpsPort;
+  const first = hosts.find(
+    ({ tls, addresses }) => tls.engine && addresses.some((one) => one.port === port || one.port === '*'),
+  );
+  return configuredDomain(assignment, domainValues(assignment, server), first ? [first] : [], server, around);
+}
+
 /** Throws ConfigError where they are not pairs. */
 function staticFiles({ names: [name = ''], certificateFiles, keyFiles, at }: DomainDraft): StaticFiles[] {
   if (certificateFiles.length === 0 && keyFiles.length > 0) {

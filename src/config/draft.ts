@@ -9,6 +9,7 @@ import type { CipherCode } from './ciphers.ts';
 import type { DynamicDraft } from './dynamic.ts';
 import type { OnDemandDraft } from './on-demand.ts';
 import type {
+  ApiSettings,
   ConnectionLimits,
   CustomLog,
   DirectorySettings,
@@ -47,6 +48,7 @@ export interface ServerDraft {
   dynamicCacheBytes?: number;
   dynamicSnapshot?: string;
   readonly serveFolders: string[];
+  api?: ApiSettings;
   pidFile?: string;
   user?: string;
   group?: string;

@@ -1,6 +1,7 @@
 /** All directives there are, found by name in any case. */
 import type { Directive, Family } from './directive.ts';
 import { access } from './directives/access.ts';
+import { api } from './directives/api.ts';
 import { core } from './directives/core.ts';
 import { dynssl } from './directives/dynssl.ts';
 import { environment } from './directives/environment.ts';
@@ -42,6 +43,7 @@ export const families: readonly Family<Scope>[] = [
   tls,
   dynssl,
   dynsslServe,
+  api,
 ];
 
 export type Registered =

@@ -49,6 +49,10 @@ export interface Settings {
   readonly hosts: readonly VirtualHostSettings[];
   /** Managed domains, in configuration order, members from ServerName/ServerAlias included. */
   readonly domains: readonly ConfiguredDomain[];
+  /** What a domain is like that is added at run time, but for `name` and `domains`. */
+  readonly addedTemplate: ConfiguredDomain;
+  /** RuntimeAPI; undefined: the control socket only. */
+  readonly api: ApiSettings | undefined;
   readonly md: MdServerSettings;
   /** Absent without `LocalCA on`. */
   readonly localCa: LocalCaSettings | undefined;
@@ -63,6 +67,14 @@ export interface Settings {
   readonly logFormats: Readonly<Record<string, string>>;
   /** What is accepted, but deserves a line in the log at start (and in the output of `-t`). */
   readonly warnings: readonly Warning[];
+}
+
+/** RuntimeAPI: where the control socket's requests are taken over HTTP, too. */
+export interface ApiSettings {
+  /** Of the loopback. */
+  readonly address: string;
+  readonly port: number;
+  readonly token: string;
 }
 
 /** One `Listen`. */

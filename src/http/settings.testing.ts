@@ -7,6 +7,7 @@ import type {
   Settings,
   VirtualHostSettings,
 } from '../config/settings.ts';
+import { settings as domainSettings } from '../domains/domains.testing.ts';
 
 export const at = { file: 'test.conf', line: 1 };
 
@@ -113,6 +114,8 @@ export function settingsOf(changes: Partial<Settings> = {}): Settings {
     dynamic: { stores: [], onDemand: [], cacheBytes: 0, snapshotFile: undefined },
     onDemand: [],
     serveFolders: [],
+    api: undefined,
+    addedTemplate: { ...domainSettings('added'), at: { file: '', line: 0 } },
     types: { html: 'text/html', txt: 'text/plain', css: 'text/css', png: 'image/png' },
     logFormats: {},
     warnings: [],

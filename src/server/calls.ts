@@ -112,6 +112,9 @@ export function domainSetId(domain: string): string {
   return `md:${domain}`;
 }
 
+/** Of the certificate table: names of managed domains that were added at run time. */
+export const ADDED_SCOPE = 'added';
+
 /** A set, or why there is none to serve. */
 export type Wanted = { readonly set: Omit<CertificateSet, 'version'> } | { readonly problem: string };
 

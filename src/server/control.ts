@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
+import * as v from 'valibot';
 import { LatchkeyError, explain, systemCode } from '../base/errors.ts';
 import { runningServer } from './pidfile.ts';
 
@@ -61,9 +62,38 @@ export class ControlClient {
     }
   }
 
-  async #send(method: string, path: string): Promise<IncomingMessage> {
+  /** All managed domains. */
+  domains(): Promise<unknown> {
+    return this.#ask('GET', '/domains');
+  }
+
+  /** Adds one managed domain with these names. */
+  async add([name = '', ...names]: readonly string[]): Promise<void> {
+    await this.#ask('PUT', `/domains/${encodeURIComponent(name)}`, JSON.stringify({ names }));
+  }
+
+  /** Removes one that was added. */
+  async remove(name: string): Promise<void> {
+    await this.#ask('DELETE', `/domains/${encodeURIComponent(name)}`);
+  }
+
+  /** Has its certificates looked for anew. */
+  async flush(name: string): Promise<void> {
+    await this.#ask('POST', `/flush/${encodeURIComponent(name)}`);
+  }
+
+  /** Throws ControlError with the server's words for what it refuses. */
+  async #ask(method: string, path: string, body?: string): Promise<unknown> {
+    const response = await this.#send(method, path, body);
+    const answer: unknown = JSON.parse(await text(response));
+    if (response.statusCode === 200) return answer;
+    const { error } = v.parse(v.object({ error: v.string() }), answer);
+    throw new ControlError('control', error);
+  }
+
+  async #send(method: string, path: string, body = ''): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    request({ socketPath: this.#socketPath, method, path }, resolve).on('error', reject).end();
+    request({ socketPath: this.#socketPath, method, path }, resolve).on('error', reject).end(body);
     try {
       return await promise;
     } catch (error) {

@@ -2,7 +2,8 @@
  * The server's side of mod_dynssl's store protocol: `GET …/NAME` gives `{"cert": PEM chain, "key": PEM}`, 404 for a
  * name without a certificate, 401 without the token, 304 where `If-None-Match` names what there is.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash } from 'node:crypto';
+import { bears } from '../base/bearer.ts';
 import { serverNameOf } from '../certificates/source.ts';
 
 /** A certificate with its key, in PEM. The key is plain. */
@@ -50,12 +51,6 @@ export async function answerStore(
   const headers = { ETag: tagOf(pair), 'Cache-Control': 'no-store' };
   if (matches(ifNoneMatch, headers.ETag)) return { status: 304, headers, body: '' };
   return json(200, { cert: pair.cert, key: pair.key }, headers);
-}
-
-/** In a time that tells nothing of the token. */
-function bears(authorization: string | undefined, token: string): boolean {
-  const [, given = ''] = /^bearer +(\S+) *$/i.exec(authorization ?? '') ?? [];
-  return timingSafeEqual(digest(given), digest(token));
 }
 
 /** Of the chain alone: a certificate has one key only, and nothing of it need be in a header. */

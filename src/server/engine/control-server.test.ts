@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { suite, test, type TestContext } from 'node:test';
+import { AddedError } from '../../domains/added.ts';
+import { freePorts } from '../../../test/latchkey.testing.ts';
 import { ControlServer, type ControlHandlers } from './control-server.ts';
 
 const honest: ControlHandlers = {
@@ -16,6 +18,16 @@ const honest: ControlHandlers = {
     report({ step: 'order', detail: `ordering ${name}` });
     return { outcome: 'served', detail: 'serial 1' };
   },
+  domains: () => [{ name: 'a.example.org' }],
+  add: async ([name = '']) => {
+    if (name === 'bad') throw new AddedError('added-bad-name', 'bad is bad');
+    if (name === 'taken') throw new AddedError('added-taken', 'taken is taken');
+    return name;
+  },
+  remove: async () => {
+    throw new AddedError('added-unknown', 'nobody added it');
+  },
+  flush: async (name) => (name === 'a.example.org' ? undefined : 'there is nothing'),
 };
 
 async function listening(t: TestContext, handlers: Partial<ControlHandlers> = {}): Promise<string> {
@@ -29,8 +41,8 @@ async function listening(t: TestContext, handlers: Partial<ControlHandlers> = {}
   return path;
 }
 
-async function ask(socketPath: string, method: string, path: string) {
-  const asking = request({ socketPath, method, path }).end();
+async function ask(socketPath: string, method: string, path: string, body = '') {
+  const asking = request({ socketPath, method, path }).end(body);
   const [response] = (await once(asking, 'response')) as [IncomingMessage];
   return { status: response.statusCode, body: await text(response) };
 }
@@ -45,6 +57,47 @@ suite('the control socket', () => {
     writeFileSync(stale, '');
     await (await ControlServer.listen(stale, honest))[Symbol.asyncDispose]();
     assert.throws(() => statSync(stale), { code: 'ENOENT' });
+  });
+
+  test('lists, adds, removes and flushes domains, and says what is wrong with a request', async (t) => {
+    const added: (readonly string[])[] = [];
+    const path = await listening(t, {
+      add: (names) => {
+        added.push(names);
+        return honest.add(names);
+      },
+    });
+    const status = async (...question: [method: string, path: string, body?: string]) =>
+      (await ask(path, ...question)).status;
+    assert.equal((await ask(path, 'GET', '/domains')).body, '[{"name":"a.example.org"}]');
+    assert.equal(await status('PUT', '/domains/a.example.org'), 200);
+    assert.equal(await status('PUT', '/domains/a.example.org', '{"names":["b.example.org"]}'), 200);
+    assert.deepEqual(added, [['a.example.org'], ['a.example.org', 'b.example.org']]);
+    assert.equal(await status('PUT', '/domains/bad'), 400);
+    assert.equal(await status('PUT', '/domains/taken'), 409);
+    for (const body of ['{', '{"names":"a"}', '{"names":[1]}', 'null']) {
+      assert.equal(await status('PUT', '/domains/a.example.org', body), 400, body);
+    }
+    assert.equal(await status('PUT', '/domains/%zz'), 400);
+    assert.equal(await status('DELETE', '/domains/x'), 404);
+    assert.equal(await status('POST', '/flush/a.example.org'), 200);
+    assert.match((await ask(path, 'POST', '/flush/x')).body, /there is nothing/);
+    await assert.rejects(ask(path, 'PUT', '/domains/a.example.org', 'x'.repeat(100_000)));
+    assert.equal(added.length, 4);
+  });
+
+  test('at an address of the loopback wants the token', async (t) => {
+    const [port = 0] = await freePorts(1);
+    const server = await ControlServer.listen({ address: '127.0.0.1', port, token: 'secret' }, honest);
+    t.after(() => server[Symbol.asyncDispose]());
+    const url = `http://127.0.0.1:${port}/domains`;
+    for (const authorization of ['', 'Bearer wrong', 'secret']) {
+      const refused = await fetch(url, { headers: { authorization } });
+      assert.equal(refused.status, 401);
+      assert.doesNotMatch(await refused.text(), /a\.example\.org/);
+    }
+    const { status } = await fetch(url, { headers: { authorization: 'Bearer secret' } });
+    assert.equal(status, 200);
   });
 
   test('gives the status, and streams a renewal', async (t) => {
@@ -79,7 +132,7 @@ suite('the control socket', () => {
     ] as const) {
       assert.equal((await ask(path, method, target)).status, 404, `${method} ${target}`);
     }
-    assert.equal((await ask(path, 'GET', '/%E0%A4%A')).status, 500);
+    assert.equal((await ask(path, 'GET', '/%E0%A4%A')).status, 400);
     const status = await ask(path, 'GET', '/status');
     assert.ok(status.status === 500 && status.body.includes('no status today'));
     assert.match((await ask(path, 'POST', '/renew/a')).body, /"outcome":"failed".*the engine is closed/);

@@ -1,12 +1,22 @@
 /**
  * The control socket: a Unix socket in the runtime folder (0700, User's), spoken to by the command line in
- * HTTP. `GET /status` gives the status document; `POST /doctor/NAME` looks at a domain as its CA is going to and gives
- * what it found; `POST /renew/NAME` renews now and streams what happens as
- * lines of JSON (`{"step","detail"}`, and last `{"outcome":"served"|"obtained"|"failed","detail"}`).
+ * HTTP; with RuntimeAPI the same at an address of the loopback, for who has the token.
+ * - `GET /status` gives the status document.
+ * - `POST /doctor/NAME` looks at a domain as its CA is going to and gives what it found.
+ * - `POST /renew/NAME` renews now and streams what happens as lines of JSON (`{"step","detail"}`, and last
+ *   `{"outcome":"served"|"obtained"|"failed","detail"}`).
+ * - `GET /domains` lists managed domains; `PUT /domains/NAME` adds one (`{"names": [further names]}` or nothing as its
+ *   body), `DELETE /domains/NAME` removes one that was added. `POST /flush/NAME` looks for its certificates anew.
+ * What fails is answered with `{"error"}`: 400 for a request that makes no sense, 401, 404, 409 for a name that another
+ * domain has.
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { buffer } from 'node:stream/consumers';
+import * as v from 'valibot';
+import { bears } from '../../base/bearer.ts';
 import { explain } from '../../base/errors.ts';
+import { AddedError, type AddedErrorCode } from '../../domains/added.ts';
 
 export interface RenewalReport {
   (line: { readonly step: string; readonly detail: string }): void;
@@ -22,27 +32,49 @@ export interface ControlHandlers {
     report: RenewalReport,
     signal: AbortSignal,
   ): Promise<{ outcome: 'served' | 'obtained' | 'failed'; detail: string }>;
+  domains(): readonly object[];
+  /** Gives the domain's name; rejects with AddedError. */
+  add(names: readonly string[]): Promise<string>;
+  /** Rejects with AddedError. */
+  remove(name: string): Promise<void>;
+  /** Gives what is wrong. */
+  flush(name: string): Promise<string | undefined>;
+}
+
+export interface ApiAddress {
+  readonly address: string;
+  readonly port: number;
+  readonly token: string;
 }
 
 export class ControlServer implements AsyncDisposable {
   readonly #server: Server;
-  readonly #path: string;
+  readonly #path: string | undefined;
 
-  private constructor(server: Server, path: string) {
+  private constructor(server: Server, path: string | undefined) {
     this.#server = server;
     this.#path = path;
   }
 
-  static async listen(path: string, handlers: ControlHandlers): Promise<ControlServer> {
-    rmSync(path, { force: true });
+  /** `at`: a path, or an address where a token is asked for. Rejects with the system's error. */
+  static async listen(at: string | ApiAddress, handlers: ControlHandlers): Promise<ControlServer> {
+    const path = typeof at === 'string' ? at : undefined;
+    if (path !== undefined) rmSync(path, { force: true });
     const server = createServer((request, response) => {
-      answer(request, response, handlers).catch((error: unknown) => fail(response, 500, explain(error)));
+      if (typeof at !== 'string' && !bears(request.headers.authorization, at.token)) {
+        request.resume();
+        return fail(response, 401, 'the bearer token is missing or wrong');
+      }
+      answer(request, response, handlers).catch((error: unknown) => {
+        fail(response, statusOf(error), explain(error));
+      });
     });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.once('error', reject);
-    server.listen(path, () => resolve());
+    if (typeof at === 'string') server.listen(at, () => resolve());
+    else server.listen(at.port, at.address, () => resolve());
     await promise;
-    chmodSync(path, 0o600);
+    if (path !== undefined) chmodSync(path, 0o600);
     return new ControlServer(server, path);
   }
 
@@ -51,7 +83,7 @@ export class ControlServer implements AsyncDisposable {
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
-    rmSync(this.#path, { force: true });
+    if (this.#path !== undefined) rmSync(this.#path, { force: true });
   }
 }
 
@@ -60,21 +92,74 @@ async function answer(
   response: ServerResponse,
   handlers: ControlHandlers,
 ): Promise<void> {
-  request.resume();
-  const [, what, name, ...more] = (request.url ?? '').split('/').map(decodeURIComponent);
-  if (more.length > 0) return fail(response, 404, 'no such resource');
-  if (request.method === 'GET' && what === 'status' && name === undefined) {
-    const document = JSON.stringify(await handlers.status());
-    response.writeHead(200, { 'content-type': 'application/json' }).end(document);
-    return;
+  const [, what = '', name, ...more] = (request.url ?? '').split('/').map(decoded);
+  const route = more.length > 0 ? '' : `${request.method} /${what}${name ? '/NAME' : ''}`;
+  if (route !== 'PUT /domains/NAME') request.resume();
+  const wanted = name ?? '';
+  switch (route) {
+    case 'GET /status':
+      return send(response, 200, await handlers.status());
+    case 'GET /domains':
+      return send(response, 200, handlers.domains());
+    case 'POST /doctor/NAME':
+      return send(response, 200, await handlers.doctor(wanted));
+    case 'POST /renew/NAME':
+      return renew(response, wanted, handlers);
+    case 'PUT /domains/NAME':
+      return send(response, 200, { name: await handlers.add([wanted, ...(await furtherNames(request))]) });
+    case 'DELETE /domains/NAME':
+      await handlers.remove(wanted);
+      return send(response, 200, { name: wanted });
+    case 'POST /flush/NAME': {
+      const problem = await handlers.flush(wanted);
+      return problem === undefined ? send(response, 200, { name: wanted }) : fail(response, 400, problem);
+    }
+    default:
+      return fail(response, 404, 'no such resource');
   }
-  if (request.method === 'POST' && what === 'doctor' && name) {
-    const document = JSON.stringify(await handlers.doctor(name));
-    response.writeHead(200, { 'content-type': 'application/json' }).end(document);
-    return;
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    throw new BadRequest('the path is not properly encoded');
   }
-  if (request.method === 'POST' && what === 'renew' && name) return renew(response, name, handlers);
-  fail(response, 404, 'no such resource');
+}
+
+class BadRequest extends Error {}
+
+/** Bytes. */
+const LONGEST_BODY = 64 * 1024;
+const Body = v.optional(v.object({ names: v.optional(v.array(v.string()), []) }), { names: [] });
+
+async function furtherNames(request: IncomingMessage): Promise<readonly string[]> {
+  let length = 0;
+  request.on('data', (chunk: Buffer) => {
+    length += chunk.length;
+    if (length > LONGEST_BODY) request.destroy(new BadRequest(`a body has at most ${LONGEST_BODY} bytes`));
+  });
+  const text = (await buffer(request)).toString();
+  try {
+    return v.parse(Body, text === '' ? undefined : JSON.parse(text)).names;
+  } catch {
+    throw new BadRequest('the body is not JSON like {"names": ["www.example.org"]}');
+  }
+}
+
+const STATUS: Readonly<Record<AddedErrorCode, number>> = {
+  'added-bad-name': 400,
+  'added-taken': 409,
+  'added-unknown': 404,
+};
+
+function statusOf(error: unknown): number {
+  if (error instanceof AddedError) return STATUS[error.code];
+  return error instanceof BadRequest ? 400 : 500;
+}
+
+function send(response: ServerResponse, status: number, document: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(document));
 }
 
 /** A caller that hangs up stops listening, not the renewal. */

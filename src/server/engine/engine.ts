@@ -27,7 +27,9 @@ import { dropPrivileges } from '../privileges.ts';
 import { controlSocket, tableDir } from '../runtime-dir.ts';
 import { version } from '../version.ts';
 import { Metrics } from '../../status/metrics.ts';
-import { ControlServer, type RenewalReport } from './control-server.ts';
+import { EngineAdded } from './added.ts';
+import { ControlServer, type ControlHandlers, type RenewalReport } from './control-server.ts';
+import { RuntimeApi } from './runtime-api.ts';
 import type { Renewals, Report } from './renewals.ts';
 import { EngineNames } from './names.ts';
 import type { Staples } from './staples.ts';
@@ -61,7 +63,9 @@ export class Engine implements AsyncDisposable {
   #plan: Plan;
   #prepared: Plan | undefined;
   #control: ControlServer | undefined;
+  #api: RuntimeApi | undefined;
   #renewals: Renewals | undefined;
+  #added: EngineAdded | undefined;
   #staples: Staples | undefined;
   #counted: Counted | undefined;
   #serving = false;
@@ -117,14 +121,14 @@ export class Engine implements AsyncDisposable {
 
   async #start(birth: Birth): Promise<void> {
     await this.#openStaples();
-    this.storeServer.configure(this.#plan.settings);
-    await this.#openRenewals(this.#plan.settings);
+    this.#added = await this.#openAdded();
+    this.#changedDomains();
+    await this.#openRenewals();
     await this.names.configure(this.#plan.settings.dynamic);
-    this.#control = await ControlServer.listen(controlSocket(birth.runtimeDir), {
-      status: () => this.status(undefined),
-      doctor: async (name) => (await this.#renewals?.doctor(name)) ?? unmanaged(name),
-      renew: (name, report, signal) => this.#renew(name, report, signal),
-    });
+    const handlers = this.#controlHandlers(this.#added);
+    this.#control = await ControlServer.listen(controlSocket(birth.runtimeDir), handlers);
+    this.#api = new RuntimeApi(handlers, this.#loggers('md'));
+    await this.#api.configure(this.#plan.settings.api);
   }
 
   /** Begins what can wait until connections are served: the table is filled, CAs are asked. */
@@ -132,6 +136,9 @@ export class Engine implements AsyncDisposable {
     this.#serving = true;
     this.#fillTable(this.#staples?.setIds);
     this.names.adopt();
+    this.#added?.load(this.#stop.signal).catch((error: unknown) => {
+      this.#loggers('md').error(`loading certificates of added domains: ${explain(error)}`);
+    });
     this.#renewals?.start();
     this.#staples?.start();
   }
@@ -154,11 +161,13 @@ export class Engine implements AsyncDisposable {
       throw new Error(`generation ${generation} was not prepared`);
     this.#plan = this.#prepared;
     this.#prepared = undefined;
-    this.#keeper.keepOnly(new Set(setIdsOf(this.#plan)));
+    this.#added?.reconfigure(this.#plan.settings);
+    this.#keeper.keepOnly(new Set([...setIdsOf(this.#plan), ...(this.#added?.setIds ?? [])]));
     this.#fillTable(await this.#restaple());
-    this.storeServer.configure(this.#plan.settings);
-    if (this.#renewals) await this.#renewals.reconfigure(this.#plan.settings);
-    else await this.#openRenewals(this.#plan.settings);
+    this.#changedDomains();
+    await this.#api?.configure(this.#plan.settings.api);
+    if (this.#renewals) await this.#renewals.reconfigure(this.#settings);
+    else await this.#openRenewals();
     await this.names.configure(this.#plan.settings.dynamic);
   }
 
@@ -178,6 +187,7 @@ export class Engine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#control?.[Symbol.asyncDispose]();
+    await this.#api?.[Symbol.asyncDispose]();
     await this.#renewals?.[Symbol.asyncDispose]();
     await this.names[Symbol.asyncDispose]();
     this.storeServer[Symbol.dispose]();
@@ -226,10 +236,57 @@ export class Engine implements AsyncDisposable {
     return (await this.#openStaples())?.setIds;
   }
 
-  async #openRenewals(settings: Settings): Promise<void> {
-    if (!needsRenewals(settings)) return;
+  /** With the domains that were added. */
+  get #settings(): Settings {
+    return this.#added?.settings ?? this.#plan.settings;
+  }
+
+  #changedDomains(): void {
+    this.storeServer.configure(this.#settings);
+  }
+
+  #controlHandlers(added: EngineAdded): ControlHandlers {
+    return {
+      status: () => this.status(undefined),
+      doctor: async (name) => (await this.#renewals?.doctor(name)) ?? unmanaged(name),
+      renew: (name, report, signal) => this.#renew(name, report, signal),
+      domains: () => added.list(this.#renewals?.describe() ?? []),
+      add: (names) => added.add(names),
+      remove: (name) => added.remove(name),
+      flush: (name) => this.#flush(name),
+    };
+  }
+
+  /** What is served of a name, and cached, is looked for anew. Gives what is wrong with that. */
+  async #flush(name: string): Promise<string | undefined> {
+    const domain = this.#renewals?.find(name);
+    if (domain !== undefined) {
+      await this.#refresh(domain);
+      return this.#keeper.problems.get(domainSetId(domain));
+    }
+    return (await this.names.flush(name)).problem;
+  }
+
+  #openAdded(): Promise<EngineAdded> {
+    const parts = {
+      store: this.#store,
+      table: this.#table,
+      keeper: this.#keeper,
+      logger: this.#loggers('md'),
+      changed: () => this.#changedDomains(),
+      renewals: async () => this.#renewals ?? (await this.#newRenewals()),
+    };
+    return EngineAdded.open(parts, this.#plan.settings);
+  }
+
+  async #openRenewals(): Promise<void> {
+    if (needsRenewals(this.#settings)) await this.#newRenewals();
+  }
+
+  async #newRenewals(): Promise<Renewals> {
+    const settings = this.#settings;
     const { Renewals } = await import('./renewals.ts');
-    this.#renewals = await Renewals.open({
+    const renewals = await Renewals.open({
       settings,
       store: this.#store,
       loggers: this.#loggers,
@@ -242,7 +299,9 @@ export class Engine implements AsyncDisposable {
         this.names.forget(name);
       },
     });
-    if (this.#serving) this.#renewals.start();
+    this.#renewals = renewals;
+    if (this.#serving) renewals.start();
+    return renewals;
   }
 
   async #sharedStore(storeDir: string): Promise<SharedStore> {
@@ -260,8 +319,9 @@ export class Engine implements AsyncDisposable {
 
   /** The set of a domain has changed in the store. */
   async #refresh(name: string): Promise<void> {
-    if (this.#renewals?.onDemand.domain(name)) this.names.refetch(name);
-    else await this.#keeper.refresh([domainSetId(name)]);
+    if (this.#renewals?.onDemand.domain(name)) return this.names.refetch(name);
+    await this.#keeper.refresh([domainSetId(name)]);
+    this.#added?.point(name);
   }
 
   /** Into domains/, into the table, into every worker, then told to the administrator's command. */

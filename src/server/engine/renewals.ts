@@ -146,9 +146,7 @@ export class Renewals implements AsyncDisposable, DomainSource {
   /** What can't be had of new settings (the address of the embedded CA is taken) is said in the log. */
   async reconfigure(settings: Settings): Promise<void> {
     const before = this.#settings.localCa;
-    this.#settings = settings;
-    this.#isConfigured = configuredNames(settings);
-    this.#unserved = unservedBy(settings);
+    this.#take(settings);
     await this.onDemand.reconfigure(settings.onDemand);
     await this.#runLocalCa(before).catch((error: unknown) => {
       this.#loggers('ca').error(explain(error));
@@ -167,6 +165,24 @@ export class Renewals implements AsyncDisposable, DomainSource {
       clock: systemClock,
       logger,
     });
+  }
+
+  /** `settings`: with this domain. */
+  add(domain: ManagedDomainSettings, settings: Settings): void {
+    this.#take(settings);
+    this.#engine.add(domain);
+  }
+
+  /** `settings`: without it. */
+  remove(name: string, settings: Settings): void {
+    this.#take(settings);
+    this.#engine.remove(name);
+  }
+
+  #take(settings: Settings): void {
+    this.#settings = settings;
+    this.#unserved = unservedBy(settings);
+    this.#isConfigured = configuredNames(settings);
   }
 
   get names(): readonly string[] {

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { explain } from '../../base/errors.ts';
 import type { CertificateFiles, HostSettings, Settings } from '../../config/settings.ts';
+import { isAdded } from '../../domains/added.ts';
 import type { Store } from '../../store/store.ts';
 import { readTlsFiles, type TlsFiles } from '../tls-files.ts';
 import { domainSetId, type CredentialPem, type LoadedCredential } from '../calls.ts';
@@ -57,7 +58,9 @@ export class Credentials {
 
   async #loadDomain(id: string): Promise<Pick<LoadedCredential, 'pems' | 'stopgap'>> {
     const domain = domainOf(id);
-    if (domain === undefined || !this.#domains.has(domain)) throw new Error('it is not in the configuration');
+    if (domain === undefined || !(this.#domains.has(domain) || (await isAdded(this.#store, domain)))) {
+      throw new Error('it is not in the configuration');
+    }
     const found: Record<'pems' | 'stopgap', CredentialPem[]> = { pems: [], stopgap: [] };
     for (const aspect of await this.#store.aspects('domains', domain)) {
       const match = PUBCERT.exec(aspect);

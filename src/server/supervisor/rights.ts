@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { explain } from '../../base/errors.ts';
 import type { Settings } from '../../config/settings.ts';
+import { isAdded } from '../../domains/added.ts';
 import { groups, type Group } from '../../store/store.ts';
 import type { SupervisorCalls, StoreAddress, Verification, VerifyRequest } from '../calls.ts';
 import type { Handlers } from '../peer.ts';
@@ -35,15 +36,21 @@ export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
     storeAspects: (at) => store().aspects(checkedGroup(at), at.name),
     storeModified: (at) => store().modified(checkedGroup(at), at.name, at.aspect),
     activate: async ({ domain, serials }) => {
-      if (!isConfigured(rights.settings(), domain) && !(await isOnDemand(rights.settings(), domain))) {
-        throw new Error('not a managed domain of the configuration');
+      const settings = rights.settings();
+      const may =
+        isConfigured(settings, domain) ||
+        (await isAdded(store(), domain)) ||
+        (await isOnDemand(settings, domain));
+      if (!may) {
+        throw new Error('not a managed domain of the configuration, or one that was added');
       }
       const activation = await rights.keeper.activate(domain, { serials });
       rights.installed.note(domain, activation.serials);
       return activation;
     },
     discard: async (domain) => {
-      if (!(await isOnDemand(rights.settings(), domain))) throw new Error('not a domain on demand');
+      const added = await isAdded(store(), domain);
+      if (added || !(await isOnDemand(rights.settings(), domain))) throw new Error('not a domain on demand');
       await rights.keeper.discard(domain);
     },
     tellInstalled: (domain) => rights.installed.tell(domain, rights.settings().md.hooks),

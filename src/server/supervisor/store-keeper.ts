@@ -6,6 +6,7 @@ import { lchown } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../../base/clock.ts';
 import type { Settings } from '../../config/settings.ts';
+import { addedNames } from '../../domains/added.ts';
 import type { Activation, ActivateOptions } from '../../domains/activate.ts';
 import type { Logger } from '../../base/log.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
@@ -73,7 +74,9 @@ export class StoreKeeper {
    */
   async bringInLine(settings: Settings): Promise<ReadonlyMap<string, readonly string[]>> {
     await using _turn = await myTurn(this.#leases, settings, this.#logger);
-    const activated = settings.domains.length > 0 ? await this.#bringDomainsInLine(settings) : new Map();
+    const added = await addedNames(this.store);
+    const names = [...settings.domains.map(({ name }) => name), ...added];
+    const activated = names.length > 0 ? await this.#bringDomainsInLine(settings, names) : new Map();
     if (settings.localCa) await ownedFolder(settings.localCa.dir, this.#identity);
     const served = servedProtocols(settings);
     if (!isDeepStrictEqual(served, await this.store.servedProtocols())) {
@@ -96,11 +99,14 @@ export class StoreKeeper {
   }
 
   /** Loaded only where there are managed domains: a start without them doesn't wait for it. */
-  async #bringDomainsInLine({ domains }: Settings): Promise<ReadonlyMap<string, readonly string[]>> {
+  async #bringDomainsInLine(
+    { domains }: Settings,
+    names: readonly string[],
+  ): Promise<ReadonlyMap<string, readonly string[]>> {
     const { syncDomains } = await import('../../domains/registry.ts');
     const staged = new Set(await this.store.list('staging'));
     const activated = new Map<string, readonly string[]>();
-    for (const { name } of domains.filter((domain) => staged.has(domain.name))) {
+    for (const name of names.filter((one) => staged.has(one))) {
       await using lease = await this.#leases?.take(name);
       // Another server has it in hand.
       if (this.#leases && !lease) continue;

@@ -16,7 +16,7 @@ import type { Selection } from '../../tls/accept.ts';
 import type { ClientHello } from '../../tls/clienthello.ts';
 import type { SecureContexts, ServingContext } from '../../tls/contexts.ts';
 import { createPolicy, modernPolicy, type TlsPolicy } from '../../tls/policy.ts';
-import type { Plan, Wanted } from '../calls.ts';
+import { ADDED_SCOPE, type Plan, type Wanted } from '../calls.ts';
 import type { Challenges } from './challenges.ts';
 import type { Names } from './names.ts';
 import { Wishes } from './wishes.ts';
@@ -163,8 +163,11 @@ export class Handshakes {
     try {
       // A host that has the name and a certificate serves that; where it only stands in for the name, its
       // certificate is the fallback, whatever strict SNI says.
-      if (state.store && !(known && state.setId !== undefined)) {
-        return this.#byName({ host, state, hello }, state.store, at.remoteAddress ?? '');
+      if (!(known && state.setId !== undefined)) {
+        const asking = { host, state, hello };
+        const added = this.#addedSet(hello);
+        if (added !== undefined) return this.#ofSet(asking, added);
+        if (state.store) return this.#byName(asking, state.store, at.remoteAddress ?? '');
       }
       return !known && isStrict(host.tls, hello) ? UNKNOWN_NAME : this.#ofHost({ host, state, hello });
     } catch (error) {
@@ -173,8 +176,18 @@ export class Handshakes {
   }
 
   #ofHost(asking: Asking): Selection<HandshakeTag> | Promise<Selection<HandshakeTag>> {
-    const { setId, policy } = asking.state;
-    if (setId === undefined) return UNKNOWN_NAME;
+    const { setId } = asking.state;
+    return setId === undefined ? UNKNOWN_NAME : this.#ofSet(asking, setId);
+  }
+
+  /** The set of a managed domain that was added at run time, and is nobody's by the configuration. */
+  #addedSet({ sni }: ClientHello): string | undefined {
+    const name = sni === undefined ? undefined : serverNameOf(sni);
+    return name === undefined ? undefined : this.#parts.names.find(ADDED_SCOPE, name);
+  }
+
+  #ofSet(asking: Asking, setId: string): Selection<HandshakeTag> | Promise<Selection<HandshakeTag>> {
+    const { policy } = asking.state;
     const serving = this.#parts.contexts.get(this.#parts.table(), setId, policy);
     return serving ? this.#serve(asking, serving) : this.#fetch(asking, setId);
   }
