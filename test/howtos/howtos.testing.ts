@@ -9,6 +9,7 @@ import { request } from 'undici';
 import {
   type ChallengeDns,
   type Pebble,
+  type PebbleOptions,
   startChallengeDns,
   startPebble,
 } from '../../src/acme/pebble.testing.ts';
@@ -29,10 +30,10 @@ export class Authority implements AsyncDisposable {
   readonly root: string;
   #sites = 0;
 
-  static async start(): Promise<Authority> {
+  static async start(options: Pick<PebbleOptions, 'externalAccounts'> = {}): Promise<Authority> {
     const [http = 0, https = 0] = await freePorts(2);
     const dns = await startChallengeDns();
-    const pebble = await startPebble({ httpPort: http, tlsPort: https, resolver: dns.resolver });
+    const pebble = await startPebble({ ...options, httpPort: http, tlsPort: https, resolver: dns.resolver });
     return new Authority(dns, pebble, { http, https }, await pebble.root());
   }
 

@@ -242,7 +242,8 @@ export class Worker {
 
 function hasProxies({ base, hosts }: Settings): boolean {
   return [base, ...hosts].some(
-    ({ mappings, sections }) => mappings.some(({ kind }) => kind === 'proxy') || sections.some(proxies),
+    ({ forwardProxy, mappings, sections }) =>
+      forwardProxy !== undefined || mappings.some(({ kind }) => kind === 'proxy') || sections.some(proxies),
   );
 }
 

@@ -1,0 +1,68 @@
+/** How-tos about OCSP stapling, with the embedded CA, which has a responder. */
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { hosts, localAuthority, server as base } from '../faults/faults.testing.ts';
+import { eventually, freePorts, missing, run, TestServer } from '../latchkey.testing.ts';
+
+const skip = missing('openssl', 'curl') ?? false;
+const names = ['a.localhost', 'b.localhost'] as const;
+
+interface Stapled {
+  readonly server: TestServer;
+  /** Whether a host's handshake comes with a good response. */
+  readonly staples: (name: string) => Promise<boolean>;
+  readonly page: (path: string) => Promise<string>;
+}
+
+/** `all`: for both; `some`: of the first. */
+async function started(server: TestServer, all: string, some?: string): Promise<Stapled> {
+  const [http = 0, https = 0, ca = 0] = await freePorts(3);
+  const ports = { http, https };
+  const status = ['server-status', 'md-status'].map(
+    (handler) => `<Location "/${handler}">\nSetHandler ${handler}\nRequire local\n</Location>`,
+  );
+  const [a, b] = names;
+  const own = some === undefined ? [] : [`<MDomain ${a}>\n${some}\n</MDomain>\n`, hosts(ports, a)];
+  const rest = some === undefined ? names : [b];
+  const authority = [localAuthority(ports, ca, ...rest), ...own].join('\n');
+  server.write('htdocs/index.html', 'hello\n');
+  server.configure(base(ports, 'Workers 1', authority, ...status, all));
+  await server.start();
+  const url = (path: string) => `https://a.localhost:${https}${path}`;
+  const to = `a.localhost:${https}:127.0.0.1`;
+  const staples = async (name: string) => {
+    const args = ['-connect', `127.0.0.1:${https}`, '-servername', name, '-status'];
+    return (await run('openssl', ['s_client', ...args], { input: '' })).stdout.includes('Cert Status: good');
+  };
+  for (const name of names)
+    await eventually(`a certificate of ${name}`, () =>
+      server.log().includes(`AH10059: The Managed Domain ${name} has been setup`),
+    );
+  return {
+    server,
+    staples,
+    page: async (path) => (await run('curl', ['-sk', '--resolve', to, url(path)])).stdout,
+  };
+}
+
+suite('how-tos', { concurrency: 2, skip }, () => {
+  test('How to Staple All My Certificates', async () => {
+    await using server = new TestServer();
+    const { staples } = await started(server, 'MDStapling on');
+    for (const name of names) await eventually(`a staple of ${name}`, () => staples(name));
+  });
+
+  test('How to Staple Some of My Certificates. How Would You Know It Works?', async () => {
+    await using server = new TestServer();
+    const { staples, page } = await started(server, '', 'MDStapling on');
+    await eventually('a staple', () => staples('a.localhost'));
+    assert.equal(await staples('b.localhost'), false);
+    // server-status: "Status is the one reported by your Certificate Authority".
+    await eventually('the page to say so', async () => (await page('/server-status')).includes('good'));
+    assert.match(
+      await page('/server-status?auto'),
+      /^ManagedStaplesGood: 1$|ManagedStaplesTotal: 1|Staples/m,
+    );
+    assert.match(await page('/md-status/a.localhost'), /"ocsp"/);
+  });
+});
