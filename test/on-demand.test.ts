@@ -1,21 +1,122 @@
 /** Names that nobody configured, ordered when a client calls for them: a whole server, Pebble and a service that permits. */
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
+import { eventually, signal } from './latchkey.testing.ts';
 import { onDemandServer, withoutPeers } from './on-demand.testing.ts';
 
 const skip = withoutPeers;
 
-suite('a name that is permitted', { skip }, () => {
-  for (const challenge of ['http-01', 'tls-alpn-01'] as const) {
-    test(`is served on the first connection, validated by ${challenge}`, async () => {
-      await using at = await onDemandServer({ challenge });
-      at.ask.permit('shop.customer.test');
-      await at.server.start();
-      const first = await at.shown('shop.customer.test');
-      assert.equal(first.names, 'shop.customer.test', at.server.log());
-      for (let n = 0; n < 8; n++) assert.deepEqual(await at.shown('shop.customer.test'), first);
-      assert.equal(at.ask.count('shop.customer.test'), 1);
-      assert.equal(at.orders(), 1, at.pebble.log());
+suite('a name on demand', { skip }, () => {
+  test('is served on the first connection, and after a restart and a kill without asking anybody again', async () => {
+    await using at = await onDemandServer({ challenge: 'tls-alpn-01' });
+    const name = 'shop.customer.test';
+    at.ask.permit(name);
+    await at.server.start();
+    const first = await at.shown(name);
+    assert.equal(first.names, name, at.server.log());
+    // In both workers.
+    for (let n = 0; n < 8; n++) assert.deepEqual(await at.shown(name), first);
+
+    at.ask.behaviour = 'silent';
+    await at.server.stop();
+    await at.server.start();
+    assert.deepEqual(await at.shown(name), first);
+    const [engine = 0] = at.server.children().engine;
+    signal(engine, 'SIGKILL');
+    await eventually('another engine', () => at.server.children().engine.some((pid) => pid !== engine));
+    assert.deepEqual(await at.shown(name), first);
+    assert.equal(at.ask.count(name), 1);
+    assert.equal(at.orders(), 1);
+
+    const domain = await eventually('the status', async () => {
+      const { domains } = await at.server.status();
+      return domains.find((one) => one.name === name && one.state === 'complete');
     });
-  }
+    assert.equal(domain.certificates[0]?.serial, first.serial);
+    const { stdout } = await at.server.run('status', name);
+    assert.match(stdout, /on demand +last called for .*, dropped on .* if nobody calls/);
+  });
+
+  test('that must not have a certificate gets the fallback, and no CA hears of it', async () => {
+    await using at = await onDemandServer({
+      hosts: (https) => `MDomain known.test
+<VirtualHost *:${https}>
+  ServerName known.test
+  SSLEngine on
+</VirtualHost>`,
+    });
+    at.ask.permit('a.a.a.example.org', 'co.uk', '4.d.c.b.a.example.org', 'localhost');
+    await at.server.start();
+    const known = await eventually('the known name', async () => {
+      const [domain] = (await at.server.status()).domains;
+      const shown = await at.shown('known.test');
+      return shown.serial === domain?.certificates[0]?.serial && shown;
+    });
+    const orders = at.orders();
+    const [engine = 0] = at.server.children().engine;
+
+    for (const name of ['refused.test', 'a.a.a.example.org', 'co.uk', '4.d.c.b.a.example.org', 'localhost']) {
+      assert.equal((await at.shown(name)).names, 'fallback.test', name);
+    }
+    assert.deepEqual(at.ask.asked.length, at.ask.count('refused.test'));
+
+    const before = memory(engine);
+    const scanners = Array.from({ length: 50 }, async (_, scanner) => {
+      for (let n = 0; n < 200; n++) {
+        await at.knock(`${scanner}-${n}.invented${n % 7}.test`, `127.0.${scanner}.${n + 1}`);
+      }
+    });
+    await Promise.all(scanners);
+    assert.equal(at.orders(), orders);
+    assert.doesNotMatch(at.pebble.log(), /invented|refused/);
+    assert.ok(memory(engine) - before < 100 * 2 ** 20, `${before} bytes became ${memory(engine)}`);
+    assert.deepEqual(await at.shown('known.test'), known);
+    assert.equal((await at.server.status()).domains.length, 1);
+  });
+
+  test('goes on when the engine is killed in the middle of its order', async () => {
+    await using at = await onDemandServer({ env: { PEBBLE_VA_NOSLEEP: '0', PEBBLE_VA_SLEEPTIME: '2' } });
+    const name = 'slow.customer.test';
+    at.ask.permit(name);
+    await at.server.start();
+    const [engine = 0] = at.server.children().engine;
+    const first = at.shown(name).catch(() => undefined);
+    const order = join(at.server.dir, 'md/staging', name, 'order.json');
+    await eventually('the order', () => existsSync(order));
+    at.ask.behaviour = { status: 500 };
+    signal(engine, 'SIGKILL');
+    assert.notEqual((await first)?.names, name);
+    await eventually('the certificate', async () => (await at.shown(name)).names === name);
+    assert.equal(at.orders(), 1, at.server.log());
+  });
+
+  test('that can’t be had within the wait is served when it is there; a service out of order permits nothing', async () => {
+    await using at = await onDemandServer({
+      directives: 'MDOnDemandWait 1s',
+      env: { PEBBLE_VA_NOSLEEP: '0', PEBBLE_VA_SLEEPTIME: '3' },
+    });
+    at.ask.permit('late.customer.test');
+    await at.server.start();
+    assert.equal((await at.shown('late.customer.test')).names, 'fallback.test');
+    await eventually('the certificate', async () => {
+      return (await at.shown('late.customer.test')).names === 'late.customer.test';
+    });
+    for (const behaviour of ['garbage', 'cut', { status: 503 }] as const) {
+      at.ask.behaviour = behaviour;
+      const name = `${typeof behaviour === 'string' ? behaviour : 'down'}.customer.test`;
+      assert.equal((await at.shown(name)).names, 'fallback.test');
+    }
+    await eventually('a line about it', () =>
+      at.server.log().includes('MDOnDemandAsk: nobody says which names may have certificates'),
+    );
+    assert.equal(at.orders(), 1);
+  });
 });
+
+/** Bytes of a process that are its own. */
+function memory(pid: number): number {
+  const [, kilobytes = '0'] = /^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kilobytes) * 1024;
+}

@@ -10,6 +10,7 @@ import {
   withoutPebble,
 } from '../src/acme/pebble.testing.ts';
 import { AskService } from '../src/domains/on-demand/ask-service.testing.ts';
+import { helloBody, helloMessage, records } from '../src/tls/hello.testing.ts';
 import { freePorts, selfSigned, TestServer } from './latchkey.testing.ts';
 
 export const withoutPeers = withoutPebble || withoutChallengeDns;
@@ -19,8 +20,10 @@ export interface OnDemandServer extends AsyncDisposable {
   readonly ask: AskService;
   readonly pebble: Pebble;
   readonly https: number;
-  /** Names and serial of the certificate that a client is shown; `from`: of 127.0.0.0/8. */
-  shown(name: string, from?: string): Promise<Shown>;
+  /** Names and serial of the certificate that a client is shown. */
+  shown(name: string): Promise<Shown>;
+  /** Begins a handshake like shown(), and gives up at the answer. */
+  knock(name: string, from: string): Promise<void>;
   /** Writes the configuration with more in it. */
   configure(more?: string): void;
   /** Orders that the CA has seen. */
@@ -88,7 +91,8 @@ ${more}
     pebble,
     https,
     configure,
-    shown: (name, from) => shown(https, name, from),
+    shown: (name) => shown(https, name),
+    knock: (name, from) => knock(https, name, from),
     orders: () => pebble.log().match(/Added order/g)?.length ?? 0,
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
@@ -99,9 +103,8 @@ ${more}
   };
 }
 
-async function shown(port: number, servername: string, localAddress = '127.0.0.1'): Promise<Shown> {
-  const plain = connectPlain({ port, host: '127.0.0.1', localAddress });
-  const socket = connect({ socket: plain, rejectUnauthorized: false, servername });
+async function shown(port: number, servername: string): Promise<Shown> {
+  const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, servername });
   try {
     await once(socket, 'secureConnect');
     const certificate = socket.getPeerX509Certificate();
@@ -112,4 +115,13 @@ async function shown(port: number, servername: string, localAddress = '127.0.0.1
   } finally {
     socket.destroy();
   }
+}
+
+/** `localAddress`: of 127.0.0.0/8. */
+async function knock(port: number, sni: string, localAddress: string): Promise<void> {
+  const socket = connectPlain({ port, host: '127.0.0.1', localAddress });
+  socket.on('error', () => {});
+  socket.write(records(helloMessage(helloBody({ sni }))));
+  await Promise.race([once(socket, 'data'), once(socket, 'close')]);
+  socket.destroy();
 }

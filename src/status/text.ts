@@ -73,6 +73,7 @@ export function details(
     ]),
     ...fact('renewal', domain.renewAt === undefined ? undefined : `from ${date(domain.renewAt)} on`),
     ...fact('next', nextOf(domain, now)),
+    ...fact('on demand', onDemandOf(domain)),
     ...troubles(domain, now),
     ...(lastRun.length > 0 ? ['', `What happened, newest first${more}:`] : []),
     ...lastRun.map(({ when, type, detail }) => `  ${date(when)}  ${type.padEnd(14)} ${detail ?? ''}`),
@@ -83,6 +84,12 @@ export function details(
 function validity(domain: DomainInService, now: number): string {
   const until = validUntil(domain);
   return until === undefined ? '-' : span(until - now);
+}
+
+function onDemandOf({ onDemand }: DomainInService): string | undefined {
+  if (!onDemand) return undefined;
+  const { seen, dropAt } = onDemand;
+  return `last called for ${date(seen)}, dropped on ${date(dropAt)} if nobody calls for it`;
 }
 
 function adviceOf({ ari }: DomainInService['certificates'][number]): string | undefined {
