@@ -7,7 +7,7 @@ import { generateKey, keyFileSuffix } from '../pki/keys.ts';
 import type { KeySpec } from '../pki/keyspec.ts';
 import { savePrivateKey } from '../store/keys.ts';
 import type { Group, Store } from '../store/store.ts';
-import { chainFile, keyFile } from './held.ts';
+import { chainFile, keyFile } from './stored/held.ts';
 import type { ManagedDomainSettings } from './settings.ts';
 
 export const DAY = 24 * 60 * 60 * 1000;

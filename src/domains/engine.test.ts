@@ -5,7 +5,7 @@ import { encodeJob, readJob, readOrder } from '../store/documents.ts';
 import { formatDate } from '../store/formats.ts';
 import { loadPrivateKey, savePrivateKey } from '../store/keys.ts';
 import { MemoryStore } from '../store/memory.ts';
-import { activateStaged } from './activate.ts';
+import { activateStaged } from './stored/activate.ts';
 import { DAY, makePair, P256, P384, put, settings, until } from './domains.testing.ts';
 import { fixture, idle, type Script, statusOf } from './engine.testing.ts';
 import { ownProblem, RenewalError } from './issuer.ts';

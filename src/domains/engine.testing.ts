@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { TestClock } from '../base/clock.testing.ts';
 import { createLoggers } from '../base/log.ts';
 import { MemoryStore } from '../store/memory.ts';
-import { activateStaged } from './activate.ts';
+import { activateStaged } from './stored/activate.ts';
 import { DAY, put, until } from './domains.testing.ts';
 import { type EngineOptions, RenewalEngine } from './engine.ts';
 import type { Issuer, ObtainOptions } from './issuer.ts';

@@ -14,19 +14,19 @@ import { subscribe } from '../base/events.ts';
 import { type Logger, type Loggers, silent } from '../base/log.ts';
 import { readMd, readOrder } from '../store/documents.ts';
 import type { Abortable, Store } from '../store/store.ts';
-import { Advisor } from './advisor.ts';
-import { mdDocument } from './document.ts';
-import { Budgets } from './budgets.ts';
-import type { Hold } from './budget-book.ts';
-import type { BudgetRequest } from './budget-limits.ts';
-import { describeObtaining, isWorthSaying, type Obtaining, ObtainingMeter } from './obtaining.ts';
-import { isAutomatic, type Plan, plan } from './plan.ts';
-import { askForRenewalTime } from './questions.ts';
-import { LOOK_INTERVAL, type SharedStore, Sharing } from './sharing.ts';
-import { Spending } from './spending.ts';
-import { nextWarning, warnOfExpiry } from './expiry.ts';
-import { isDamage, readHeld, stagedFiles, undamaged } from './held.ts';
-import { type HookEvent, Hooks, noHooks } from './hooks.ts';
+import { Advisor } from './advice/advisor.ts';
+import { mdDocument } from './stored/document.ts';
+import { Budgets } from './budgets/budgets.ts';
+import type { Hold } from './budgets/budget-book.ts';
+import type { BudgetRequest } from './budgets/budget-limits.ts';
+import { describeObtaining, isWorthSaying, type Obtaining, ObtainingMeter } from './renewal/obtaining.ts';
+import { isAutomatic, type Plan, plan } from './renewal/plan.ts';
+import { askForRenewalTime } from './advice/questions.ts';
+import { LOOK_INTERVAL, type SharedStore, Sharing } from './renewal/sharing.ts';
+import { Spending } from './budgets/spending.ts';
+import { nextWarning, warnOfExpiry } from './hooks/expiry.ts';
+import { isDamage, readHeld, stagedFiles, undamaged } from './stored/held.ts';
+import { type HookEvent, Hooks, noHooks } from './hooks/hooks.ts';
 import type { Issuer, Progress } from './issuer.ts';
 import {
   authorityAfter,
@@ -34,12 +34,12 @@ import {
   DEFAULT_RETRY_DELAY,
   DEFAULT_RETRY_FAILOVER,
   Job,
-} from './job.ts';
+} from './renewal/job.ts';
 import { Schedule } from '../base/schedule.ts';
-import { type Outcome, renew, type RenewalContext, tellAgain } from './renewal.ts';
+import { type Outcome, renew, type RenewalContext, tellAgain } from './renewal/renewal.ts';
 import type { HookCommands, ManagedDomainSettings, RateLimits } from './settings.ts';
 import type { AdviceOn, DomainState, Held } from './state.ts';
-import { judge, type ReadPem, readPemFile } from './static-files.ts';
+import { judge, type ReadPem, readPemFile } from './stored/static-files.ts';
 import { type DomainStatus, statusOf } from './status.ts';
 
 export interface EngineOptions {

@@ -4,7 +4,7 @@ import { type Certificate, coversName, type CertificateInfo } from '../pki/certi
 import { keyFileSuffix } from '../pki/keys.ts';
 import type { KeySpec } from '../pki/keyspec.ts';
 import { formatDate } from '../store/formats.ts';
-import { type Advice, advisedReason, advisedTime } from './advice.ts';
+import { type Advice, advisedReason, advisedTime } from './advice/advice.ts';
 import type { ManagedDomainSettings, Window } from './settings.ts';
 
 /** A certificate with its private key, known to belong together. */

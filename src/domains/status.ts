@@ -1,16 +1,16 @@
 /** A managed domain as `latchkey status` and the status pages show it. Plain data; times are ms since the epoch. */
 import { X509Certificate } from 'node:crypto';
 import { hasMustStaple } from '../pki/der.ts';
-import type { AriAdvice } from './advice.ts';
-import type { Hold } from './budget-book.ts';
+import type { AriAdvice } from './advice/advice.ts';
+import type { Hold } from './budgets/budget-book.ts';
 import type { CertificateInfo } from '../pki/certificate.ts';
 import type { KeySpec } from '../pki/keyspec.ts';
 import type { SignedTimestamp } from '../pki/transparency.ts';
 import type { JobDocument, MdDocument } from '../store/documents.ts';
-import { mdDocument } from './document.ts';
+import { mdDocument } from './stored/document.ts';
 import type { Problem } from './issuer.ts';
-import { authorityAfter, type Job, type LogEntry } from './job.ts';
-import { LACKING, remedyFor } from './remedies.ts';
+import { authorityAfter, type Job, type LogEntry } from './renewal/job.ts';
+import { LACKING, remedyFor } from './renewal/remedies.ts';
 import type { ManagedDomainSettings } from './settings.ts';
 import { type AdviceOn, type DomainState, keyName } from './state.ts';
 

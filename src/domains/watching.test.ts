@@ -7,7 +7,7 @@ import { readMd } from '../store/documents.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { DAY, makePair, put, settings, until } from './domains.testing.ts';
 import { fixture, type Fixture, idle, statusOf } from './engine.testing.ts';
-import { syncDomains } from './registry.ts';
+import { syncDomains } from './stored/registry.ts';
 
 const NAME = 'a.example';
 const MINUTE = 60_000;

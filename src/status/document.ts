@@ -1,6 +1,6 @@
 /** The status document: what `latchkey status --json` prints, and all other views are made from. */
 import type { Finding } from '../domains/preflight/finding.ts';
-import type { Obtaining } from '../domains/obtaining.ts';
+import type { Obtaining } from '../domains/renewal/obtaining.ts';
 import type { OnDemandStatus } from '../domains/on-demand/on-demand.ts';
 import type { DomainStatus } from '../domains/status.ts';
 import type { StaplingJob, StaplingStatus } from '../ocsp/status.ts';

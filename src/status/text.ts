@@ -2,7 +2,7 @@
 import { escapeControls } from '../base/log.ts';
 import type { Finding } from '../domains/preflight/finding.ts';
 import type { Problem } from '../domains/issuer.ts';
-import { describeObtaining, isWorthSaying } from '../domains/obtaining.ts';
+import { describeObtaining, isWorthSaying } from '../domains/renewal/obtaining.ts';
 import type { StaplingStatus } from '../ocsp/status.ts';
 import type { DomainInService, StatusDocument } from './document.ts';
 import { stapleLine, staplingLines } from './staple-text.ts';

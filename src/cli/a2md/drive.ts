@@ -1,18 +1,18 @@
 /** `drive`: one managed domain of a store is brought to a certificate, in this process. */
 import { systemClock } from '../../base/clock.ts';
 import { silent } from '../../base/log.ts';
-import { activateStaged } from '../../domains/activate.ts';
+import { activateStaged } from '../../domains/stored/activate.ts';
 import type { Progress } from '../../domains/issuer.ts';
 import { AcmeIssuer, type AcmeIssuerOptions } from '../../domains/issuers/acme.ts';
-import { Hooks, noHooks } from '../../domains/hooks.ts';
+import { Hooks, noHooks } from '../../domains/hooks/hooks.ts';
 import {
   DEFAULT_CHECK_INTERVAL,
   DEFAULT_RETRY_DELAY,
   DEFAULT_RETRY_FAILOVER,
   Job,
-} from '../../domains/job.ts';
-import { renew } from '../../domains/renewal.ts';
-import { storedDomain } from '../../domains/stored.ts';
+} from '../../domains/renewal/job.ts';
+import { renew } from '../../domains/renewal/renewal.ts';
+import { storedDomain } from '../../domains/stored/stored.ts';
 import type { Store } from '../../store/store.ts';
 import { Failure } from './failure.ts';
 import { find } from './registry.ts';

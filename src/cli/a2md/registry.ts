@@ -1,9 +1,9 @@
 /** `add`, `list`, `update`, and the `store` commands below them: md.json of managed domains, read and written. */
 import { systemClock } from '../../base/clock.ts';
-import { mdDocument } from '../../domains/document.ts';
-import { readHeld } from '../../domains/held.ts';
+import { mdDocument } from '../../domains/stored/document.ts';
+import { readHeld } from '../../domains/stored/held.ts';
 import { assess } from '../../domains/state.ts';
-import { storedDomain } from '../../domains/stored.ts';
+import { storedDomain } from '../../domains/stored/stored.ts';
 import { bareMd, type MdDocument, readMd, writeMd } from '../../store/documents.ts';
 import type { Store } from '../../store/store.ts';
 import { Failure } from './failure.ts';

@@ -1,9 +1,9 @@
 /** A plan of an import put into a store, and into words for httpd.conf. */
 import { authorityThatBinds, defaultAuthority } from '../../config/authorities.ts';
-import { storeAccount } from '../../domains/activate.ts';
-import { mdDocument } from '../../domains/document.ts';
-import { chainFile, heldSuffixes, keyFile } from '../../domains/held.ts';
-import { storedDomain } from '../../domains/stored.ts';
+import { storeAccount } from '../../domains/stored/activate.ts';
+import { mdDocument } from '../../domains/stored/document.ts';
+import { chainFile, heldSuffixes, keyFile } from '../../domains/stored/held.ts';
+import { storedDomain } from '../../domains/stored/stored.ts';
 import { keyFileSuffix, keyToPem } from '../../pki/keys.ts';
 import { bareMd, encodeMd, readMd } from '../../store/documents.ts';
 import { formatKeySpecs } from '../../store/formats.ts';

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import * as fc from 'fast-check';
-import { readPair } from '../../domains/held.ts';
+import { readPair } from '../../domains/stored/held.ts';
 import { readAccount, readMd } from '../../store/documents.ts';
 import { MemoryStore } from '../../store/memory.ts';
 import { readAcmeSh } from './acme-sh.ts';

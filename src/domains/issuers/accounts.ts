@@ -10,7 +10,7 @@ import { generateKey } from '../../pki/keys.ts';
 import { type AccountDocument, readAccount, writeAccount } from '../../store/documents.ts';
 import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
 import type { Group, Store } from '../../store/store.ts';
-import { isDamage } from '../held.ts';
+import { isDamage } from '../stored/held.ts';
 import { type ObtainOptions, ownProblem, RenewalError } from '../issuer.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
 import { isBindingRequired, mustBind } from './external-account.ts';

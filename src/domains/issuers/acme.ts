@@ -8,7 +8,7 @@ import { curveNamed, generateKey, keyFileSuffix } from '../../pki/keys.ts';
 import type { KeySpec } from '../../pki/keyspec.ts';
 import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
 import type { Store } from '../../store/store.ts';
-import { chainFile, keyFile, readPair } from '../held.ts';
+import { chainFile, keyFile, readPair } from '../stored/held.ts';
 import {
   type Issuer,
   type ObtainOptions,
@@ -18,7 +18,7 @@ import {
   type RenewalInfo,
   type RenewalQuestion,
 } from '../issuer.ts';
-import { fromCa, problemOf } from '../problems.ts';
+import { fromCa, problemOf } from '../renewal/problems.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
 import { keyName } from '../state.ts';
 import { Accounts } from './accounts.ts';

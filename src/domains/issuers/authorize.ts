@@ -3,7 +3,7 @@ import { pollAuthorization } from '../../acme/poll.ts';
 import type { Authorization, Order } from '../../acme/client.ts';
 import { canonicalName } from '../../pki/names.ts';
 import { ownProblem, type Problem, RenewalError } from '../issuer.ts';
-import { fromCa } from '../problems.ts';
+import { fromCa } from '../renewal/problems.ts';
 import {
   challengeChoices,
   chooseChallenge,

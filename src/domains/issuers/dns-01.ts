@@ -1,6 +1,6 @@
 /** dns-01 and dns-account-01 by MDChallengeDns01: the administrator's command writes the DNS record. */
 import type { Abortable } from '../../store/store.ts';
-import { runCommand } from '../command.ts';
+import { runCommand } from '../hooks/command.ts';
 import { ownProblem, RenewalError } from '../issuer.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
 

@@ -16,7 +16,7 @@ import { subscribe } from '../../base/events.ts';
 import { generateKey } from '../../pki/keys.ts';
 import { savePrivateKey } from '../../store/keys.ts';
 import { MemoryStore } from '../../store/memory.ts';
-import { activateStaged } from '../activate.ts';
+import { activateStaged } from '../stored/activate.ts';
 import { eventually, impatientClock, settings } from '../domains.testing.ts';
 import { RenewalEngine } from '../engine.ts';
 import { AcmeIssuer } from './acme.ts';

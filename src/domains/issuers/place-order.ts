@@ -5,7 +5,7 @@ import type { AcmeError } from '../../acme/errors.ts';
 import { coversName, parseChain } from '../../pki/certificate.ts';
 import { keyFileSuffix } from '../../pki/keys.ts';
 import type { KeySpec } from '../../pki/keyspec.ts';
-import { chainFile, undamaged } from '../held.ts';
+import { chainFile, undamaged } from '../stored/held.ts';
 import { ownProblem, RenewalError } from '../issuer.ts';
 import { type Accounts, isAccountGone } from './accounts.ts';
 import type { Run } from './run.ts';

@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Abortable } from '../../store/store.ts';
-import { registeredDomains } from '../budget-limits.ts';
+import { registeredDomains } from '../budgets/budget-limits.ts';
 import type { OnDemandSettings } from '../settings.ts';
 import { Allowance } from './allowance.ts';
 import { refusalOf } from './guards.ts';

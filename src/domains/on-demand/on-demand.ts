@@ -10,7 +10,7 @@ import type { Logger } from '../../base/log.ts';
 import { Schedule } from '../../base/schedule.ts';
 import type { Abortable, Store } from '../../store/store.ts';
 import type { RenewalEngine } from '../engine.ts';
-import { readHeld } from '../held.ts';
+import { readHeld } from '../stored/held.ts';
 import { ownProblem, type Problem } from '../issuer.ts';
 import type { ManagedDomainSettings, OnDemandSettings } from '../settings.ts';
 import { assess } from '../state.ts';

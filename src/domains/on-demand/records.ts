@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import type { Store } from '../../store/store.ts';
-import { undamaged } from '../held.ts';
+import { undamaged } from '../stored/held.ts';
 
 const FOLDER = 'on-demand';
 const SUFFIX = '.json';

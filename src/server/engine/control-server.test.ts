@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { suite, test, type TestContext } from 'node:test';
-import { AddedError } from '../../domains/added.ts';
+import { AddedError } from '../../domains/stored/added.ts';
 import { freePorts } from '../../../test/latchkey.testing.ts';
 import { ControlServer, type ControlHandlers } from './control-server.ts';
 

@@ -16,7 +16,7 @@ import { buffer } from 'node:stream/consumers';
 import * as v from 'valibot';
 import { bears } from '../../base/bearer.ts';
 import { explain } from '../../base/errors.ts';
-import { AddedError, type AddedErrorCode } from '../../domains/added.ts';
+import { AddedError, type AddedErrorCode } from '../../domains/stored/added.ts';
 
 export interface RenewalReport {
   (line: { readonly step: string; readonly detail: string }): void;

@@ -16,8 +16,8 @@ import type {
 } from '../../status/document.ts';
 import { countDomains, selectDomains } from '../../status/select.ts';
 import { countStapling, stapledOwners } from '../../status/stapling.ts';
-import type { ActivationResult } from '../../domains/renewal.ts';
-import type { SharedStore } from '../../domains/sharing.ts';
+import type { ActivationResult } from '../../domains/renewal/renewal.ts';
+import type { SharedStore } from '../../domains/renewal/sharing.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
 import { FsLeases, locksFolder } from '../../store/fs/leases.ts';
 import { domainSetId, type Birth, type Plan, type SupervisorCalls, type Wanted } from '../calls.ts';

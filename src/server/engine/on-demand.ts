@@ -5,7 +5,7 @@ import type { Clock } from '../../base/clock.ts';
 import { type CertificateSource, type Found, wildcardOf } from '../../certificates/source.ts';
 import { checkCertificate } from '../../certificates/sources/answer.ts';
 import type { Settings } from '../../config/settings.ts';
-import { readPems } from '../../domains/held.ts';
+import { readPems } from '../../domains/stored/held.ts';
 import { strayingOf, type Surroundings } from '../../domains/on-demand/leads-here.ts';
 import type { OnDemand } from '../../domains/on-demand/on-demand.ts';
 import { dnsBy, systemDns } from '../../domains/preflight/dns.ts';

@@ -9,7 +9,7 @@ import { explain } from '../../base/errors.ts';
 import { subscribe } from '../../base/events.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Settings } from '../../config/settings.ts';
-import { undamaged } from '../../domains/held.ts';
+import { undamaged } from '../../domains/stored/held.ts';
 import type { ClientSettings } from '../../domains/issuers/acme.ts';
 import { accountPrefix } from '../../domains/issuers/accounts.ts';
 import { dnsBy, systemDns } from '../../domains/preflight/dns.ts';

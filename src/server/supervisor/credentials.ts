@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { explain } from '../../base/errors.ts';
 import type { CertificateFiles, HostSettings, Settings } from '../../config/settings.ts';
-import { isAdded } from '../../domains/added.ts';
+import { isAdded } from '../../domains/stored/added.ts';
 import type { Store } from '../../store/store.ts';
 import { readTlsFiles, type TlsFiles } from '../tls-files.ts';
 import { domainSetId, type CredentialPem, type LoadedCredential } from '../calls.ts';

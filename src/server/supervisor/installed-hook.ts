@@ -31,7 +31,7 @@ export class InstalledHook {
   /** Never rejects. */
   async tell(domain: string, { message }: HookCommands): Promise<Told> {
     if (!this.#untold.delete(domain) || !message) return { ran: false };
-    const { runMessage } = await import('../../domains/hooks.ts');
+    const { runMessage } = await import('../../domains/hooks/hooks.ts');
     const problem = await runMessage(message, 'installed', domain, {});
     if (problem) this.#logger.error(`${problem.type} ${problem.detail}`);
     return { ran: true, problem: problem?.detail };

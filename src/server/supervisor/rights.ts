@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { explain } from '../../base/errors.ts';
 import type { Settings } from '../../config/settings.ts';
-import { isAdded } from '../../domains/added.ts';
+import { isAdded } from '../../domains/stored/added.ts';
 import { groups, type Group } from '../../store/store.ts';
 import type { SupervisorCalls, StoreAddress, Verification, VerifyRequest } from '../calls.ts';
 import type { Handlers } from '../peer.ts';

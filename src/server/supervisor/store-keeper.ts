@@ -6,8 +6,8 @@ import { lchown } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../../base/clock.ts';
 import type { Settings } from '../../config/settings.ts';
-import { addedNames } from '../../domains/added.ts';
-import type { Activation, ActivateOptions } from '../../domains/activate.ts';
+import { addedNames } from '../../domains/stored/added.ts';
+import type { Activation, ActivateOptions } from '../../domains/stored/activate.ts';
 import type { Logger } from '../../base/log.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
 import { FsLeases, locksFolder } from '../../store/fs/leases.ts';
@@ -88,7 +88,7 @@ export class StoreKeeper {
   /** See activateStaged(). */
   activate(name: string, options?: ActivateOptions): Promise<Activation> {
     return this.#turns.take(name, async () => {
-      const { activateStaged } = await import('../../domains/activate.ts');
+      const { activateStaged } = await import('../../domains/stored/activate.ts');
       return activateStaged(this.store, name, options);
     });
   }
@@ -103,7 +103,7 @@ export class StoreKeeper {
     { domains }: Settings,
     names: readonly string[],
   ): Promise<ReadonlyMap<string, readonly string[]>> {
-    const { syncDomains } = await import('../../domains/registry.ts');
+    const { syncDomains } = await import('../../domains/stored/registry.ts');
     const staged = new Set(await this.store.list('staging'));
     const activated = new Map<string, readonly string[]>();
     for (const name of names.filter((one) => staged.has(one))) {

@@ -1,7 +1,7 @@
 /** The page of one domain: what it has, what happens next, what went wrong and what to do about it. */
 import { html } from 'hono/html';
 import type { Problem } from '../../domains/issuer.ts';
-import { remedyFor } from '../../domains/remedies.ts';
+import { remedyFor } from '../../domains/renewal/remedies.ts';
 import type { CertificateStatus } from '../../domains/status.ts';
 import type { StaplingStatus } from '../../ocsp/status.ts';
 import type { StatusAnswer, StatusRequest } from '../answers.ts';

@@ -9,7 +9,7 @@ import { PkiError } from '../../../pki/errors.ts';
 import { keyFileSuffix, keyFromPem } from '../../../pki/keys.ts';
 import { savePrivateKey } from '../../../store/keys.ts';
 import type { Store } from '../../../store/store.ts';
-import { chainFile, keyFile, readPair } from '../../held.ts';
+import { chainFile, keyFile, readPair } from '../../stored/held.ts';
 import {
   type Issuer,
   type ObtainOptions,

@@ -1,0 +1,209 @@
+/**
+ * Activation: a finished staging becomes the domain's set. It is for whoever may write `domains` and `accounts`
+ * (the supervisor): at start before anything listens, and on the engine's request.
+ */
+import type { KeyObject } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { systemClock, type Clock } from '../../base/clock.ts';
+import { LatchkeyError } from '../../base/errors.ts';
+import { keyFileSuffix, keyToPem } from '../../pki/keys.ts';
+import {
+  type AccountDocument,
+  encodeJob,
+  encodeMd,
+  type MdDocument,
+  readAccount,
+  readJob,
+  readMd,
+  writeAccount,
+} from '../../store/documents.ts';
+import { parseDate, parseKeySpecs } from '../../store/formats.ts';
+import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
+import type { Store } from '../../store/store.ts';
+import { encodedIfValid, mdState } from './document.ts';
+import { chainFile, heldSuffixes, keyFile, readPair, undamaged } from './held.ts';
+import { accountPrefix } from '../issuers/accounts.ts';
+import type { Held } from '../state.ts';
+
+export interface ActivateOptions {
+  /** A staging that isn't ready (yet) is left as it is, and no error; default false. */
+  readonly finishedOnly?: boolean | undefined;
+  /** What is to be activated: where `domains` has these serials already (a reload was first), all is done. */
+  readonly serials?: readonly string[] | undefined;
+  readonly clock?: Clock | undefined;
+}
+
+export interface Activation {
+  /** Serials now in `domains`; empty where nothing was ready. */
+  readonly serials: readonly string[];
+}
+
+export type ActivationErrorCode =
+  /** The certificates are not all there, or not valid yet. */
+  | 'activation-not-ready'
+  /** They can't be used: the staging was purged. */
+  | 'activation-unusable';
+
+export class ActivationError extends LatchkeyError<ActivationErrorCode> {}
+
+/**
+ * Moves `staging/NAME` into `domains/NAME`, keys decrypted; its account goes to `accounts`, the old set into
+ * `archive`. Staged files may have been replaced by hand: each certificate is checked against its key.
+ * @throws ActivationError; StoreError
+ */
+export async function activateStaged(
+  store: Store,
+  name: string,
+  { finishedOnly = false, serials, clock = systemClock }: ActivateOptions = {},
+): Promise<Activation> {
+  const md = await undamaged(readMd(store, 'staging', name));
+  const set = await readStaged(store, name, md, clock.now());
+  if (typeof set === 'string') {
+    if (finishedOnly) return { serials: [] };
+    if (serials && (await isInUse(store, name, serials))) return { serials };
+    throw new ActivationError('activation-not-ready', `staging/${name} is not ready: ${set}`);
+  }
+  if ('damage' in set) {
+    await store.purge('staging', name);
+    if (finishedOnly) return { serials: [] };
+    throw new ActivationError('activation-unusable', `staging/${name} can't be activated: ${set.damage}`);
+  }
+  await install(store, name, md, set.pairs);
+  await store.purge('staging', name);
+  return { serials: [...set.pairs.values()].map(({ held }) => held.info.serial) };
+}
+
+interface StagedPair {
+  readonly held: Held;
+  readonly chain: Buffer;
+}
+
+type Staged = { readonly pairs: ReadonlyMap<string, StagedPair> } | { readonly damage: string };
+
+/** The staged set, or why it isn't ready. */
+async function readStaged(
+  store: Store,
+  name: string,
+  md: MdDocument | undefined,
+  now: number,
+): Promise<Staged | string> {
+  const present = heldSuffixes(await store.aspects('staging', name));
+  const wanted = md ? wantedSuffixes(md) : present;
+  const missing = wanted.filter((suffix) => !present.includes(suffix));
+  if (present.length === 0 || missing.length > 0) return `${chainFile(missing[0] ?? '')} is missing`;
+  const validFrom = parseDate((await undamaged(readJob(store, 'staging', name)))?.['valid-from']);
+  if (validFrom !== undefined && validFrom > now)
+    return `it is to be used from ${new Date(validFrom).toUTCString()}`;
+  const pairs = new Map<string, StagedPair>();
+  for (const suffix of wanted) {
+    const held = await readPair(store, 'staging', name, suffix);
+    const chain = await store.load('staging', name, chainFile(suffix));
+    if (!held || !chain) return `${chainFile(suffix)} is missing`;
+    if ('damage' in held) return held;
+    if (held.info.notAfter <= now) return { damage: `the certificate in ${chainFile(suffix)} has expired` };
+    pairs.set(suffix, { held, chain });
+  }
+  return { pairs };
+}
+
+function wantedSuffixes(md: MdDocument): string[] {
+  const keys = parseKeySpecs(md.privkey);
+  return keys.length > 0 ? keys.map(keyFileSuffix) : [''];
+}
+
+async function install(
+  store: Store,
+  name: string,
+  staged: MdDocument | undefined,
+  pairs: ReadonlyMap<string, StagedPair>,
+): Promise<void> {
+  // A crash after activation, before the staging was purged: there is nothing left to do.
+  if (await isInstalled(store, name, pairs)) return;
+  const files = new Map<string, Buffer | string>();
+  for (const [suffix, { held, chain }] of pairs) {
+    files.set(keyFile(suffix), keyToPem(held.key));
+    files.set(chainFile(suffix), chain);
+  }
+  const account = await keepAccount(store, name);
+  const base = (await undamaged(readMd(store, 'domains', name))) ?? staged;
+  if (base) {
+    const ca = { ...base.ca, url: staged?.ca.url ?? base.ca.url, account: account ?? base.ca.account };
+    const document = { ...base, ca, state: mdState.complete, 'state-descr': undefined };
+    const text = encodedIfValid(() => encodeMd(document));
+    if (text) files.set('md.json', text);
+  }
+  const job = await undamaged(readJob(store, 'staging', name));
+  const log = job && encodedIfValid(() => encodeJob({ ...job, finished: true, 'next-run': undefined }));
+  if (log) files.set('job.json', log);
+  await store.activate(name, files);
+}
+
+async function isInstalled(
+  store: Store,
+  name: string,
+  pairs: ReadonlyMap<string, StagedPair>,
+): Promise<boolean> {
+  for (const [suffix, { chain }] of pairs) {
+    const installed = await store.load('domains', name, chainFile(suffix));
+    if (!installed?.equals(chain)) return false;
+    const pair = await readPair(store, 'domains', name, suffix);
+    if (!pair || 'damage' in pair) return false;
+  }
+  return true;
+}
+
+async function isInUse(store: Store, name: string, serials: readonly string[]): Promise<boolean> {
+  const suffixes = heldSuffixes(await store.aspects('domains', name));
+  const pairs = await Promise.all(suffixes.map((suffix) => readPair(store, 'domains', name, suffix)));
+  const held = pairs.flatMap((pair) => (pair && !('damage' in pair) ? [pair.info.serial] : []));
+  return serials.length > 0 && serials.every((serial) => held.includes(serial));
+}
+
+/** Keeps the staged account in `accounts` unless it is there; gives its name there. */
+async function keepAccount(store: Store, name: string): Promise<string | undefined> {
+  const document = await undamaged(readAccount(store, 'staging', name));
+  if (!document) return undefined;
+  const kept = await keptAlready(store, document);
+  if (kept !== undefined) return kept;
+  const key = await undamaged(loadPrivateKey(store, 'staging', name, 'account.pem'));
+  return key && storeAccount(store, document, key);
+}
+
+/** Told by the account's URL: many domains share an account, and decrypting keys takes the time of a signature each. */
+async function keptAlready(
+  store: Store,
+  { 'ca-url': authority, url, contact }: AccountDocument,
+): Promise<string | undefined> {
+  const prefix = accountPrefix(authority);
+  for (const account of (await store.list('accounts')).filter((known) => known.startsWith(prefix))) {
+    const kept = await undamaged(readAccount(store, 'accounts', account));
+    if (kept?.url !== url || !isDeepStrictEqual(kept.contact, contact)) continue;
+    if ((await store.modified('accounts', account, 'account.pem')) !== undefined) return account;
+  }
+  return undefined;
+}
+
+/** Keeps an account in `accounts`, once: one of the same CA with the same key is brought up to date. Gives its name there. */
+export async function storeAccount(store: Store, document: AccountDocument, key: KeyObject): Promise<string> {
+  const prefix = accountPrefix(document['ca-url']);
+  const known = (await store.list('accounts')).filter((account) => account.startsWith(prefix));
+  for (const account of known) {
+    const kept = await undamaged(loadPrivateKey(store, 'accounts', account, 'account.pem'));
+    if (!kept?.equals(key)) continue;
+    const before = await undamaged(readAccount(store, 'accounts', account));
+    const same = before?.url === document.url && isDeepStrictEqual(before.contact, document.contact);
+    if (!same) await writeAccount(store, 'accounts', account, document);
+    return account;
+  }
+  const account = prefix + freeNumber(known.map((taken) => taken.slice(prefix.length)));
+  await savePrivateKey(store, 'accounts', account, 'account.pem', key);
+  await writeAccount(store, 'accounts', account, document);
+  return account;
+}
+
+function freeNumber(taken: readonly string[]): string {
+  for (let number = 0; ; number += 1) {
+    const text = String(number).padStart(4, '0');
+    if (!taken.includes(text)) return text;
+  }
+}
