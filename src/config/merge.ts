@@ -2,7 +2,7 @@ import type { BackendTls, DirectorySettings, OptionsChange } from './settings.ts
 
 /**
  * Lays per-directory settings over others, as httpd merges sections: what `over` does not say stays. Headers
- * and SetEnvIf add up; error documents, types and variables do by code, extension and name; `Options +X` changes what is inherited; all
+ * and SetEnvIf add up; error documents, types, handlers and variables do by code, extension and name; `Options +X` changes what is inherited; all
  * else replaces, `Require` too.
  */
 export function mergeDirectory(base: DirectorySettings, over: DirectorySettings): DirectorySettings {
@@ -18,6 +18,7 @@ export function mergeDirectory(base: DirectorySettings, over: DirectorySettings)
       over.tlsOptions && { tlsOptions: changeOptions(base.tlsOptions, over.tlsOptions) }),
     ...(base.errorDocuments &&
       over.errorDocuments && { errorDocuments: { ...base.errorDocuments, ...over.errorDocuments } }),
+    ...(base.handlers && over.handlers && { handlers: { ...base.handlers, ...over.handlers } }),
     ...(base.types && over.types && { types: { ...base.types, ...over.types } }),
     ...(base.environment &&
       over.environment && { environment: { ...base.environment, ...over.environment } }),

@@ -27,6 +27,8 @@ const builtIn: Readonly<Record<string, string>> = {
   ssl_module: 'mod_ssl.c',
   status_module: 'mod_status.c',
   tls_module: 'mod_tls.c',
+  cgi_module: 'mod_cgi.c',
+  cgid_module: 'mod_cgid.c',
   dynssl_module: 'mod_dynssl.c',
   localca_module: 'mod_localca.c',
 };

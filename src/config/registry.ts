@@ -2,6 +2,7 @@
 import type { Directive, Family } from './directive.ts';
 import { access } from './directives/access.ts';
 import { api } from './directives/api.ts';
+import { cgi } from './directives/cgi.ts';
 import { core } from './directives/core.ts';
 import { dynssl } from './directives/dynssl.ts';
 import { environment } from './directives/environment.ts';
@@ -29,6 +30,7 @@ export const families: readonly Family<Scope>[] = [
   core,
   sections,
   mapping,
+  cgi,
   access,
   headers,
   environment,

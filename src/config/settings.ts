@@ -219,7 +219,13 @@ export interface CertificateFiles {
 
 export type Mapping =
   // A regular expression is for the whole path, and `to` may say $1.
-  | { readonly kind: 'alias'; readonly from: string | RegExp; readonly to: string }
+  | {
+      readonly kind: 'alias';
+      readonly from: string | RegExp;
+      readonly to: string;
+      /** ScriptAlias: what is there are scripts. */
+      readonly script?: true;
+    }
   | {
       readonly kind: 'redirect';
       readonly from: string | RegExp;
@@ -317,6 +323,13 @@ export interface DirectorySettings {
   readonly errorDocuments?: Readonly<Record<number, ErrorDocument>>;
   /** SetHandler; `none` undoes an inherited one. */
   readonly handler?: string;
+  /** AddHandler by lower-case extension; null: RemoveHandler. */
+  readonly handlers?: Readonly<Record<string, string | null>>;
+  /** CGIScriptTimeout in ms; absent: `Timeout`. */
+  readonly cgiTimeout?: number;
+  readonly cgiPassAuth?: boolean;
+  /** CGIVar REQUEST_URI. */
+  readonly cgiRequestUri?: 'original-uri' | 'current-uri';
   readonly require?: RequireSetting;
   /** DynSSLServeToken: who asks the handler dynssl-store must have it. */
   readonly serveToken?: string;

@@ -44,7 +44,7 @@ export async function serveFile(
   if (method !== 'GET' && method !== 'HEAD' && method !== 'POST') {
     return { kind: 'error', status: 405, reason: `${method} for a file`, headers: { Allow: allowedMethods } };
   }
-  const found = await look(exchange, filename);
+  const found = await fileAt(exchange, filename);
   if ('kind' in found) return found;
   if (found.isDirectory()) return serveFolder(exchange, filename);
   if (!found.isFile()) return refused(403, `Not a regular file: ${filename}`);
@@ -53,7 +53,8 @@ export async function serveFile(
   return sendFile(exchange, filename, found, smallFiles);
 }
 
-async function look(exchange: LiveExchange, filename: string): Promise<BigIntStats | FileResult> {
+/** What lies there, or why it isn't to be had: for whoever makes an answer of a file. */
+export async function fileAt(exchange: LiveExchange, filename: string): Promise<BigIntStats | FileResult> {
   // An administrator's password files keep out of sight even where the configuration forgot the usual rule.
   if (/\/\.ht[^/]*\/?$/.test(filename)) return refused(403, `${accessDenied}: ${filename}`);
   if (filename.includes('\0')) return refused(404, 'File does not exist');

@@ -6,6 +6,7 @@ import tls from 'node:tls';
 import { systemClock } from '../base/clock.ts';
 import { silent } from '../base/log.ts';
 import type { Settings } from '../config/settings.ts';
+import { Scripts } from './cgi/scripts.ts';
 import type { Exchange, ProxyHandler } from './exchange.ts';
 import { Frontend } from './frontend.ts';
 import { HostIndex } from './hosts.ts';
@@ -39,6 +40,7 @@ export async function serve(
   credential?: Credential,
 ): Promise<Served> {
   const log = new EventEmitter();
+  const scripts = new Scripts();
   const lines = on(log, 'line');
   const frontend = new Frontend(settings, {
     challenges: { http01: async () => undefined },
@@ -47,6 +49,7 @@ export async function serve(
     clock: systemClock,
     proxy: mirror,
     handlers: {},
+    scripts,
     ...deps,
   });
   const hosts = new HostIndex(settings);
@@ -80,6 +83,7 @@ export async function serve(
     raw: (text) => exchange(net.connect(port, '127.0.0.1'), text),
     [Symbol.asyncDispose]: async () => {
       frontend.close();
+      scripts[Symbol.dispose]();
       await new Promise((resolve) => server.close(resolve));
     },
   };

@@ -5,6 +5,7 @@ import type { DirectorySettings, HostSettings, ProxyMapping, Settings } from '..
 import { StreamReceived } from './answer.ts';
 import type { Answer, Received, StreamAnswer } from './answer.ts';
 import type { ConnectionInfo, Exchange } from './exchange.ts';
+import type { AliasMapping } from './mapping.ts';
 import type { CleanPath } from './target.ts';
 
 export interface Arrival {
@@ -42,6 +43,10 @@ export class LiveExchange implements Exchange {
   originalPath = '';
   directory: DirectorySettings;
   filename: string | undefined;
+  /** What follows a script's own path; empty for all that is no script. */
+  pathInfo = '';
+  /** What led to `filename`, if not the document root. */
+  alias: AliasMapping | undefined;
   proxied: { readonly target: string; readonly mapping: ProxyMapping } | undefined;
   /** The file's type is not known: no Content-Type is sent, as httpd does. */
   untyped = false;

@@ -7,10 +7,12 @@ import { toBytes } from '../config/expression-tree.ts';
 import { matchedFile, matchedUrl } from './substitution.ts';
 import type { CleanPath } from './target.ts';
 
+export type AliasMapping = Extract<Mapping, { readonly kind: 'alias' }>;
+
 export type Destination =
   | { readonly kind: 'proxy'; readonly target: string; readonly mapping: ProxyMapping }
   | { readonly kind: 'redirect'; readonly status: number; readonly to: string | undefined }
-  | { readonly kind: 'file'; readonly filename: string }
+  | { readonly kind: 'file'; readonly filename: string; readonly alias?: AliasMapping }
   | { readonly kind: 'nowhere' };
 
 /** `location`: what the `<Location>`s of the path say; a ProxyPass in one comes first. `query`: without `?`. */
@@ -37,7 +39,7 @@ export function mapPath(
     return { kind: 'redirect', status: redirect.status, to: to && withQuery(to, query) };
   }
   const alias = firstOf(host.mappings, 'alias', clean.path);
-  if (alias) return aliased(alias.from, alias.to, clean.path);
+  if (alias) return aliased(alias, clean.path);
   if (host.documentRoot === undefined || clean.path === '*') return { kind: 'nowhere' };
   return { kind: 'file', filename: host.documentRoot.replace(/\/$/, '') + clean.path };
 }
@@ -55,9 +57,11 @@ function redirectTarget(from: string | RegExp, to: string, clean: CleanPath): st
   return typeof from === 'string' ? to + remainder({ from }, clean) : matchedUrl(from, to, clean.path);
 }
 
-function aliased(from: string | RegExp, to: string, path: string): Destination {
+function aliased(alias: AliasMapping, path: string): Destination {
+  const { from, to } = alias;
   const filename = typeof from === 'string' ? to + path.slice(from.length) : matchedFile(from, to, path);
-  return filename === undefined ? { kind: 'nowhere' } : { kind: 'file', filename };
+  if (filename === undefined) return { kind: 'nowhere' };
+  return { kind: 'file', filename, alias };
 }
 
 /** `/a` matches `/a` and `/a/b`; `/a/` only what begins with it. */

@@ -9,18 +9,21 @@ import type { HostSettings } from '../config/settings.ts';
 import { accessDenied, isAuthorized } from './access.ts';
 import { admit } from './admission.ts';
 import { applyHostRules, applyPlaceRules, applySetEnv } from './environment.ts';
+import { handlerByExtension, splitPathInfo } from './cgi/place.ts';
+import type { Scripts } from './cgi/scripts.ts';
 import type { Handler, ProxyHandler } from './exchange.ts';
 import { allowedMethods, serveFile } from './files.ts';
 import { applyHeaderRules, applyRequestHeaderRules } from './headers.ts';
 import { serveForward } from './forward.ts';
 import type { LiveExchange } from './live.ts';
 import { mapPath, withQuery } from './mapping.ts';
+import type { Destination } from './mapping.ts';
 import { serverSoftware, statusPage } from './pages.ts';
 import { introduce } from './proxy/request-headers.ts';
 import { isRedirect, redirect, sendPage } from './replies.ts';
 import type { Site } from './site.ts';
 import { cleanPath, encodePath } from './target.ts';
-import { environmentOf, holds } from './variables.ts';
+import { bytes, environmentOf, holds } from './variables.ts';
 
 /** What the room needs from outside. */
 export interface Dependencies {
@@ -33,6 +36,7 @@ export interface Dependencies {
   readonly accessLog: (file: string, line: string) => void;
   readonly clock: Clock;
   readonly proxy: ProxyHandler;
+  readonly scripts: Pick<Scripts, 'answer'>;
   /** By SetHandler's name. */
   readonly handlers: Readonly<Record<string, Handler>>;
   /** Whether a host has only a stopgap certificate by now; without it, what the handshake had counts. */
@@ -113,7 +117,7 @@ async function serve(exchange: LiveExchange, site: Site, deps: Dependencies): Pr
   const sections = site.sectionsOf(exchange.host);
   const evaluate = (condition: Parameters<typeof holds>[0]) => holds(condition, exchange);
   const destination = mapPath(exchange.host, sections.byLocation(clean.path), clean, exchange.query);
-  exchange.filename = destination.kind === 'file' ? destination.filename : undefined;
+  placeFile(exchange, site, destination);
   exchange.directory = sections.resolve({
     path: clean.path,
     filename: exchange.filename,
@@ -138,6 +142,17 @@ async function serve(exchange: LiveExchange, site: Site, deps: Dependencies): Pr
   applyRequestHeaderRules(exchange);
   if (destination.kind === 'proxy') return proxy(exchange, deps, destination);
   return handle(exchange, site, deps);
+}
+
+/** Where scripts may be, the file is what the path leads to, and the rest is the script's. */
+function placeFile(exchange: LiveExchange, site: Site, destination: Destination): void {
+  exchange.pathInfo = '';
+  exchange.filename = undefined;
+  exchange.alias = undefined;
+  if (destination.kind !== 'file') return;
+  exchange.filename = destination.filename;
+  exchange.alias = destination.alias;
+  if (site.runsScripts(exchange.host)) Object.assign(exchange, splitPathInfo(destination.filename));
 }
 
 function addresses({ connection }: LiveExchange): { remoteAddress: string; localAddress: string } {
@@ -180,11 +195,12 @@ async function proxy(
 }
 
 async function handle(exchange: LiveExchange, site: Site, deps: Dependencies): Promise<void> {
-  const { filename, directory } = exchange;
+  const name = asksForCertificates(exchange) ? 'certificate-status' : handlerOf(exchange);
+  const filename = exchange.filename === undefined ? undefined : exchange.filename + exchange.pathInfo;
   if (exchange.request.method === 'CONNECT') return exchange.fail(405, 'no WebSocket is here');
-  const name = asksForCertificates(exchange) ? 'certificate-status' : directory.handler;
   if (name !== undefined && name !== 'none' && name !== 'default-handler') {
     exchange.handler = name;
+    if (name === 'cgi-script') return runScript(exchange, site, deps);
     const handler = Object.hasOwn(deps.handlers, name) ? deps.handlers[name] : undefined;
     if (!handler) return exchange.fail(500, `handler "${name}" not found for: ${filename ?? exchange.path}`);
     exchange.invite();
@@ -207,6 +223,26 @@ async function handle(exchange: LiveExchange, site: Site, deps: Dependencies): P
   }
 }
 
+/** SetHandler, else AddHandler, else what ScriptAlias says: each overrules the next. */
+function handlerOf({ directory, filename, alias }: LiveExchange): string | undefined {
+  const { handler } = directory;
+  if (handler !== undefined && handler !== 'none') return handler;
+  const byExtension = filename === undefined ? undefined : handlerByExtension(directory, filename);
+  return byExtension ?? (alias?.script ? 'cgi-script' : undefined);
+}
+
+async function runScript(exchange: LiveExchange, site: Site, deps: Dependencies): Promise<void> {
+  exchange.invite();
+  const log = logOf(exchange, deps, 'cgi');
+  const outcome = await deps.scripts.answer(exchange, (line) => log.error(`${prefix(exchange)}${line}`));
+  if (outcome.kind === 'answered') return;
+  const { env, path, query } = exchange;
+  env.set('REDIRECT_STATUS', '200').set('REDIRECT_URL', bytes(path)).set('REDIRECT_QUERY_STRING', query);
+  if (exchange.method !== 'HEAD') exchange.method = 'GET';
+  exchange.query = '';
+  return serveInstead(exchange, site, deps, outcome.target, 'encoded');
+}
+
 /** MDCertificateStatus: whatever else the host has at this place. */
 function asksForCertificates({ path, host, settings }: LiveExchange): boolean {
   return (
@@ -225,11 +261,12 @@ async function serveInstead(
   site: Site,
   deps: Dependencies,
   local: string,
+  form: 'plain' | 'encoded' = 'plain',
 ): Promise<void> {
   const mark = local.indexOf('?');
   const path = mark === -1 ? local : local.slice(0, mark);
   if (mark !== -1) exchange.query = local.slice(mark + 1);
-  const clean = cleanPath(encodePath(path));
+  const clean = cleanPath(form === 'encoded' ? path : encodePath(path));
   exchange.redirects += 1;
   if (typeof clean === 'number' || exchange.redirects > mostRedirects) {
     logOf(exchange, deps).error(

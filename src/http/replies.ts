@@ -1,4 +1,7 @@
 /** Answers that the server makes itself: redirects and error pages. */
+import { ServerResponse } from 'node:http';
+import { constants } from 'node:http2';
+import type { Response } from './exchange.ts';
 import type { LiveExchange } from './live.ts';
 import { statusPage } from './pages.ts';
 
@@ -30,4 +33,10 @@ export function sendPage(
     'Content-Length': String(body.length),
   });
   response.end(body);
+}
+
+/** Ends an answer in the middle, so that the client can't take what it has for the whole: a reset, never a regular end. */
+export function breakOff(response: Response): void {
+  if (response instanceof ServerResponse) response.destroy();
+  else response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
 }

@@ -2,6 +2,7 @@
 import type { HostSettings, Settings } from '../config/settings.ts';
 import { compileFormat } from './formats.ts';
 import type { LineWriter } from './formats.ts';
+import { runsScripts } from './cgi/place.ts';
 import { HostIndex } from './hosts.ts';
 import { SmallFiles } from './small-files.ts';
 import { SectionTable } from './sections.ts';
@@ -11,6 +12,7 @@ export class Site {
   readonly hosts: HostIndex;
   readonly smallFiles = new SmallFiles();
   readonly #sections = new WeakMap<HostSettings, SectionTable>();
+  readonly #scripted = new WeakMap<HostSettings, boolean>();
   readonly #formats = new Map<string, LineWriter>();
 
   constructor(settings: Settings) {
@@ -22,6 +24,12 @@ export class Site {
     let table = this.#sections.get(host);
     if (!table) this.#sections.set(host, (table = new SectionTable(host)));
     return table;
+  }
+
+  runsScripts(host: HostSettings): boolean {
+    let runs = this.#scripted.get(host);
+    if (runs === undefined) this.#scripted.set(host, (runs = runsScripts(host)));
+    return runs;
   }
 
   lineWriter(format: string): LineWriter {

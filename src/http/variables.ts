@@ -65,6 +65,10 @@ const variables: Readonly<Record<string, (exchange: LiveExchange) => string | un
   SERVER_PROTOCOL_VERSION_MAJOR: (x) => String(x.request.httpVersionMajor),
   SERVER_PROTOCOL_VERSION_MINOR: (x) => String(x.request.httpVersionMinor),
   DOCUMENT_ROOT: (x) => bytes(x.host.documentRoot ?? ''),
+  CONTEXT_PREFIX: ({ alias }) => bytes(typeof alias?.from === 'string' ? alias.from : ''),
+  CONTEXT_DOCUMENT_ROOT: ({ alias, host }) =>
+    bytes((typeof alias?.from === 'string' ? alias.to : host.documentRoot) ?? ''),
+  PATH_INFO: (x) => bytes(x.pathInfo),
   CONTENT_TYPE: (x) => responseHeader(x, 'content-type'),
   HANDLER: (x) => x.handler,
   HTTP2: (x) => onOff(x.request.httpVersionMajor === 2),

@@ -19,7 +19,7 @@ const byModule: Readonly<Record<string, string>> = {
   log: 'BufferedLogs LogIOTrackTTFB',
   mime:
     'AddCharset AddEncoding AddLanguage DefaultLanguage ModMimeUsePathInfo MultiviewsMatch RemoveCharset ' +
-    'RemoveEncoding RemoveHandler RemoveLanguage RemoveType',
+    'RemoveEncoding RemoveLanguage RemoveType',
   negotiation: 'CacheNegotiatedDocs ForceLanguagePriority LanguagePriority',
   autoindex:
     'AddAlt AddAltByEncoding AddAltByType AddDescription AddIcon AddIconByEncoding AddIconByType DefaultIcon ' +

@@ -108,7 +108,7 @@ export const mapping: Family<Scope> = {
       name: 'SetHandler',
       syntax: 'handler|none',
       contexts: anywhere,
-      doc: 'Answers by a handler (md-status, server-status) instead of a file.',
+      doc: 'Answers by a handler (md-status, server-status, cgi-script) instead of a file.',
       args: 'TAKE1',
       apply(scope, handler) {
         if (/^expr=/i.test(handler)) {
@@ -119,18 +119,28 @@ export const mapping: Family<Scope> = {
     }),
     directive({
       name: 'AddHandler',
-      syntax: 'type-map|send-as-is extension …',
+      syntax: 'cgi-script|type-map|send-as-is extension …',
       contexts: anywhere,
-      doc: 'Handlers by extension: those of content negotiation are ignored, others not supported yet.',
+      doc: 'Files with these extensions are scripts; handlers of content negotiation are ignored, others not supported yet.',
       args: 'ITERATE2',
-      apply(scope, handler) {
+      apply(scope, handler, ...extensions) {
+        if (handler === 'cgi-script') return addHandlers(scope, extensions, handler);
         if (handler !== 'type-map' && handler !== 'send-as-is') {
           throw new Refusal(
             `AddHandler ${handler} is not supported yet by this version of Latchkey: such files would be served as they are`,
           );
         }
         scope.warn('mime', `AddHandler ${handler} has no effect in Latchkey and is ignored`);
+        return undefined;
       },
+    }),
+    directive({
+      name: 'RemoveHandler',
+      syntax: 'extension …',
+      contexts: anywhere,
+      doc: 'Files with these extensions have no handler, whatever AddHandler said further out.',
+      args: 'ITERATE',
+      apply: (scope, ...extensions) => addHandlers(scope, extensions, null),
     }),
     directive({
       name: 'AddType',
@@ -159,8 +169,13 @@ export const mapping: Family<Scope> = {
   ],
 };
 
+function addHandlers(scope: Scope, extensions: readonly string[], handler: string | null): void {
+  const added = extensions.map((one) => [one.replace(/^\./, '').toLowerCase(), handler] as const);
+  scope.directory.handlers = { ...scope.directory.handlers, ...Object.fromEntries(added) };
+}
+
 /** Prefixes are swapped as they stand, so a slash at the end matters. */
-function keepSlash(scope: Scope, path: string): string {
+export function keepSlash(scope: Scope, path: string): string {
   const absolute = pathOf(scope, path);
   return path.endsWith('/') && !absolute.endsWith('/') ? `${absolute}/` : absolute;
 }

@@ -30,7 +30,7 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
   ],
   ['<Limit <LimitExcept', `${later}: use <If "%{REQUEST_METHOD} …">`],
   [
-    'ScriptAlias ScriptAliasMatch <ProxyMatch ProxyRemote ' +
+    '<ProxyMatch ProxyRemote ' +
       'ProxyRemoteMatch ProxyBlock ProxyDomain NoProxy ProxyPassInterpolateEnv BalancerInherit',
     later,
   ],
@@ -39,8 +39,8 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
       'ForceType FallbackResource DirectorySlash DirectoryCheckHandler ' +
       'DirectoryIndexRedirect AllowEncodedSlashes AllowOverrideList AllowMethods ContentDigest UserDir ' +
       'VirtualDocumentRoot VirtualDocumentRootIP VirtualScriptAlias VirtualScriptAliasIP ChrootDir Suexec ' +
-      'SuexecUserGroup LoadFile TransferLog GlobalLog ForensicLog SetEnvIfExpr CGIPassAuth CGIVar ' +
-      'CGIScriptTimeout ScriptLog ScriptSock Substitute XBitHack RemoteIPHeader RemoteIPInternalProxy ' +
+      'SuexecUserGroup LoadFile TransferLog GlobalLog ForensicLog SetEnvIfExpr ' +
+      'ScriptLog ScriptSock Substitute XBitHack RemoteIPHeader RemoteIPInternalProxy ' +
       'RemoteIPTrustedProxy RemoteIPProxyProtocol <Macro Use',
     later,
   ],

@@ -4,7 +4,6 @@
  */
 import { IncomingMessage, ServerResponse } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
-import { constants } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
 import type { Dispatcher } from 'undici';
@@ -12,6 +11,7 @@ import { systemCode } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ProxyMapping } from '../../config/settings.ts';
 import type { Exchange } from '../exchange.ts';
+import { breakOff } from '../replies.ts';
 import { BadResponseError, failureOf } from './failure.ts';
 import type { Stage } from './failure.ts';
 import { ClientGoneError, RequestBody, uploadOf } from './request-body.ts';
@@ -287,7 +287,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
     const { status, text } = failureOf(error, this.#stage, this.#route.target);
     this.#log(text);
     this.#release(this.#stage === 'connecting');
-    if (this.#stage === 'answering') breakOff(exchange);
+    if (this.#stage === 'answering') breakOff(exchange.response);
     else await exchange.fail(status);
     this.#over.resolve();
   }
@@ -340,12 +340,6 @@ class Forwarding implements Dispatcher.DispatchHandler {
 const repeatable: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 const closed: ReadonlySet<string> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
-
-/** So that the client can't take what it has for the whole: a reset, never a regular end. */
-function breakOff({ response }: Exchange): void {
-  if (response instanceof ServerResponse) response.destroy();
-  else response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-}
 
 function hasClosed({ response }: Exchange): boolean {
   return response instanceof ServerResponse ? response.destroyed : response.stream.destroyed;

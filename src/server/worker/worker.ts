@@ -9,6 +9,7 @@ import { explain } from '../../base/errors.ts';
 import { createLoggers, type Logger, type Loggers } from '../../base/log.ts';
 import { openTableForReading, type LmdbTableReader } from '../../certificates/lmdb-table.ts';
 import type { HostSettings, Listen, Section, Settings } from '../../config/settings.ts';
+import { Scripts } from '../../http/cgi/scripts.ts';
 import { Frontend } from '../../http/frontend.ts';
 import type { ProxyHandler } from '../../http/exchange.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
@@ -86,7 +87,11 @@ export class Worker {
     const loggers = this.#makeLoggers(sender, () => this.#settings.base);
     const hostLoggers = (host: HostSettings) => this.#loggersOf(host, sender);
     this.#proxyLog = (host) => hostLoggers(host)('proxy');
-    process.on('exit', () => sender.finish());
+    const scripts = new Scripts();
+    process.on('exit', () => {
+      scripts[Symbol.dispose]();
+      sender.finish();
+    });
     this.#handshakes = new Handshakes(
       {
         table: () => this.#table,
@@ -121,6 +126,7 @@ export class Worker {
         ...dynsslHandlers(supervisor, systemClock),
         ...storeHandlers(supervisor),
       },
+      scripts,
       isFallback: (host) => this.#handshakes.isFallback(host),
     });
     this.#acceptor = new Acceptor({
