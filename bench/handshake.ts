@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePorts, run } from '../test/latchkey.testing.ts';
-import { apache, latchkey, median, nginx, RunningPeer, type Peer } from './peers.ts';
+import { apache, handshakeOf, latchkey, median, nginx, RunningPeer, type Peer } from './peers.ts';
 import { LOAD_CORE, medianRatio, SERVER_CORE, takeTurns } from './rounds.ts';
 
 const CLIENTS = 8;
@@ -40,22 +40,6 @@ async function load(port: number, time: number): Promise<number> {
   const sum = counts.reduce((total, count) => total + count, 0);
   if (!(sum > 0)) throw new Error(`openssl s_time could not connect to port ${port}`);
   return sum;
-}
-
-/** Session tickets that a client is sent, and the version and suite it gets: they have to be alike. */
-function handshakeOf(port: number): string {
-  const output = execFileSync(
-    'sh',
-    [
-      '-c',
-      `{ printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 1; } | openssl s_client -connect 127.0.0.1:${port} 2>&1`,
-    ],
-    {
-      encoding: 'utf8',
-    },
-  );
-  const tickets = output.match(/Post-Handshake New Session Ticket arrived/g)?.length ?? 0;
-  return `${/New, (.*), Cipher is (.*)/.exec(output)?.slice(1).join(' ')}, ${tickets} tickets`;
 }
 
 /** A P-256 leaf with an intermediate, as CAs give them: without one, OpenSSL builds a chain at each handshake. */

@@ -2,7 +2,7 @@
  * The servers that are compared: each started with the same certificate and file, pinned to one core, one
  * worker, access logs off, session tickets on. Their cost is the CPU time of all their processes.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { binary, eventually, missing } from '../test/latchkey.testing.ts';
@@ -152,6 +152,15 @@ export class RunningPeer implements AsyncDisposable {
     this.#process.kill('SIGTERM');
     await ended;
   }
+}
+
+/** Session tickets that a client is sent, and the version and suite it gets: they have to be alike. */
+export function handshakeOf(port: number, ...how: readonly string[]): string {
+  // It stays until the server has closed the connection, however long that takes.
+  const client = ['s_client', '-connect', `127.0.0.1:${port}`, '-ign_eof', ...how];
+  const { stdout } = spawnSync('openssl', client, { encoding: 'utf8', input: 'GET / HTTP/1.0\r\n\r\n' });
+  const tickets = stdout.match(/Post-Handshake New Session Ticket arrived/g)?.length ?? 0;
+  return `${/New, (.*), Cipher is (.*)/.exec(stdout)?.slice(1).join(' ')}, ${tickets} tickets`;
 }
 
 export function median(values: readonly number[]): number {

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { binary, eventually, freePorts, run } from '../test/latchkey.testing.ts';
-import { latchkey, median, RunningPeer, type Peer, type Place } from './peers.ts';
+import { handshakeOf, latchkey, median, RunningPeer, type Peer, type Place } from './peers.ts';
 import { LOAD_CORE, medianRatio, SERVER_CORE, takeTurns } from './rounds.ts';
 
 const NAME = 'stapled.localhost';
@@ -81,6 +81,8 @@ try {
   );
   const { length } = await eventually('a staple', staple, 60);
   console.log(`Latchkey ${latchkey.version}, a response of ${length} bytes`);
+  console.log(`plain:  ${handshakeOf(https, '-servername', NAME)}`);
+  console.log(`status: ${handshakeOf(https, '-servername', NAME, '-status')}`);
   for (const kind of ['plain', 'status'] as const) await load(kind, warmUp / 2);
   const contestants = (['plain', 'status'] as const).map((name) => ({
     name,
