@@ -1,8 +1,9 @@
 /** OCSP stapling for a managed domain, from the certificate to its replacement. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { HostileStore } from '../src/certificates/sources/hostile-store.testing.ts';
 import { localAuthority, server as base } from './faults/faults.testing.ts';
 import { eventually, freePorts, missing, run, TestServer } from './latchkey.testing.ts';
 
@@ -51,5 +52,38 @@ test(
     });
     assert.match(server.log(), new RegExp(`has been revoked \\(serial ${serial}`));
     assert.match(server.log(), /as its OCSP responder says/);
+  },
+);
+
+test(
+  'a certificate of a store is stapled once its responder has answered, in every worker',
+  { skip: missing('openssl') },
+  async () => {
+    await using server = new TestServer();
+    await using store = await HostileStore.start();
+    server.write('htdocs/index.html', 'a\n');
+    const [http = 0, https = 0, ca = 0] = await freePorts(3);
+    const ports = { http, https };
+    const authority = localAuthority(ports, ca, 'a.localhost').replace(
+      'MDomain a.localhost',
+      '$& c.localhost',
+    );
+    const names = `Workers 2\nDynSSLEnable on\nDynSSLStoreURL ${store.url}\nDynSSLStoreToken token`;
+    server.configure(base(ports, authority, 'MDStapling on', 'MDRetryDelay 1s', names));
+    await server.start();
+    const chain = 'md/domains/a.localhost/pubcert.secp256r1.pem';
+    await eventually('a certificate', () => existsSync(join(server.dir, chain)));
+    const [chainPem, keyPem] = [
+      server.read(chain),
+      server.read('md/domains/a.localhost/privkey.secp256r1.pem'),
+    ];
+    store.certificates.set('c.localhost', { chainPem, keyPem });
+    const staple = async () => {
+      const to = ['-connect', `127.0.0.1:${https}`, '-servername', 'c.localhost', '-status'];
+      return (await run('openssl', ['s_client', ...to], { input: '' })).stdout;
+    };
+    await eventually('a staple', async () => (await staple()).includes('Cert Status: good'));
+    for (let n = 0; n < 8; n += 1) assert.match(await staple(), /Cert Status: good/);
+    assert.ok(store.names().includes('c.localhost'));
   },
 );

@@ -206,7 +206,14 @@ suite('stapling', () => {
     const [owner = ''] = all.map(({ domain }) => domain);
     assert.deepEqual(engine.status(new Set([owner])), all);
     assert.deepEqual(engine.status(new Set(['nobody.test'])), []);
+    await engine.watch('md:a.test', [{ ...one, domain: 'a.test' }]);
+    await engine.watch('b', [one]);
+    assert.deepEqual(
+      engine.status().map(({ domain }) => domain),
+      ['a.test', 'other'],
+    );
     engine.forget('b');
+    engine.forget('md:a.test');
     assert.deepEqual(
       engine.status().map(({ serial }) => serial),
       [two.certificate.serial],

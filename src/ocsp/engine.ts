@@ -23,6 +23,7 @@ import { ResponderError } from './errors.ts';
 import { JobLog, type Run } from './job-log.ts';
 import { ResponseKeeper } from './keeping.ts';
 import { backoff, Responder } from './responder.ts';
+import { OTHERS } from './response-file.ts';
 import { stapleStatus, type StaplingStatus, warningOf } from './status.ts';
 import { type CertificateToStaple, idOf, newIssuers, type Subject, subjectOf } from './subject.ts';
 
@@ -201,7 +202,9 @@ export class OcspEngine implements AsyncDisposable {
     let entry = this.#entries.get(subject.id);
     if (entry) {
       const moved = entry.responder !== responder;
-      entry.subject = subject;
+      // A managed domain's certificate stays that, wherever else it is shown.
+      const folder = subject.folder === OTHERS ? entry.subject.folder : subject.folder;
+      entry.subject = { ...subject, folder };
       entry.ask(responder);
       if (moved) this.#schedule.set(subject.id, this.#clock.now());
     } else {

@@ -1,6 +1,7 @@
 /** `ocsp/NAME/ocsp-ID.json`: a response as mod_md keeps it, so that either goes on with the other's. */
 import * as v from 'valibot';
 import type { RevocationStatus } from '../pki/ocsp-response.ts';
+import { toArrayBuffer } from '../pki/sign.ts';
 import { formatDate, parseDate } from '../store/formats.ts';
 import type { Abortable, Store } from '../store/store.ts';
 
@@ -43,7 +44,9 @@ export async function loadResponse(
   const { response, status, valid } = document.output;
   const [from, until] = [parseDate(valid.from), parseDate(valid.until)];
   if (from === undefined || until === undefined) return undefined;
-  return { der: Buffer.from(response, 'base64url'), status, from, until };
+  // It stays for days, and would keep what else is in Node's pool of small buffers.
+  const der = Buffer.from(toArrayBuffer(Buffer.from(response, 'base64url')));
+  return { der, status, from, until };
 }
 
 export async function saveResponse(

@@ -32,6 +32,7 @@ import { ControlServer, type ControlHandlers, type RenewalReport } from './contr
 import { RuntimeApi } from './runtime-api.ts';
 import type { Renewals, Report } from './renewals.ts';
 import { EngineNames } from './names.ts';
+import { stapledTable } from './stapled-table.ts';
 import type { Staples } from './staples.ts';
 import { StoreServer } from './store-server.ts';
 import { SupervisedStore } from './supervised-store.ts';
@@ -111,7 +112,8 @@ export class Engine implements AsyncDisposable {
       want: (id) => this.#keeper.want(id),
       logger: this.#loggers('dynssl'),
     });
-    this.names = new EngineNames(table, this.#loggers, store.key.passphrase(), (id) => this.#orders(id));
+    const stapling = stapledTable(table, () => this.#staples);
+    this.names = new EngineNames(stapling, this.#loggers, store.key.passphrase(), (id) => this.#orders(id));
   }
 
   /** See EngineCalls.begin. */

@@ -12,6 +12,7 @@ import { loadConfiguration } from '../../config/load.ts';
 import { HostileResponder } from '../../ocsp/hostile-responder.testing.ts';
 import { type Issued, OcspTestCa } from '../../pki/ocsp.testing.ts';
 import { MemoryStore } from '../../store/memory.ts';
+import { stapledTable } from './stapled-table.ts';
 import { Staples } from './staples.ts';
 
 const ca = await OcspTestCa.create(Date.now());
@@ -23,8 +24,16 @@ function staples(t: TestContext, table: CertificateTable): Staples {
   writeFileSync(join(serverRoot, 'httpd.conf'), 'Listen 443\n');
   const source = { serverRoot, file: 'httpd.conf', defines: [], before: [], after: [] };
   const { settings } = loadConfiguration(source);
-  const plan = { generation: 1, settings, setIds: [], clientCas: {}, backendPems: {} };
-  return new Staples({ plan, store: new MemoryStore(), table, loggers: silent, onRevoked: () => {} });
+  const base = { ...settings.base, stapling: policy, dynamicStore: 'store' };
+  const plan = { generation: 1, settings: { ...settings, base }, setIds: ['file:a'] };
+  const bare = { clientCas: {}, backendPems: {} };
+  return new Staples({
+    plan: { ...plan, ...bare },
+    store: new MemoryStore(),
+    table,
+    loggers: silent,
+    onRevoked: () => {},
+  });
 }
 
 const found = ({ chainPem, keyPem }: Issued) => [
@@ -45,12 +54,12 @@ suite('the staples of the certificate table', () => {
     const issued = await ca.issue({ ocsp: responder.url });
     const table = new MemoryTable();
     await using engine = staples(t, table);
-    const certificates = await engine.dress('file:a', found(issued), policy);
+    const certificates = await engine.dress('file:a', found(issued));
     table.put('file:a', { fallback: false, certificates });
     assert.equal(certificates[0]?.staple, undefined);
     engine.start();
     await until(() => table.get('file:a')?.certificates[0]?.staple !== undefined);
-    const [again] = await engine.dress('file:b', found(issued), policy);
+    const [again] = await engine.dress('file:a', found(issued));
     assert.ok(again?.staple);
   });
 
@@ -64,10 +73,33 @@ suite('the staples of the certificate table', () => {
       get: (target, name) => (name === 'put' ? () => 'full' : Reflect.get(target, name, target).bind(target)),
     });
     await using engine = staples(t, full);
-    await engine.dress('file:a', found(issued), policy);
+    await engine.dress('file:a', found(issued));
     engine.start();
     await until(() => table.get('file:a') === undefined);
-    const [handedOut] = await engine.dress('file:a', found(issued), policy);
+    const [handedOut] = await engine.dress('file:a', found(issued));
     assert.ok(handedOut?.staple);
+  });
+
+  test('come to what is found by name, at once if they are there, and go with it', async (t) => {
+    await using responder = await HostileResponder.start(ca, systemClock);
+    const issued = await ca.issue({ ocsp: responder.url });
+    const [certificate] = found(issued).map((one) => ({ ...one.certificate, chainPem: issued.chainPem }));
+    assert.ok(certificate);
+    const table = new MemoryTable();
+    await using engine = staples(t, table);
+    const names = stapledTable(table, () => engine);
+    const stapleOf = (id: string) => table.get(id)?.certificates[0]?.staple;
+    // One that an engine before this one has left.
+    table.put('dyn:store:old', { fallback: false, certificates: [certificate] });
+    table.put('dyn:elsewhere:a', { fallback: false, certificates: [certificate] });
+    engine.start();
+    await until(() => stapleOf('dyn:store:old') !== undefined);
+    names.put('dyn:store:a', { fallback: false, certificates: [certificate] });
+    assert.ok(stapleOf('dyn:store:a'));
+    assert.equal(names.put('dyn:store:a', { fallback: false, certificates: [certificate] }), 'unchanged');
+    assert.equal(stapleOf('dyn:elsewhere:a'), undefined);
+    names.remove('dyn:store:a');
+    names.remove('dyn:store:old');
+    assert.deepEqual(engine.status(), []);
   });
 });

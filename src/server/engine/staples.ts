@@ -2,9 +2,12 @@
  * OCSP responses for the sets of the certificate table. Loaded only where a host staples: a start without doesn't
  * wait for it.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { explain } from '../../base/errors.ts';
 import type { Logger, Loggers } from '../../base/log.ts';
-import type { CertificateTable, TableCertificate } from '../../certificates/table.ts';
+import { DYNAMIC_PREFIX } from '../../certificates/sources/settings.ts';
+import type { CertificateSet, CertificateTable, TableCertificate } from '../../certificates/table.ts';
 import type { HostStapling, Settings } from '../../config/settings.ts';
 import { OcspEngine, type OcspEngineOptions } from '../../ocsp/engine.ts';
 import type { StaplingStatus } from '../../ocsp/status.ts';
@@ -30,13 +33,17 @@ export class Staples implements AsyncDisposable {
   readonly #engine: OcspEngine;
   readonly #table: CertificateTable;
   readonly #logger: Logger;
+  #closed = false;
   #policies: ReadonlyMap<string, HostStapling>;
+  /** By store of certificates by name. */
+  #byStore: ReadonlyMap<string, HostStapling>;
 
   /** Asks no responder before start(). */
   constructor({ plan, store, table, loggers, onRevoked }: StaplesParts) {
     this.#table = table;
     this.#logger = loggers('ssl');
     this.#policies = policiesOf(plan);
+    this.#byStore = storePoliciesOf(plan);
     this.#engine = new OcspEngine({
       store,
       loggers,
@@ -48,6 +55,7 @@ export class Staples implements AsyncDisposable {
 
   start(): void {
     this.#engine.start();
+    void this.#followAll();
   }
 
   /** Ids of the sets that the configuration staples. */
@@ -59,6 +67,8 @@ export class Staples implements AsyncDisposable {
   reconfigure(plan: Plan): string[] {
     const before = this.#policies;
     this.#policies = policiesOf(plan);
+    this.#byStore = storePoliciesOf(plan);
+    void this.#followAll();
     this.#engine.reconfigure(paceOf(plan.settings));
     for (const id of before.keys()) if (!this.#policies.has(id)) this.#engine.forget(id);
     const ids = new Set([...before.keys(), ...this.#policies.keys()]);
@@ -67,13 +77,10 @@ export class Staples implements AsyncDisposable {
 
   /**
    * A set's certificates with the responses that are at hand, to be put into the table; from now on the table's set
-   * is kept supplied. Nobody waits for a responder. Sets that the configuration does not know are stapled by `policy`.
+   * is kept supplied. Nobody waits for a responder.
    */
-  async dress(
-    id: string,
-    found: readonly FoundCertificate[],
-    policy: HostStapling | undefined = this.#policies.get(id),
-  ): Promise<TableCertificate[]> {
+  async dress(id: string, found: readonly FoundCertificate[]): Promise<TableCertificate[]> {
+    const policy = this.#policies.get(id);
     if (!policy || found.length === 0) {
       this.#engine.forget(id);
       return found.map(({ certificate }) => certificate);
@@ -83,6 +90,25 @@ export class Staples implements AsyncDisposable {
       found.map(({ chainPem }) => ({ chainPem, ...policy })),
     );
     return found.map(({ certificate }, index) => stapled(certificate, staples[index]));
+  }
+
+  /** A set of a certificate found by name with what is at hand already; undefined where it is not to be stapled. */
+  known(id: string, set: Omit<CertificateSet, 'version'>): Omit<CertificateSet, 'version'> | undefined {
+    if (!this.#storePolicy(id)) return undefined;
+    return { ...set, certificates: this.#dressed(set.certificates) };
+  }
+
+  /** Such a set that is in the table is kept supplied from now on. */
+  follow(id: string): void {
+    const policy = this.#storePolicy(id);
+    const chains = this.#table.get(id)?.certificates.map(({ chainPem }) => ({ chainPem, ...policy })) ?? [];
+    if (!policy || chains.length === 0) return this.#engine.forget(id);
+    this.#engine
+      .watch(id, chains)
+      .then((staples) => {
+        if (staples.some((staple) => staple !== undefined)) this.#restaple(id);
+      })
+      .catch((error: unknown) => this.#logger.error(`stapling ${id}: ${explain(error)}`));
   }
 
   /** The set is shown no more. */
@@ -101,7 +127,26 @@ export class Staples implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
     await this.#engine[Symbol.asyncDispose]();
+  }
+
+  #storePolicy(id: string): HostStapling | undefined {
+    return id.startsWith(DYNAMIC_PREFIX) ? this.#byStore.get(id.split(':')[1] ?? '') : undefined;
+  }
+
+  /** What was found by name before, in steps. */
+  async #followAll(): Promise<void> {
+    let steps = 0;
+    for (const id of [...this.#table.ids()].filter((one) => one.startsWith(DYNAMIC_PREFIX))) {
+      if (this.#closed) return;
+      this.follow(id);
+      if (++steps % 50 === 0) await turn();
+    }
+  }
+
+  #dressed(certificates: readonly TableCertificate[]): TableCertificate[] {
+    return certificates.map((certificate) => stapled(certificate, this.#engine.staple(certificate.chainPem)));
   }
 
   /** What the table does not have is dressed when it comes. */
@@ -109,14 +154,11 @@ export class Staples implements AsyncDisposable {
     const set = this.#table.get(id);
     if (!set) return;
     const { fallback } = set;
-    const certificates = set.certificates.map((certificate) =>
-      stapled(certificate, this.#engine.staple(certificate.chainPem)),
-    );
-    if (this.#table.put(id, { fallback, certificates }) !== 'full') return;
-    // What it has would be stapled beyond its end; without the set, workers ask for it and get it dressed.
-    const shown = this.#table.remove(id) === 'full' ? 'not shown' : 'shown more slowly';
+    if (this.#table.put(id, { fallback, certificates: this.#dressed(set.certificates) }) !== 'full') return;
+    // What it has would be stapled beyond its end; without a host's set, workers ask for it and get it dressed.
+    const removed = !id.startsWith(DYNAMIC_PREFIX) && this.#table.remove(id) !== 'full';
     this.#logger.error(
-      `the certificate table is full: a new OCSP response is ${shown}; give its folder more room`,
+      `the certificate table is full: a new OCSP response is ${removed ? 'shown more slowly' : 'not shown'}; give its folder more room`,
     );
   }
 }
@@ -132,6 +174,16 @@ function policiesOf({ settings, setIds }: Plan): Map<string, HostStapling> {
   for (const [index, { stapling }] of [settings.base, ...settings.hosts].entries()) {
     const id = setIds[index];
     if (id !== undefined && stapling && !policies.has(id)) policies.set(id, stapling);
+  }
+  return policies;
+}
+
+/** Certificates by name are no managed domain's. Of hosts that share a store, the first that staples decides how. */
+function storePoliciesOf({ settings }: Plan): Map<string, HostStapling> {
+  const policies = new Map<string, HostStapling>();
+  for (const { dynamicStore, stapling } of [settings.base, ...settings.hosts]) {
+    if (dynamicStore === undefined || !stapling || policies.has(dynamicStore)) continue;
+    policies.set(dynamicStore, { ...stapling, domain: undefined });
   }
   return policies;
 }
