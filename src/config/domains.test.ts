@@ -353,3 +353,8 @@ test('a command for DNS that is none, and a version that there is not, are refus
     /^MDChallengeDns01Version (cannot occur within|is not allowed)/,
   );
 });
+
+test('MDDriveMode is the old name of MDRenewMode', (t) => {
+  const [domain] = domains(t, 'MDDriveMode always\nMDomain a.example');
+  assert.equal(domain?.renewMode, 'always');
+});
