@@ -1,18 +1,13 @@
-/** A store opened by a command: as it is, whether or not a server runs on it; made where there is none. */
+/** A store opened by a command: as it is, whether or not a server runs on it; where there is none, or an old one, made. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FsStore } from '../store/fs/fs-store.ts';
-import { StoreError } from '../store/store.ts';
 
 /** @throws StoreError */
 export async function openStore(dir: string): Promise<FsStore> {
   const owner = await ownerOf(dir);
-  try {
-    return await FsStore.attach({ dir, owner });
-  } catch (error) {
-    if (!(error instanceof StoreError) || error.code !== 'store-missing') throw error;
-    return FsStore.open({ dir, owner });
-  }
+  const opening = await FsStore.needsOpening({ dir });
+  return opening ? FsStore.open({ dir, owner }) : FsStore.attach({ dir, owner });
 }
 
 /** Whom the server on this store has its challenges and staging belong to. */

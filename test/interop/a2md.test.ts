@@ -76,7 +76,7 @@ test('drive obtains, archives what was there, and leaves alone what is not due',
   assert.equal(authority.orders(), 2);
 });
 
-test('drive uses an account that was registered before, and another one when that is deleted', async (t) => {
+test('drive uses the account that it is told to, and another one when that is deleted', async (t) => {
   if (withoutAuthority) return t.skip(withoutAuthority);
   const { server, tool } = await ready(t);
   await server.start();
@@ -89,7 +89,15 @@ test('drive uses an account that was registered before, and another one when tha
   const driven = await tool.run('drive', NAME);
   assert.equal(driven.code, 0, driven.stderr);
   assert.equal((await tool.one('list', NAME)).ca['account'], account);
+  const other = await tool.bare(...tool.options, '-t', 'accepted', 'acme', 'newreg', 'other@drive.test');
+  const second = /^registered: (ACME-localhost-\d{4})\n$/.exec(other.stdout)?.[1] ?? other.stderr;
+  assert.notEqual(second, account);
+  await tool.one('update', NAME, 'account', second);
+  const by = await tool.run('drive', '-f', NAME);
+  assert.equal(by.code, 0, by.stderr);
+  assert.equal((await tool.one('list', NAME)).ca['account'], second);
   assert.equal((await tool.run('acme', 'delreg', account)).code, 0);
+  assert.equal((await tool.run('acme', 'delreg', second)).code, 0);
   await tool.one('update', NAME, 'agreement', 'accepted');
   const afresh = await tool.run('drive', '-f', NAME);
   assert.equal(afresh.code, 0, afresh.stderr);

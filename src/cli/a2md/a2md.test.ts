@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
 import { createFallbackCertificate } from '../../pki/selfsigned.ts';
@@ -276,4 +276,23 @@ suite('update', () => {
     const tool = await make(t);
     assert.deepEqual((await tool.run('update', 'missing.org', 'domains', 'x.org')).json, MISSING);
   });
+});
+
+test('a store of mod_md’s first layout is brought up to date', async (t) => {
+  const tool = await make(t);
+  await tool.one('add', 'old.example');
+  const path = join(tool.dir, 'md_store.json');
+  await writeFile(path, (await readFile(path, 'utf8')).replace('3.0', '1.0'));
+  const folder = join(tool.dir, 'domains', 'old.example');
+  for (const [file, text] of [
+    ['pkey.pem', 'key'],
+    ['cert.pem', 'leaf'],
+    ['chain.pem', 'issuer'],
+  ] as const) {
+    await writeFile(join(folder, file), text);
+  }
+  await tool.one('list', 'old.example');
+  assert.match(await readFile(path, 'utf8'), /"version": 3\.0/);
+  assert.equal(await readFile(join(folder, 'privkey.pem'), 'utf8'), 'key');
+  assert.equal(await readFile(join(folder, 'pubcert.pem'), 'utf8'), 'leaf\nissuer');
 });

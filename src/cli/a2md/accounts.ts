@@ -3,11 +3,13 @@ import type { AccountRef, AcmeClient } from '../../acme/client.ts';
 import { storeAccount } from '../../domains/stored/activate.ts';
 import { ACCOUNT_KEY, accountDocument } from '../../domains/issuers/accounts.ts';
 import { generateKey } from '../../pki/keys.ts';
-import { readAccount } from '../../store/documents.ts';
-import { loadPrivateKey } from '../../store/keys.ts';
+import { readAccount, writeAccount } from '../../store/documents.ts';
+import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
 import type { Store } from '../../store/store.ts';
 import { Failure } from './failure.ts';
 import { contactUrls } from './values.ts';
+
+const ACCOUNT_FILE = 'account.pem';
 
 /** Makes a client for a directory URL. */
 export type NewClient = (authority: string) => AcmeClient;
@@ -57,9 +59,18 @@ export async function unregister(store: Store, newClient: NewClient, name: strin
   return account.url;
 }
 
+/** Has the next order of a managed domain made by an account of the store, where its CA is the one asked. */
+export async function appoint(store: Store, account: string, name: string): Promise<void> {
+  const document = await readAccount(store, 'accounts', account);
+  const key = document && (await loadPrivateKey(store, 'accounts', account, ACCOUNT_FILE));
+  if (!key) return;
+  await savePrivateKey(store, 'staging', name, ACCOUNT_FILE, key);
+  await writeAccount(store, 'staging', name, document);
+}
+
 async function load(store: Store, name: string): Promise<{ authority: string; account: AccountRef }> {
   const document = await readAccount(store, 'accounts', name);
-  const key = document && (await loadPrivateKey(store, 'accounts', name, 'account.pem'));
+  const key = document && (await loadPrivateKey(store, 'accounts', name, ACCOUNT_FILE));
   if (!key) throw new Failure('ENOENT', `unknown account: ${name}`);
   return { authority: document['ca-url'], account: { url: document.url, key } };
 }

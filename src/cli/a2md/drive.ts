@@ -14,6 +14,7 @@ import {
 import { renew } from '../../domains/renewal/renewal.ts';
 import { storedDomain } from '../../domains/stored/stored.ts';
 import type { Store } from '../../store/store.ts';
+import { appoint } from './accounts.ts';
 import { Failure } from './failure.ts';
 import { find } from './registry.ts';
 
@@ -46,6 +47,7 @@ export async function drive(store: Store, name: string, options: DriveOptions): 
     );
   }
   if (options.reset) await store.purge('staging', name);
+  if (md.ca.account !== undefined) await appoint(store, md.ca.account, name);
   const domain = storedDomain(md, options);
   await using issuer = new AcmeIssuer({ store, clock: systemClock, newClient: options.newClient });
   const job = await Job.load(store, name);

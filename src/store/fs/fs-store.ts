@@ -86,6 +86,15 @@ export class FsStore implements Store {
     }
   }
 
+  /**
+   * Whether a store has to be opened before others can attach: there is none, or one of an older layout, which no
+   * server has open. StoreErrors as of open().
+   */
+  static async needsOpening(options: AttachOptions): Promise<boolean> {
+    const file = await readStoreFile(treeOf(options));
+    return file === undefined || file.version < currentVersion;
+  }
+
   /** Joins in using a store that is open: no start duties. StoreErrors as of open(). */
   static async attach(options: AttachOptions): Promise<FsStore> {
     const tree = treeOf(options);
