@@ -15,6 +15,7 @@ interface Setting extends AsyncDisposable {
   readonly at: Fixture;
   readonly ask: AskService;
   readonly discarded: string[];
+  readonly configured: Set<string>;
   /** Names that lead elsewhere. */
   readonly strays: Set<string>;
   onDemand: OnDemand;
@@ -28,6 +29,7 @@ async function setting(changes: Partial<OnDemandSettings> = {}): Promise<Setting
   const ask = await AskService.start();
   const strays = new Set<string>();
   const discarded: string[] = [];
+  const configured = new Set(['configured.test']);
   const at = fixture([], { admit: (domain, options) => self.onDemand.admit(domain, options) });
   const own: OnDemandSettings = {
     id: 'on-demand',
@@ -48,7 +50,7 @@ async function setting(changes: Partial<OnDemandSettings> = {}): Promise<Setting
         () => ({ all: 'debug', modules: {} }),
       )('md'),
       engine: at.engine,
-      isConfigured: (name) => name === 'configured.test',
+      isConfigured: (name) => configured.has(name),
       straying: async (name) => (strays.has(name) ? 'it leads elsewhere' : undefined),
       discard: async (name) => {
         discarded.push(name);
@@ -59,6 +61,7 @@ async function setting(changes: Partial<OnDemandSettings> = {}): Promise<Setting
     at,
     ask,
     discarded,
+    configured,
     strays,
     onDemand: make(),
     call: (name, client = CLIENT) => self.onDemand.provide('on-demand', name, client),
@@ -261,6 +264,18 @@ suite('a name that has a certificate', () => {
     self.ask.permit(NAME);
     assert.equal(await self.call(NAME), undefined);
     assert.equal(self.at.issuer.count(NAME), 0);
+  });
+
+  test('and is in the configuration by now is that domain: dropped, it loses nothing', async () => {
+    await using self = await setting();
+    self.ask.permit(NAME);
+    await self.call(NAME);
+    self.configured.add(NAME);
+    self.at.engine.add(settings(NAME));
+    assert.deepEqual([self.onDemand.status(NAME), self.onDemand.domains], [undefined, []]);
+    await pass(self, 31 * DAY);
+    await until(async () => (await self.at.store.aspects('limits', 'on-demand')).length === 0);
+    assert.deepEqual([self.discarded, self.at.engine.names], [[], [NAME]]);
   });
 
   test('whose record is damaged is taken on anew', async () => {

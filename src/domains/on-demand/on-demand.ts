@@ -98,7 +98,7 @@ export class OnDemand implements AsyncDisposable {
   }
 
   status(name: string): OnDemandStatus | undefined {
-    const entry = this.#entries.get(name);
+    const entry = this.domain(name) && this.#entries.get(name);
     return entry && { seen: entry.seen, dropAt: this.#dropAt(name, entry) };
   }
 
@@ -141,9 +141,9 @@ export class OnDemand implements AsyncDisposable {
 
   /** For the engine, before each order: permission and DNS may have changed. */
   async admit({ name }: ManagedDomainSettings, { signal }: Abortable): Promise<Problem | undefined> {
-    const entry = this.#entries.get(name);
-    const settings = entry && this.#settings.get(entry.record.id);
-    if (!entry || !settings) return undefined;
+    const { id = '' } = this.#entries.get(name)?.record ?? {};
+    const settings = this.domain(name) && this.#settings.get(id);
+    if (!settings) return undefined;
     const objection = await this.#admission.objection(settings, name);
     signal?.throwIfAborted();
     if (objection !== 'forbidden') {
@@ -265,13 +265,16 @@ export class OnDemand implements AsyncDisposable {
 
   /** Never rejects. */
   async #drop(name: string, why: string): Promise<void> {
-    const { engine, store, logger, discard } = this.#parts;
+    const { engine, store, logger, discard, isConfigured } = this.#parts;
     if (!this.#entries.delete(name)) return;
     this.#pending.delete(name);
     this.#drops.remove(name);
-    engine.remove(name);
+    // A domain of the configuration by now: what there is, is that one's.
+    const isOurs = !isConfigured(name);
+    if (isOurs) engine.remove(name);
     try {
       await removeRecord(store, name);
+      if (!isOurs) return;
       await store.purge('staging', name);
       await discard(name);
       logger.notice(`md(${name}): dropped, as ${why}`);
