@@ -7,6 +7,7 @@ import { describeHosts } from '../config/describe.ts';
 import { loadConfiguration } from '../config/load.ts';
 import type { CertificateFiles, Settings, Warning } from '../config/settings.ts';
 import { resolveIdentity } from '../server/privileges.ts';
+import { isEncrypted } from '../server/supervisor/passphrases.ts';
 import { readTlsFiles, type TlsFiles } from '../server/tls-files.ts';
 import { HandshakePlan } from '../server/worker/handshake.ts';
 import { version } from '../server/version.ts';
@@ -28,7 +29,7 @@ export function validSettings(where: Where): Settings {
 
 function valid(where: Where): { settings: Settings; warnings: readonly Warning[] } {
   const { settings } = loadConfiguration(where);
-  for (const files of certificateFiles(settings).values()) checkPair(files);
+  for (const files of certificateFiles(settings).values()) checkPair(files, settings);
   const { warnings } = checkTls(settings);
   resolveIdentity(settings.user, settings.group);
   return { settings, warnings };
@@ -56,8 +57,10 @@ function certificateFiles(settings: Settings): Map<string, CertificateFiles> {
   return new Map(all.map((files) => [`${files.certificateFile}\n${files.keyFile}`, files] as const));
 }
 
-function checkPair(files: CertificateFiles): void {
+function checkPair(files: CertificateFiles, { passphraseCommand }: Settings): void {
   try {
+    // The passphrase is asked for when there is something to start.
+    if (passphraseCommand && isEncrypted(readFileSync(files.keyFile, 'latin1'))) return;
     createCredential({
       chain: readFileSync(files.certificateFile, 'latin1'),
       key: readFileSync(files.keyFile, 'latin1'),

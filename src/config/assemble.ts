@@ -97,6 +97,8 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
     addedTemplate: addedTemplate(server, hosts, { listens, md }),
     api: server.api,
     md,
+    sniPolicy: server.sniPolicy ?? 'secure',
+    passphraseCommand: server.passphraseCommand,
     localCa: server.localCa.enabled === true ? localCaSettings(server) : undefined,
     dynamic: { ...stores.settings, onDemand: onDemand.sources },
     onDemand: ordered,

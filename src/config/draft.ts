@@ -22,6 +22,7 @@ import type {
   ProxySettings,
   ProxyWorker,
   Section,
+  Settings,
 } from './settings.ts';
 
 export type Draft<T> = { -readonly [Key in keyof T]?: T[Key] | undefined };
@@ -43,6 +44,10 @@ export interface ServerDraft {
     readonly port: number;
     readonly at: Position;
   }[];
+  /** SSLVHostSNIPolicy. */
+  sniPolicy?: Settings['sniPolicy'];
+  /** SSLPassPhraseDialog exec: the command and its arguments. */
+  passphraseCommand?: readonly string[];
   readonly md: MdServerDraft;
   readonly localCa: Draft<LocalCaSettings> & { enabled?: boolean };
   dynamicCacheBytes?: number;
@@ -158,6 +163,15 @@ export interface TlsDraft {
   tlsStrictSni?: boolean;
   clientAuth?: { readonly mode: 'none' | 'optional' | 'require'; readonly at: Position };
   clientCa?: string;
+  clientCaPath?: string;
+  /** SSLVerifyDepth. */
+  clientDepth?: number;
+  crlFile?: string;
+  crlPath?: string;
+  crlCheck?: { readonly check: 'none' | 'leaf' | 'chain'; readonly optional: boolean; readonly at: Position };
+  /** SSLOpenSSLConfCmd Groups and SignatureAlgorithms. */
+  groups?: string;
+  signatureAlgorithms?: string;
 }
 
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';

@@ -4,9 +4,13 @@
  */
 import { chooseCiphers } from './ciphers.ts';
 import type { ChosenCiphers } from './ciphers.ts';
+import { checkClientAuth, clientTls } from './client-rules.ts';
 import type { FileAt, HostDraft, ListenDraft, ServerDraft, TlsDraft, TlsVersions } from './draft.ts';
 import { ConfigError } from './errors.ts';
 import type { CertificateFiles, HostAddress, HostTls, Listen, Warning } from './settings.ts';
+
+/** mod_tls has no client certificates. */
+const nothingSaid: TlsDraft = { certificates: [], keys: [], tlsCertificates: [] };
 
 const everyVersion: TlsVersions = { min: 'TLSv1.2', max: 'TLSv1.3' };
 
@@ -49,7 +53,7 @@ export function hostsTls(context: TlsContext): { readonly hosts: HostTls[]; read
     const { engine, family, implied } = plans[index] ?? noTls;
     const tls = tlsOf(host, server.base.tls, family, engine);
     if (engine) checkCertificates(host, tls, context, implied);
-    if (engine) checkClientAuth(host, server.base, tls);
+    if (engine) for (const warning of checkClientAuth(host, server.base, tls)) context.warn(warning);
     if (engine) checkPort(host, secureAddresses(host, { engine, family, implied }, server), context);
     return tls;
   });
@@ -144,8 +148,13 @@ function shown({ address, port }: HostAddress): string {
 }
 
 /** `NAME:PORT`, as httpd's messages call a host. */
-export function title(host: HostDraft): string {
-  return `${host.serverName ?? '_default_'}:${host.addresses[0]?.port ?? '*'}`;
+export function title(host: TitledHost): string {
+  return `${host.serverName ?? '_default_'}:${host.addresses?.[0]?.port ?? '*'}`;
+}
+
+interface TitledHost {
+  readonly serverName?: string | undefined;
+  readonly addresses?: readonly HostAddress[];
 }
 
 interface Place {
@@ -191,8 +200,10 @@ function tlsOf(host: HostDraft, base: TlsDraft | undefined, family: 'ssl' | 'tls
       family === 'ssl'
         ? (own.strictSni ?? base?.strictSni ?? false)
         : (own.tlsStrictSni ?? base?.tlsStrictSni ?? true),
-    clientAuth: family === 'ssl' ? ((own.clientAuth ?? base?.clientAuth)?.mode ?? 'none') : 'none',
-    clientCa: family === 'ssl' ? (own.clientCa ?? base?.clientCa) : undefined,
+    groups: family === 'ssl' ? (own.groups ?? base?.groups) : undefined,
+    signatureAlgorithms:
+      family === 'ssl' ? (own.signatureAlgorithms ?? base?.signatureAlgorithms) : undefined,
+    ...(family === 'ssl' ? clientTls(own, base) : clientTls(nothingSaid, undefined)),
   };
 }
 
@@ -267,12 +278,4 @@ function checkPort(host: HostDraft, secure: readonly HostAddress[], { server, wa
     module: 'ssl',
     message: `Init: (${title(host)}) You configured HTTPS(443) on the standard HTTP(80) port! SSLEngine on counts for all addresses of a host: leave it out, what arrives at Listen 443 is https anyway`,
   });
-}
-
-function checkClientAuth(host: HostDraft, base: HostDraft, tls: HostTls): void {
-  if (tls.clientAuth === 'none' || tls.clientCa !== undefined) return;
-  throw new ConfigError(
-    `SSLVerifyClient ${tls.clientAuth} needs SSLCACertificateFile: the authorities whose client certificates count`,
-    (host.tls.clientAuth ?? base.tls.clientAuth)?.at ?? host.at,
-  );
 }

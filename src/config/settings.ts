@@ -54,6 +54,13 @@ export interface Settings {
   /** RuntimeAPI; undefined: the control socket only. */
   readonly api: ApiSettings | undefined;
   readonly md: MdServerSettings;
+  /**
+   * SSLVHostSNIPolicy: how much the host of a request must have in common with that of its handshake: be the same
+   * (`strict`), all of its TLS (`secure`, the default), what it asks of clients (`authonly`), nothing (`insecure`).
+   */
+  readonly sniPolicy: 'strict' | 'secure' | 'authonly' | 'insecure';
+  /** SSLPassPhraseDialog exec: what prints the passphrase of an encrypted key. */
+  readonly passphraseCommand: readonly string[] | undefined;
   /** Absent without `LocalCA on`. */
   readonly localCa: LocalCaSettings | undefined;
   /** Where hosts have certificates from by name: stores (DynSSL directives), orders on demand. */
@@ -204,8 +211,18 @@ export interface HostTls {
   /** A client that sends an unknown SNI is refused at this host's address; of family `ssl`, one without SNI, too. */
   readonly strictSni: boolean;
   readonly clientAuth: 'none' | 'optional' | 'require';
-  /** SSLCACertificateFile: PEM. Given where clientAuth isn't `none`. */
+  /** SSLCACertificateFile: PEM; SSLCACertificatePath: a folder. One of them is given where clientAuth isn't `none`. */
   readonly clientCa: string | undefined;
+  readonly clientCaPath: string | undefined;
+  /** SSLVerifyDepth: certificates above the client's own at most. */
+  readonly clientDepth: number;
+  /** SSLCARevocationCheck and the files and folders of lists; undefined: none are looked at. */
+  readonly clientRevocation:
+    | { readonly check: 'leaf' | 'chain'; readonly optional: boolean; readonly paths: readonly string[] }
+    | undefined;
+  /** OpenSSL's lists of groups and signature algorithms; undefined: OpenSSL's own. */
+  readonly groups: string | undefined;
+  readonly signatureAlgorithms: string | undefined;
 }
 
 export interface CertificateFiles {
@@ -351,6 +368,9 @@ export interface DirectorySettings {
   /** Redirect inside <Location>. */
   readonly redirect?: { readonly status: number; readonly to: string | undefined };
   readonly requireHttps?: 'off' | 'temporary' | 'permanent';
+  /** SSLVerifyClient of a section. */
+  readonly clientAuth?: 'none' | 'optional' | 'require';
+  readonly requireSsl?: boolean;
   /** SSLProxy… and TLSProxy…: for the backends that requests of this place go to. */
   readonly backendTls?: BackendTls;
   /** SSLOptions and TLSOptions; those of the host's family count. */

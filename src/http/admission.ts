@@ -2,7 +2,8 @@
  * What a request has to be before anybody looks at what it asks for: its size, its target, its Host, and
  * whether the connection may carry requests of that host.
  */
-import type { HostTls } from '../config/settings.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { HostSettings, HostTls, Settings } from '../config/settings.ts';
 import type { LiveExchange } from './live.ts';
 import { admitForward, admitTunnel, forwardHost } from './forward-admission.ts';
 import type { Site } from './site.ts';
@@ -63,7 +64,7 @@ function admitAuthority(exchange: LiveExchange, site: Site, given: string | unde
   exchange.host = found.host;
   exchange.known = found.known;
   exchange.directory = found.host.directory;
-  if (connection.secure && !sharePolicy(connection.host.tls, found.host.tls)) {
+  if (connection.secure && !sharePolicy(site.settings.sniPolicy, connection.host, found.host)) {
     return { status: 421, reason: `${parsed.hostname} needs another TLS policy than this connection has` };
   }
   return undefined;
@@ -73,18 +74,22 @@ function needsHost({ request }: LiveExchange): boolean {
   return request.httpVersionMajor > 1 || request.httpVersionMinor > 0;
 }
 
-/** Requests may share a connection where everything but the certificates is the same (SSLVHostSNIPolicy secure). */
-function sharePolicy(one: HostTls, other: HostTls): boolean {
-  return (
-    one === other ||
-    (one.minVersion === other.minVersion &&
-      one.maxVersion === other.maxVersion &&
-      one.ciphers === other.ciphers &&
-      one.ciphersuites === other.ciphersuites &&
-      one.honorCipherOrder === other.honorCipherOrder &&
-      one.clientAuth === other.clientAuth &&
-      one.clientCa === other.clientCa)
-  );
+/** Whether a connection of host `one` may carry requests of `other`: SSLVHostSNIPolicy. */
+function sharePolicy(policy: Settings['sniPolicy'], one: HostSettings, other: HostSettings): boolean {
+  if (one === other || policy === 'insecure') return true;
+  if (policy === 'strict' && one.serverName !== other.serverName) return false;
+  // Everything but the certificates: those are what clients look at before they share a connection.
+  return isDeepStrictEqual(asked(one.tls, policy), asked(other.tls, policy));
+}
+
+function asked(tls: HostTls, policy: Settings['sniPolicy']): Partial<HostTls> {
+  const { clientAuth, clientCa, clientCaPath, clientDepth, clientRevocation } = tls;
+  const ofClients = { clientAuth, clientCa, clientCaPath, clientDepth, clientRevocation };
+  if (policy === 'authonly') return ofClients;
+  const { minVersion, maxVersion, ciphers, ciphersuites, honorCipherOrder, groups, signatureAlgorithms } =
+    tls;
+  const handshake = { minVersion, maxVersion, ciphers, ciphersuites, honorCipherOrder };
+  return { ...ofClients, ...handshake, groups, signatureAlgorithms };
 }
 
 function oversized({ request, host }: LiveExchange): Refusal | undefined {

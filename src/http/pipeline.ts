@@ -23,6 +23,7 @@ import { introduce } from './proxy/request-headers.ts';
 import { isRedirect, redirect, sendPage } from './replies.ts';
 import type { Site } from './site.ts';
 import { cleanPath, encodePath } from './target.ts';
+import { tlsRefusal } from './tls-demands.ts';
 import { bytes, environmentOf, holds } from './variables.ts';
 
 /** What the room needs from outside. */
@@ -126,6 +127,8 @@ async function serve(exchange: LiveExchange, site: Site, deps: Dependencies): Pr
   });
   if (destination.kind === 'redirect') return redirectOrFail(exchange, destination.status, destination.to);
   applyPlaceRules(exchange);
+  const demand = tlsRefusal(exchange);
+  if (demand !== undefined) return exchange.fail(403, demand);
   const { require } = exchange.directory;
   const isSet = (name: string) => environmentOf(exchange, name) !== undefined;
   if (require && !(await isAuthorized(require.rule, { ...addresses(exchange), evaluate, isSet }))) {
@@ -307,9 +310,16 @@ async function fail(
   return serveInstead(exchange, site, deps, document.path);
 }
 
+/** Whose log a reason belongs to, by how it begins. */
+const modules = [
+  [accessDenied, 'authz_core'],
+  ['AH02219', 'ssl'],
+  ['AH02222', 'ssl'],
+] as const;
+
 function logFailure(exchange: LiveExchange, deps: Dependencies, status: number, reason: string): void {
   const level = status >= 500 || status === 403 ? 'error' : 'info';
-  const module = reason.startsWith(accessDenied) ? 'authz_core' : 'core';
+  const module = modules.find(([start]) => reason.startsWith(start))?.[1] ?? 'core';
   logOf(exchange, deps, module).log(level, `${prefix(exchange)}${reason}`);
 }
 

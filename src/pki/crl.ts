@@ -7,7 +7,7 @@ import { AsnConvert } from '@peculiar/asn1-schema';
 import { AlgorithmIdentifier } from '@peculiar/asn1-x509';
 import { LatchkeyError } from '../base/errors.ts';
 import type { Certificate } from './certificate.ts';
-import { type DerElement, derElements, derInside, eachDerElement, partsOf, tags } from './der.ts';
+import { type DerElement, derElements, derInside, derTime, eachDerElement, partsOf, tags } from './der.ts';
 import { signatureProblem } from './signed.ts';
 
 export type CrlErrorCode =
@@ -80,7 +80,7 @@ async function read(der: Buffer, question: CrlQuestion): Promise<CrlAnswer> {
   // A version 1 list says no version.
   const [inner, issuer, ...rest] = fields.slice(fields[0]?.tag === tags.integer ? 1 : 0);
   const times = rest.filter(({ tag }) => tag === tags.utcTime || tag === tags.generalizedTime);
-  const [thisUpdate, nextUpdate] = times.map(timeOf);
+  const [thisUpdate, nextUpdate] = times.map(derTime);
   if (!inner || !issuer || thisUpdate === undefined) throw unreadable();
   if (!issuer.raw.equals(partsOf(question.issuer.x509).subject)) {
     throw new CrlError('crl-other', 'The list is of another issuer than the certificate');
@@ -147,16 +147,6 @@ function uris({ content }: DerElement): string[] {
     .flatMap((fullName) => derElements(fullName.content))
     .filter(({ tag }) => tag === tags.uri)
     .map((name) => name.content.toString('latin1'));
-}
-
-/** UTCTime's years are those from 1950 to 2049 (RFC 5280 section 4.1.2.5.1). */
-function timeOf({ tag, content }: DerElement): number {
-  const text = content.toString('latin1');
-  const century = tag === tags.generalizedTime ? '' : text < '5' ? '20' : '19';
-  const iso = (century + text).replace(/^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z');
-  const ms = Date.parse(iso);
-  if (Number.isNaN(ms)) throw unreadable();
-  return ms;
 }
 
 function unreadable(): CrlError {

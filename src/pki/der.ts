@@ -61,6 +61,19 @@ function elementAt(bytes: Buffer, at: number): DerElement {
   };
 }
 
+/**
+ * ms since the epoch of a Time; UTCTime's years are those from 1950 to 2049 (RFC 5280 section 4.1.2.5.1).
+ * @throws PkiError `der-unreadable`
+ */
+export function derTime({ tag, content }: DerElement): number {
+  const text = content.toString('latin1');
+  const century = tag === tags.generalizedTime ? '' : text < '5' ? '20' : '19';
+  const iso = (century + text).replace(/^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z');
+  const ms = Date.parse(iso);
+  if (Number.isNaN(ms)) throw unreadable();
+  return ms;
+}
+
 export interface CertificateParts {
   /** Content of the INTEGER. */
   readonly serial: Buffer;

@@ -16,6 +16,8 @@ export type PkiErrorCode =
   | 'certificate-unreadable'
   /** Not DER, or cut off. */
   | 'der-unreadable'
+  /** Not a list of revoked certificates, or of a kind that is not read. */
+  | 'list-unreadable'
   /** A name that fits neither dNSName nor iPAddress. */
   | 'name-invalid';
 

@@ -23,11 +23,15 @@ export interface TlsFiles {
 
 /** @throws ConfigError where a file can't be read, or holds nothing of use */
 export function readTlsFiles(settings: Settings): TlsFiles {
-  const clients = [settings.base, ...settings.hosts].flatMap(({ tls }) => tls.clientCa ?? []);
+  const clients = [settings.base, ...settings.hosts].flatMap(({ tls }) => [
+    tls.clientCa,
+    tls.clientCaPath,
+    ...(tls.clientRevocation?.paths ?? []),
+  ]);
   const values = backendValues(settings);
   const backendPems = readAll(values.flatMap(backendFilesOf));
   const warnings = values.flatMap((each) => checkMachine(each, backendPems));
-  return { clientCas: readAll(clients), backendPems, warnings };
+  return { clientCas: readAll(clients.filter((path) => path !== undefined)), backendPems, warnings };
 }
 
 function readAll(paths: readonly string[]): Pems {

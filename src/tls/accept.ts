@@ -6,8 +6,10 @@
 import type { Socket } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import { normalizeAddress } from '../base/addresses.ts';
+import { systemClock } from '../base/clock.ts';
 import { explain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { clientProblemBy } from './client-certificates.ts';
 import { ClientHelloReader } from './clienthello.ts';
 import type { ClientHello } from './clienthello.ts';
 import type { TlsPolicy } from './policy.ts';
@@ -30,7 +32,7 @@ export type Selection<Tag> =
       readonly kind: 'serve';
       readonly context: SecureContext;
       /** The policy that the context was made with. */
-      readonly policy: Pick<TlsPolicy, 'clientAuth'>;
+      readonly policy: Pick<TlsPolicy, 'clientAuth' | 'clientCa' | 'clientRules'>;
       /** Protocols to offer, by preference. A client that offers only others is refused; one that offers none isn't. */
       readonly alpn: readonly string[];
       /** DER of an OCSP response, given to clients that ask for one. */
@@ -204,6 +206,7 @@ class Handshake<Tag> {
     this.#connection = startTls(this.#socket, {
       context: selection.context,
       clientAuth: selection.policy.clientAuth,
+      judgeClient: (secure) => clientProblemBy(selection.policy, secure, systemClock.now()),
       alpn: selection.alpn,
       staple: hello.statusRequest ? selection.staple : undefined,
       onFailure: (reason) => this.#log(reason),

@@ -6,8 +6,8 @@ import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 const LONGEST = 32;
 
 /**
- * The peer's certificate, then what it leads to, up to the root of our own that OpenSSL found. Empty without one. Of a
- * resumed session only the first may be known.
+ * Of a client's socket: the server's certificate, then what it leads to, up to the root of our own that OpenSSL found.
+ * Empty without one. Of a resumed session only the first may be known; of a server's socket, always.
  */
 export function peerChain(socket: TLSSocket): X509Certificate[] {
   const chain: X509Certificate[] = [];

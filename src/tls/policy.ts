@@ -3,6 +3,8 @@ import { constants, createHash } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import type { SecureContextOptions, SecureVersion } from 'node:tls';
 import { LatchkeyError } from '../base/errors.ts';
+import { listsForOpenssl, listsOf } from './client-certificates.ts';
+import type { ClientRules } from './client-certificates.ts';
 import { modernCiphers, modernSuites } from './suites.ts';
 
 export interface TlsPolicySettings {
@@ -18,6 +20,11 @@ export interface TlsPolicySettings {
   readonly clientAuth?: 'none' | 'optional' | 'require' | undefined;
   /** PEM of the CAs that client certificates must lead to. Needed unless clientAuth is `none`. */
   readonly clientCa?: string | undefined;
+  readonly clientRules?: ClientRules | undefined;
+  /** OpenSSL's list of groups for the key exchange. Default: OpenSSL's own. */
+  readonly groups?: string | undefined;
+  /** OpenSSL's list of signature algorithms. Default: OpenSSL's own. */
+  readonly signatureAlgorithms?: string | undefined;
 }
 
 export interface TlsPolicy {
@@ -28,6 +35,9 @@ export interface TlsPolicy {
   readonly honorCipherOrder: boolean;
   readonly clientAuth: 'none' | 'optional' | 'require';
   readonly clientCa: string | undefined;
+  readonly clientRules: ClientRules;
+  readonly groups: string | undefined;
+  readonly signatureAlgorithms: string | undefined;
   /** A hash of all the above. */
   readonly id: string;
 }
@@ -38,7 +48,7 @@ const SUITES = modernSuites.join(':');
 /**
  * Completes a policy and tries it.
  * @throws LatchkeyError `tls-bad-policy`: versions that exclude each other, a list OpenSSL doesn't accept, client
- *   authentication without CAs.
+ *   authentication without CAs. PkiError for revocation lists that can't be read.
  */
 export function createPolicy(settings: TlsPolicySettings = {}): TlsPolicy {
   const complete = {
@@ -49,6 +59,9 @@ export function createPolicy(settings: TlsPolicySettings = {}): TlsPolicy {
     honorCipherOrder: settings.honorCipherOrder ?? false,
     clientAuth: settings.clientAuth ?? 'none',
     clientCa: settings.clientCa,
+    clientRules: settings.clientRules ?? {},
+    groups: settings.groups,
+    signatureAlgorithms: settings.signatureAlgorithms,
   };
   const id = createHash('sha256').update(JSON.stringify(complete)).digest('base64url').slice(0, 22);
   const policy: TlsPolicy = { ...complete, id };
@@ -68,7 +81,11 @@ export function contextOptions(policy: TlsPolicy): SecureContextOptions {
     honorCipherOrder: policy.honorCipherOrder,
     // A client that starts a handshake within a connection gets a refusal from OpenSSL, and does not cost another.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-    ...(policy.clientAuth !== 'none' && policy.clientCa !== undefined ? { ca: policy.clientCa } : {}),
+    ...(policy.groups === undefined ? {} : { ecdhCurve: policy.groups }),
+    ...(policy.signatureAlgorithms === undefined ? {} : { sigalgs: policy.signatureAlgorithms }),
+    ...(policy.clientAuth !== 'none' && policy.clientCa !== undefined
+      ? { ca: policy.clientCa, crl: listsForOpenssl(policy.clientRules) }
+      : {}),
   };
 }
 
@@ -82,8 +99,16 @@ function check(policy: TlsPolicy): void {
   try {
     createSecureContext(contextOptions(policy));
   } catch (cause) {
-    throw badPolicy('OpenSSL does not accept the list of ciphers or the CA file for clients', { cause });
+    throw badPolicy(
+      'OpenSSL does not accept the list of ciphers, groups or signature algorithms, or the CA file for clients',
+      { cause },
+    );
   }
+  const { revocation } = policy.clientRules;
+  if (revocation && listsOf(revocation).length === 0 && !revocation.optional)
+    throw badPolicy(
+      'The revocation of client certificates is to be checked, but there is no revocation list',
+    );
 }
 
 function badPolicy(message: string, options?: ErrorOptions): LatchkeyError<'tls-bad-policy'> {

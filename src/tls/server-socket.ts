@@ -20,6 +20,8 @@ import { explain, LatchkeyError } from '../base/errors.ts';
 export interface ServerSocketOptions {
   readonly context: SecureContext;
   readonly clientAuth: 'none' | 'optional' | 'require';
+  /** Why a client whose certificate leads to a known authority may not come in all the same. Default: it may. */
+  readonly judgeClient?: (socket: TLSSocket) => string | undefined;
   /** Protocols to offer, by preference; with none, ALPN is not answered. */
   readonly alpn: readonly string[];
   /** DER of an OCSP response for clients that ask for one. */
@@ -52,7 +54,8 @@ export function startTls(socket: Duplex, options: ServerSocketOptions): TLSSocke
   };
   const failed = (error: Error) => fail(explain(error));
   const done = () => {
-    const problem = clientAuth === 'none' ? undefined : clientProblem(secure, clientAuth);
+    const problem =
+      clientAuth === 'none' ? undefined : clientProblem(secure, clientAuth, options.judgeClient);
     if (problem !== undefined) return fail(`client certificate: ${problem}`);
     if (secure.destroyed || !secure._releaseControl()) return;
     secure.off('_tlsError', failed);
@@ -90,10 +93,16 @@ function wrap(socket: Duplex, options: ConstructorParameters<typeof TLSSocket>[1
  * Why a client may not come in. Node tells OpenSSL to accept every certificate, so that a handshake that is done
  * says nothing about it.
  */
-function clientProblem(secure: PrivateSocket, clientAuth: 'optional' | 'require'): string | undefined {
+function clientProblem(
+  secure: PrivateSocket,
+  clientAuth: 'optional' | 'require',
+  judge: ServerSocketOptions['judgeClient'],
+): string | undefined {
   if (!secure.getPeerX509Certificate()) return clientAuth === 'require' ? 'none was shown' : undefined;
   const error = secure._handle ? secure._handle.verifyError() : new Error('the connection is closed');
   if (error) return explain(error);
+  const problem = judge?.(secure);
+  if (problem !== undefined) return problem;
   secure.authorized = true;
   return undefined;
 }

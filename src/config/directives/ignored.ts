@@ -36,7 +36,7 @@ const byModule: Readonly<Record<string, string>> = {
     'H2ModernTLSOnly H2OutputBuffering H2Padding H2Push H2PushDiarySize H2PushPriority H2SerializeHeaders ' +
     'H2SessionExtraFiles H2StreamMaxMemSize H2TLSCoolDownSecs H2TLSWarmUpSize H2Upgrade H2WindowSize',
   ssl:
-    'SSLCompression SSLCryptoDevice SSLInsecureRenegotiation SSLPassPhraseDialog SSLRandomSeed ' +
+    'SSLCompression SSLCryptoDevice SSLInsecureRenegotiation SSLRandomSeed ' +
     'SSLRenegBufferSize SSLSessionCache SSLSessionCacheTimeout ' +
     'SSLSessionTickets SSLStaplingCache ' +
     'SSLStaplingErrorCacheTimeout SSLStaplingFakeTryLater ' +

@@ -6,6 +6,8 @@ import type { Scope } from '../scope.ts';
 import { nonEmptyFile } from '../values.ts';
 import { cipherList, protocolVersions } from './ssl-values.ts';
 import { sslBackendDirectives } from './backend-tls.ts';
+import { sslClientDirectives } from './client-certificates.ts';
+import { sslHandshakeDirectives } from './ssl-handshake.ts';
 import { sslStaplingDirectives } from './stapling.ts';
 import { sslOptionDirectives } from './tls-options.ts';
 
@@ -112,34 +114,8 @@ export const ssl: Family<Scope> = {
         scope.host.tls.strictSni = on;
       },
     }),
-    directive({
-      name: 'SSLVerifyClient',
-      syntax: 'none|optional|require',
-      contexts: servers,
-      default: 'none',
-      doc: 'Whether clients must show a certificate of SSLCACertificateFile.',
-      args: 'TAKE1',
-      apply(scope, text) {
-        const mode = text.toLowerCase();
-        if (mode === 'optional_no_ca') {
-          throw new Refusal('SSLVerifyClient optional_no_ca is not supported: use optional or require');
-        }
-        if (mode !== 'none' && mode !== 'optional' && mode !== 'require') {
-          throw new Refusal(`SSLVerifyClient: Invalid argument '${text}'`);
-        }
-        scope.host.tls.clientAuth = { mode, at: here(scope) };
-      },
-    }),
-    directive({
-      name: 'SSLCACertificateFile',
-      syntax: 'file',
-      contexts: servers,
-      doc: 'PEM of the authorities whose client certificates count.',
-      args: 'TAKE1',
-      apply(scope, file) {
-        scope.host.tls.clientCa = existing(scope, 'SSLCACertificateFile', file);
-      },
-    }),
+    ...sslHandshakeDirectives,
+    ...sslClientDirectives,
     ...sslOptionDirectives,
     ...sslStaplingDirectives,
     ...sslBackendDirectives,

@@ -7,14 +7,9 @@ const never = 'is not supported by Latchkey';
 
 const reasons: readonly (readonly [names: string, reason: string])[] = [
   [
-    'SSLCACertificatePath SSLCADNRequestFile SSLCADNRequestPath SSLCARevocationCheck SSLCARevocationFile ' +
-      'SSLCARevocationPath SSLOCSPEnable SSLOCSPDefaultResponder SSLOCSPOverrideResponder ' +
-      'SSLOpenSSLConfCmd SSLProxyCARevocationCheck ' +
-      'SSLProxyCARevocationFile SSLProxyCARevocationPath ' +
-      'SSLProxyMachineCertificateChainFile ' +
-      'SSLProxyMachineCertificatePath ' +
-      'SSLRequire SSLRequireSSL SSLSessionTicketKeyFile ' +
-      'SSLVerifyDepth SSLVHostSNIPolicy',
+    'SSLOCSPEnable SSLOCSPDefaultResponder SSLOCSPOverrideResponder SSLProxyCARevocationCheck ' +
+      'SSLProxyCARevocationFile SSLProxyCARevocationPath SSLProxyMachineCertificateChainFile ' +
+      'SSLProxyMachineCertificatePath SSLRequire SSLSessionTicketKeyFile',
     later,
   ],
   [

@@ -10,6 +10,7 @@ import type { CertificateFiles, HostSettings, Settings } from '../../config/sett
 import { isAdded } from '../../domains/stored/added.ts';
 import type { Store } from '../../store/store.ts';
 import { readTlsFiles, type TlsFiles } from '../tls-files.ts';
+import type { Passphrases } from './passphrases.ts';
 import { domainSetId, type CredentialPem, type LoadedCredential } from '../calls.ts';
 
 const PUBCERT = /^(fallback-)?pubcert((?:\.[^.]+)?)\.pem$/;
@@ -21,10 +22,12 @@ export class Credentials {
   readonly #files = new Map<string, readonly CertificateFiles[]>();
   readonly #domains: ReadonlySet<string>;
   readonly #store: Store;
+  readonly #passphrases: Passphrases;
 
   /** Throws ConfigError where a file that TLS needs can't be read. */
-  constructor(settings: Settings, store: Store) {
+  constructor(settings: Settings, store: Store, passphrases: Passphrases) {
     this.#store = store;
+    this.#passphrases = passphrases;
     this.#domains = new Set(settings.domains.map((domain) => domain.name));
     const hosts = [settings.base, ...settings.hosts];
     this.setIds = hosts.map((host) => this.#register(host));
@@ -49,11 +52,20 @@ export class Credentials {
     const files = this.#files.get(id);
     const source = files?.map((pair) => pair.certificateFile).join(', ') ?? id.replace(/^md:/, '');
     try {
-      const found = files ? { pems: files.map(readPair), stopgap: [] } : await this.#loadDomain(id);
+      const found = files
+        ? { pems: files.map((pair) => this.#readPair(pair)), stopgap: [] }
+        : await this.#loadDomain(id);
       return { id, source, ...found, problem: undefined };
     } catch (error) {
       return { id, source, pems: [], stopgap: [], problem: explain(error) };
     }
+  }
+
+  #readPair({ certificateFile, keyFile, chainFile }: CertificateFiles): CredentialPem {
+    const certificate = readFileSync(certificateFile, 'latin1');
+    const chain = chainFile === undefined ? '' : `\n${readFileSync(chainFile, 'latin1')}`;
+    const keyPem = keyFile === certificateFile ? certificate : readFileSync(keyFile, 'latin1');
+    return { chainPem: certificate + chain, keyPem: this.#passphrases.opened(keyPem) };
   }
 
   async #loadDomain(id: string): Promise<Pick<LoadedCredential, 'pems' | 'stopgap'>> {
@@ -93,11 +105,4 @@ function fileSetId(files: readonly CertificateFiles[]): string {
 function fileState(file: string | undefined): string {
   const state = file === undefined ? undefined : statSync(file, { throwIfNoEntry: false });
   return state ? `${state.mtimeMs} ${state.size} ${state.ino}` : '-';
-}
-
-function readPair({ certificateFile, keyFile, chainFile }: CertificateFiles): CredentialPem {
-  const certificate = readFileSync(certificateFile, 'latin1');
-  const chain = chainFile === undefined ? '' : `\n${readFileSync(chainFile, 'latin1')}`;
-  const keyPem = keyFile === certificateFile ? certificate : readFileSync(keyFile, 'latin1');
-  return { chainPem: certificate + chain, keyPem };
 }

@@ -10,6 +10,7 @@ import type { Handlers } from '../peer.ts';
 import type { Children } from './children.ts';
 import { silent } from '../../base/log.ts';
 import { Credentials } from './credentials.ts';
+import { Passphrases } from './passphrases.ts';
 import { InstalledHook } from './installed-hook.ts';
 import { supervisorCalls, type Rights } from './rights.ts';
 
@@ -29,13 +30,13 @@ async function offered(
   const store = await FsStore.open({ dir, ...(owner ? { owner } : {}) });
   await store.save('domains', NAME, 'md.json', '{}');
   const activate = () => Promise.reject(new Error('nothing is staged'));
-  const host = { tls: { certificates: [] } };
+  const host = { tls: { certificates: [] }, directory: {}, sections: [] };
   const certificateFile = join(folder, 'certificate.pem');
   writeFileSync(certificateFile, 'CERTIFICATE');
   const domain = { name: NAME, staticFiles: [{ certificateFile, keyFile: secret }] };
   const md = { hooks: { notify: undefined, message: undefined } };
   const settings = { domains: [domain], base: host, hosts: [], md };
-  const credentials = new Credentials(settings as never, store);
+  const credentials = new Credentials(settings as never, store, new Passphrases());
   const calls = supervisorCalls({
     keeper: { store, activate } as unknown as Rights['keeper'],
     credentials: () => credentials,

@@ -25,6 +25,7 @@ import { version } from '../version.ts';
 import { Children } from './children.ts';
 import { Credentials } from './credentials.ts';
 import { InstalledHook } from './installed-hook.ts';
+import { Passphrases } from './passphrases.ts';
 import { inOneLine, loadServable, planOf, whatCannotChange } from './plan.ts';
 import { supervisorCalls } from './rights.ts';
 import { StoreKeeper } from './store-keeper.ts';
@@ -39,6 +40,7 @@ export class AlreadyRunning extends LatchkeyError<'already-running'> {
 export class Supervisor implements AsyncDisposable {
   readonly #input: ConfigurationSource;
   readonly #keeper: StoreKeeper;
+  readonly #passphrases: Passphrases;
   readonly #installed: InstalledHook;
   readonly #logs: LogFiles;
   readonly #loggers: Loggers;
@@ -84,7 +86,9 @@ export class Supervisor implements AsyncDisposable {
       () => settings.base.logLevels,
     );
     const keeper = await StoreKeeper.open(settings, identity, loggers('md'));
-    const supervisor = new Supervisor({ input, settings, identity, logs, keeper });
+    const passphrases = new Passphrases();
+    await passphrases.learn(settings);
+    const supervisor = new Supervisor({ input, settings, identity, logs, keeper, passphrases });
     try {
       await supervisor.#begin();
     } catch (error) {
@@ -101,18 +105,20 @@ export class Supervisor implements AsyncDisposable {
     identity: Identity | undefined;
     logs: LogFiles;
     keeper: StoreKeeper;
+    passphrases: Passphrases;
   }) {
     this.#input = from.input;
     this.#identity = from.identity;
     this.#logs = from.logs;
     this.#keeper = from.keeper;
+    this.#passphrases = from.passphrases;
     this.#loggers = createLoggers(
       (line) => this.#logs.append(this.#logs.main, line),
       () => this.settings.base.logLevels,
     );
     this.#installed = new InstalledHook(this.#loggers('md'));
     this.#runtimeDir = prepareRuntimeDir(from.settings, from.identity, this.#loggers('core'));
-    this.#credentials = new Credentials(from.settings, from.keeper.store);
+    this.#credentials = new Credentials(from.settings, from.keeper.store, from.passphrases);
     this.#plan = planOf(1, from.settings, this.#credentials);
     this.#children = new Children({
       logs: from.logs,
@@ -246,7 +252,8 @@ export class Supervisor implements AsyncDisposable {
     if (fixed) throw new Error(`${fixed} has changed, which needs a stop and a start`);
     if (await this.#keeper.reopenIfGone(settings)) this.#beginRenewalsAnew(settings);
     await this.#bringStoreInLine(settings);
-    const credentials = new Credentials(settings, this.#keeper.store);
+    await this.#passphrases.learn(settings);
+    const credentials = new Credentials(settings, this.#keeper.store, this.#passphrases);
     this.#coming = { settings, credentials };
     const plan = planOf(this.#plan.generation + 1, settings, credentials);
     try {

@@ -15,7 +15,7 @@ import { HostIndex } from '../../http/hosts.ts';
 import type { Selection } from '../../tls/accept.ts';
 import type { ClientHello } from '../../tls/clienthello.ts';
 import type { SecureContexts, ServingContext } from '../../tls/contexts.ts';
-import { createPolicy, modernPolicy, type TlsPolicy } from '../../tls/policy.ts';
+import { createPolicy, modernPolicy, type TlsPolicy, type TlsPolicySettings } from '../../tls/policy.ts';
 import { ADDED_SCOPE, type Plan, type Wanted } from '../calls.ts';
 import type { Challenges } from './challenges.ts';
 import type { Names } from './names.ts';
@@ -111,24 +111,31 @@ export class HandshakePlan {
     return undefined;
   }
 
-  #policy(host: HostSettings | VirtualHostSettings): TlsPolicy {
-    const { engine, clientCa, minVersion, maxVersion, ciphers, ciphersuites, honorCipherOrder, clientAuth } =
-      host.tls;
-    if (!engine) return modernPolicy;
-    const settings = {
-      minVersion,
-      maxVersion,
-      ciphers,
-      ciphersuites,
-      honorCipherOrder,
-      clientAuth,
-      clientCa,
+  /** With the contents of the files. */
+  #clientRules({ clientCa, clientCaPath, clientDepth, clientRevocation }: HostTls): TlsPolicySettings {
+    const pem = (paths: readonly (string | undefined)[]) =>
+      paths.map((path) => (path === undefined ? '' : (this.#clientCas[path] ?? ''))).join('\n');
+    const revocation = clientRevocation && {
+      check: clientRevocation.check,
+      optional: clientRevocation.optional,
+      crls: pem(clientRevocation.paths),
     };
-    const key = Object.values(settings).join('\n');
+    return { clientCa: pem([clientCa, clientCaPath]), clientRules: { depth: clientDepth, revocation } };
+  }
+
+  #policy(host: HostSettings | VirtualHostSettings): TlsPolicy {
+    const { tls } = host;
+    if (!tls.engine) return modernPolicy;
+    const { minVersion, maxVersion, ciphers, ciphersuites, honorCipherOrder, groups } = tls;
+    const { signatureAlgorithms, clientAuth, clientCa, clientCaPath, clientDepth, clientRevocation } = tls;
+    const server = { minVersion, maxVersion, ciphers, ciphersuites, honorCipherOrder };
+    const settings = { ...server, groups, signatureAlgorithms, clientAuth };
+    const ofClients = { clientCa, clientCaPath, clientDepth, clientRevocation };
+    const key = JSON.stringify([settings, clientAuth === 'none' ? {} : ofClients]);
     const known = this.#policies.get(key);
     if (known) return known;
     try {
-      const policy = createPolicy({ ...settings, clientCa: clientCa && this.#clientCas[clientCa] });
+      const policy = createPolicy({ ...settings, ...(clientAuth === 'none' ? {} : this.#clientRules(tls)) });
       this.#policies.set(key, policy);
       return policy;
     } catch (error) {

@@ -1,0 +1,115 @@
+/** What clients have to show: mod_ssl's directives about their certificates. */
+import { Refusal, anywhere, declaring, servers } from '../directive.ts';
+import { here, pathOf } from '../scope.ts';
+import type { Scope } from '../scope.ts';
+import { nonEmptyFile, wholeNumber } from '../values.ts';
+import { certificateFolder } from './ssl-values.ts';
+
+const directive = declaring<Scope>();
+
+function file(name: string, doc: string, take: (scope: Scope, path: string) => void) {
+  return directive({
+    name,
+    syntax: 'file',
+    contexts: servers,
+    doc,
+    args: 'TAKE1',
+    apply: (scope, path) => take(scope, nonEmptyFile(name, pathOf(scope, path))),
+  });
+}
+
+function folder(name: string, doc: string, take: (scope: Scope, path: string) => void) {
+  return directive({
+    name,
+    syntax: 'folder',
+    contexts: servers,
+    doc,
+    args: 'TAKE1',
+    apply: (scope, path) => take(scope, certificateFolder(name, pathOf(scope, path))),
+  });
+}
+
+/** TLS of Node sends the names of the authorities that it verifies with, and no others. */
+function withoutEffect(name: string, syntax: string) {
+  return directive({
+    name,
+    syntax,
+    contexts: servers,
+    doc: 'Is read and has no effect: the names that are sent are those of SSLCACertificateFile.',
+    args: 'TAKE1',
+    apply: (scope) =>
+      scope.warn('ssl', `${name} has no effect: clients are told of SSLCACertificateFile’s names`),
+  });
+}
+
+export const sslClientDirectives = [
+  directive({
+    name: 'SSLVerifyClient',
+    syntax: 'none|optional|require',
+    contexts: anywhere,
+    default: 'none',
+    doc: 'Whether clients must show a certificate of SSLCACertificateFile. In a section, who has shown none gets 403.',
+    args: 'TAKE1',
+    apply(scope, text) {
+      const mode = text.toLowerCase();
+      if (mode === 'optional_no_ca') {
+        throw new Refusal('SSLVerifyClient optional_no_ca is not supported: use optional or require');
+      }
+      if (mode !== 'none' && mode !== 'optional' && mode !== 'require') {
+        throw new Refusal(`SSLVerifyClient: Invalid argument '${text}'`);
+      }
+      if (scope.inside.directory === undefined) scope.host.tls.clientAuth = { mode, at: here(scope) };
+      else scope.directory.clientAuth = mode;
+    },
+  }),
+  directive({
+    name: 'SSLVerifyDepth',
+    syntax: 'number',
+    contexts: servers,
+    default: '1',
+    doc: 'How many certificates may stand above a client’s own, the root included.',
+    args: 'TAKE1',
+    apply(scope, text) {
+      scope.host.tls.clientDepth = wholeNumber('SSLVerifyDepth', text, 0, 100);
+    },
+  }),
+  file('SSLCACertificateFile', 'PEM of the authorities whose client certificates count.', (scope, path) => {
+    scope.host.tls.clientCa = path;
+  }),
+  folder('SSLCACertificatePath', 'Folder of such files.', (scope, path) => {
+    scope.host.tls.clientCaPath = path;
+  }),
+  withoutEffect('SSLCADNRequestFile', 'file'),
+  withoutEffect('SSLCADNRequestPath', 'folder'),
+  file('SSLCARevocationFile', 'PEM of lists of client certificates that are revoked.', (scope, path) => {
+    scope.host.tls.crlFile = path;
+  }),
+  folder('SSLCARevocationPath', 'Folder of such files.', (scope, path) => {
+    scope.host.tls.crlPath = path;
+  }),
+  directive({
+    name: 'SSLCARevocationCheck',
+    syntax: 'chain|leaf|none [no_crl_for_cert_ok]',
+    contexts: servers,
+    default: 'none',
+    doc: 'Which certificates of a client are looked up in the lists, and whether each needs one.',
+    args: 'TAKE12',
+    apply(scope, mode, option) {
+      const check = (['chain', 'leaf', 'none'] as const).find((one) => one === mode.toLowerCase());
+      if (!check) throw new Refusal(`SSLCARevocationCheck: Invalid argument '${mode}'`);
+      if (option !== undefined && option.toLowerCase() !== 'no_crl_for_cert_ok')
+        throw new Refusal(`SSLCARevocationCheck: unrecognized flag '${option}'`);
+      scope.host.tls.crlCheck = { check, optional: option !== undefined, at: here(scope) };
+    },
+  }),
+  directive({
+    name: 'SSLRequireSSL',
+    syntax: '',
+    contexts: ['directory'],
+    doc: 'Who does not come by https gets 403.',
+    args: 'NO_ARGS',
+    apply(scope) {
+      scope.directory.requireSsl = true;
+    },
+  }),
+];
