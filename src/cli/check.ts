@@ -1,13 +1,13 @@
 /** `-t`, `-S` and `-v`. */
 import { readFileSync } from 'node:fs';
 import { explain } from '../base/errors.ts';
+import { isEncrypted } from '../certificates/encrypted-key.ts';
 import { createCredential } from '../certificates/credential.ts';
 import { ConfigError, formatWarning } from '../config/errors.ts';
 import { describeHosts } from '../config/describe.ts';
 import { loadConfiguration } from '../config/load.ts';
 import type { CertificateFiles, Settings, Warning } from '../config/settings.ts';
 import { resolveIdentity } from '../server/privileges.ts';
-import { isEncrypted } from '../server/supervisor/passphrases.ts';
 import { readTlsFiles, type TlsFiles } from '../server/tls-files.ts';
 import { HandshakePlan } from '../server/worker/handshake.ts';
 import { version } from '../server/version.ts';

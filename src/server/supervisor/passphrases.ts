@@ -6,10 +6,10 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { explain } from '../../base/errors.ts';
+import { isEncrypted, openedKey } from '../../certificates/encrypted-key.ts';
 import { ConfigError } from '../../config/errors.ts';
 import { title } from '../../config/host-tls.ts';
 import type { CertificateFiles, Settings } from '../../config/settings.ts';
-import { keyFromPem, keyToPem } from '../../pki/keys.ts';
 
 const run = promisify(execFile);
 
@@ -46,17 +46,13 @@ export class Passphrases {
   #open(pem: string): string | undefined {
     for (const passphrase of this.#known) {
       try {
-        return keyToPem(keyFromPem(pem, passphrase));
+        return openedKey(pem, passphrase);
       } catch {
         // It is another key's.
       }
     }
     return undefined;
   }
-}
-
-export function isEncrypted(pem: string): boolean {
-  return /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(pem);
 }
 
 /** What can't be read is told by whoever loads it. */
