@@ -1,5 +1,6 @@
 /** One configuration and one store, served by Latchkey and by Apache with mod_md in turn. */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -70,6 +71,41 @@ test('Latchkey serves what Apache obtained, and orders nothing', { skip }, async
   );
 });
 
+test('after renewals by both, each serves and archives what the other has renewed', { skip }, async () => {
+  await using stage = await setUp();
+  const { server, authority, ports } = stage;
+  // The first one is what there was before any certificate.
+  const archived = () => readdirSync(join(server.dir, 'md/archive')).length - 1;
+  await server.start();
+  await installed(server, name);
+  assert.equal((await server.run('renew', name)).code, 0);
+  const first = await serialOf(server);
+  await server.stop();
+  assert.deepEqual([authority.orders(), archived()], [2, 1]);
+
+  // One more name makes Apache renew.
+  server.configure(configuration(authority, ports).replace('ServerAlias', `ServerAlias more.${name}`));
+  const second = await obtainedByApache(server, ports, first);
+  assert.deepEqual([authority.orders(), archived()], [3, 2]);
+
+  await server.start();
+  assert.equal(await serialShown(ports.https), second, 'at Latchkey, what Apache has renewed');
+  assert.equal((await server.run('renew', name)).code, 0);
+  const third = await serialOf(server);
+  assert.notEqual(third, second);
+  await server.stop();
+  assert.equal(archived(), 3);
+  const kept = readFileSync(join(server.dir, `md/archive/${name}.4/pubcert.secp256r1.pem`), 'utf8');
+  assert.equal(new X509Certificate(kept).serialNumber, second, 'the archived set is Apache’s');
+
+  rmSync(join(server.dir, 'logs/error_log'));
+  await using apache = new Apache(server.dir);
+  assert.equal(await eventually('Apache', () => serialShown(ports.https)), third);
+  await eventually('mod_md to have looked at the domain', () => apache.log().includes(NOTHING_TO_DO));
+  assert.equal(authority.orders(), 4, apache.log());
+  assert.equal(authority.log().match(/accounts in memory/g)?.length, 1, 'all with one account');
+});
+
 test('what belongs to User is User’s, and the rest is root’s', { skip }, async () => {
   const { uid, gid } = userOf(USER);
   await using stage = await setUp(`<MDomain down.test>
@@ -112,15 +148,19 @@ test('what belongs to User is User’s, and the rest is root’s', { skip }, asy
 /** What mod_md logs at the end of a round in which nothing was due. */
 const NOTHING_TO_DO = 'AH10107: next run';
 
-/** Has Apache get a certificate and put it to use; gives its serial. */
-async function obtainedByApache(server: TestServer, ports: Ports): Promise<string> {
+/** Has Apache get a certificate and put it to use, instead of the one there was; gives its serial. */
+async function obtainedByApache(server: TestServer, ports: Ports, before?: string): Promise<string> {
+  rmSync(join(server.dir, 'logs/error_log'), { force: true });
   await using apache = new Apache(server.dir);
   await eventually('mod_md to order', () =>
     /changes will be activated on next[^]*AH10107/.test(apache.log()),
   );
   apache.graceful();
   // Awaited here: Apache ends with this function.
-  return await eventually('Apache to serve it', () => serialShown(ports.https));
+  return await eventually('Apache to serve it', async () => {
+    const serial = await serialShown(ports.https);
+    return serial !== before && serial;
+  });
 }
 
 /** A server, not started, with Pebble as its authority; `more` is added to its configuration. */
