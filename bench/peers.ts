@@ -50,6 +50,7 @@ export const apache: Peer = {
   name: 'Apache',
   version: firstLine('apache2', ['-v']).replace(/^.*Apache\/(\S+).*$/, '$1'),
   missing: missing('apache2'),
+  // With fewer threads than there are clients at once it closes connections that others keep.
   prepare({ dir, port, cert, key }) {
     const file = join(dir, 'apache.conf');
     const modules = ['mpm_event', 'authz_core', 'dir', 'mime', 'ssl', 'http2', 'socache_shmcb'];
@@ -63,8 +64,9 @@ User www-data
 Group www-data
 ServerLimit 1
 StartServers 1
-ThreadsPerChild 25
-MaxRequestWorkers 25
+ThreadLimit 128
+ThreadsPerChild 128
+MaxRequestWorkers 128
 TypesConfig /dev/null
 Listen 127.0.0.1:${port}
 ServerName localhost
