@@ -5,6 +5,7 @@ import { inspect } from 'node:util';
 import { AcmeClient } from '../../acme/client.ts';
 import { type HostileCa, type Reply, reply, startHostileCa } from '../../acme/hostile-ca.testing.ts';
 import { startPebble, withoutPebble } from '../../acme/pebble.testing.ts';
+import type { Clock } from '../../base/clock.ts';
 import { parseChain } from '../../pki/certificate.ts';
 import { generateKey, keyFileSuffix } from '../../pki/keys.ts';
 import { readAccount, readOrder, writeAccount } from '../../store/documents.ts';
@@ -17,6 +18,8 @@ import { impatientClock, makePair, P256, P384, put, settings } from '../domains.
 import { RenewalError } from '../issuer.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
 import { AcmeIssuer } from './acme.ts';
+
+const HOUR = 60 * 60 * 1000;
 
 /** One for all: making them takes long. */
 const accountKey = await generateKey({ type: 'RSA', bits: 2048 });
@@ -32,12 +35,12 @@ interface Setup {
 async function obtain(
   { store, directoryUrl, ca }: Setup,
   domain: ManagedDomainSettings,
-  options: { signal?: AbortSignal } = {},
+  { clock = impatientClock, ...options }: { signal?: AbortSignal; clock?: Clock } = {},
 ): Promise<string[]> {
   const steps: string[] = [];
   await using issuer = new AcmeIssuer({
     store,
-    clock: impatientClock,
+    clock,
     newClient: (url) => new AcmeClient({ directoryUrl: url, ca }),
   });
   await issuer.obtain(domain, {
@@ -271,6 +274,31 @@ suite('obtaining from a CA that misbehaves', () => {
       await obtain({ store, ...ca }, domain);
       await assertObtained(store, domain);
       assert.equal(orders(ca), 2);
+    });
+  }
+
+  for (const [life, away, made] of [
+    [1, 0.5, 1],
+    [1, 1.5, 2],
+    [8, 7, 1],
+    [8, 9, 2],
+  ] as const) {
+    const what = made === 1 ? 'goes on with it' : 'makes another';
+    test(`back after ${away} h at an order that lives for ${life} h, ${what}`, async () => {
+      await using ca = await startHostileCa();
+      const store = await storeFor('a.example');
+      const domain = settings('a.example');
+      ca.next('challenge', reply.problem('serverInternal', 500));
+      await failure({ store, ...ca }, domain);
+      const expires = new Date(Date.now() + life * HOUR).toISOString();
+      const identifiers = [{ type: 'dns', value: 'a.example' }];
+      const authorizations = [`${ca.origin}/authz/0/0`];
+      const finalize = (await readOrder(store, 'staging', 'a.example'))?.finalize;
+      ca.next('order', reply.json({ status: 'pending', expires, identifiers, authorizations, finalize }));
+      const later: Clock = { ...impatientClock, now: () => Date.now() + away * HOUR };
+      await obtain({ store, ...ca }, domain, { clock: later });
+      await assertObtained(store, domain);
+      assert.equal(orders(ca), made);
     });
   }
 
