@@ -163,7 +163,7 @@ CustomLog logs/access_log "%m %U %>s"
     assert.deepEqual(eab, { kid: 'kid-1', hmac });
   });
 
-  test('MDBaseServer and a store elsewhere, managed by hand', async () => {
+  test('Managing by hand, with a store elsewhere', async () => {
     await using site = newSite();
     await site.configure(howto('store-elsewhere'), 'Listen 80');
     await site.start();

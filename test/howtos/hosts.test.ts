@@ -176,4 +176,62 @@ suite('how-tos', together, () => {
       ['ec', 'rsa'],
     );
   });
+
+  test('Simple Usage: one certificate for two hosts of a domain', async () => {
+    await using site = newSite();
+    await site.configure(howto('simple-usage'), 'Listen 80');
+    await site.start();
+    await site.green(site.org);
+    await site.green(`www.${site.org}`);
+    assert.deepEqual(await site.names(`www.${site.org}`), [site.org, `www.${site.org}`]);
+    assert.match(site.server.log(), /\[md:info\] [^\n]*mod_md \(v[\d.]+\), initializing/);
+  });
+
+  test('There can be many: automatic and manual membership', async () => {
+    await using site = newSite();
+    await site.configure(
+      howto('automatic-membership'),
+      'Listen 80',
+      '<MDomain wide.example.net>\nMDMembers manual\n</MDomain>',
+      '<VirtualHost *:443>\nServerName wide.example.net\nServerAlias left-out.example.net\nSSLEngine on\n</VirtualHost>',
+    );
+    await site.start();
+    await site.green(`www.${site.org}`);
+    await site.green(`www.second.${site.net}`);
+    await site.green(`wide.${site.net}`);
+    assert.deepEqual(await site.names(`wide.${site.net}`), [`wide.${site.net}`]);
+    assert.match(site.server.log(), /the name\/alias left-out\.[\w.]+ itself is not managed/);
+  });
+
+  test('Redirecting to https: bare bones, phase in, switch over', async () => {
+    await using site = newSite();
+    const name = `www.${site.org}`;
+    const bare =
+      'Listen 80\nInclude included/global.conf\n<VirtualHost *:80>\nServerName www.example.org\nDocumentRoot htdocs\n</VirtualHost>';
+    await site.configure(bare);
+    await site.start();
+    assert.equal((await site.get(`http://${name}/`)).status, 200);
+    await site.configure(howto('phase-in-https'));
+    await site.reload();
+    assert.equal(
+      (await site.green(name)).body,
+      (await site.get(`http://${name}/`)).body,
+      'the same with https',
+    );
+    await site.configure(howto('redirect-for-good'));
+    await site.reload();
+    assert.match(
+      (await site.get(`http://${name}/x?y`)).head,
+      new RegExp(` 301 [^]*location: https://${name}/x\\?y`, 'i'),
+    );
+    assert.match((await site.get(`https://${name}/`)).head, /strict-transport-security/i);
+  });
+
+  test('TLS with mod_tls’s directives, managed', async () => {
+    await using site = newSite();
+    const text = howto('tls-managed').replace('ServerName b', 'DocumentRoot htdocs\n  ServerName b');
+    await site.configure(text, 'Listen 80');
+    await site.start();
+    assert.match((await site.green(`b.${site.net}`)).body, /hello/);
+  });
 });

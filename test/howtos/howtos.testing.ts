@@ -124,6 +124,7 @@ ${adapted}
       .replaceAll('example.net', this.net)
       .replaceAll(/^Listen (?:80|8888)$/gm, `Listen ${this.address}:${http}`)
       .replaceAll(/^Listen (?:443|8443)(?: https)?$/gm, `Listen ${this.address}:${https} https`)
+      .replaceAll(/^TLSEngine (?:443|8443)$/gm, `TLSEngine ${this.address}:${https}`)
       .replaceAll(/\*:(?:80|8888)\b/g, `*:${http}`)
       .replaceAll(/\*:(?:443|8443)\b/g, `*:${https}`)
       .replaceAll('http:8888', `http:${http}`)
