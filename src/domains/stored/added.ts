@@ -8,6 +8,7 @@ import * as v from 'valibot';
 import { LatchkeyError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { certificateName } from '../../pki/names.ts';
+import { isName } from '../../store/names.ts';
 import type { Store } from '../../store/store.ts';
 import { undamaged } from './held.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
@@ -46,8 +47,9 @@ export async function addedNames(store: Store): Promise<string[]> {
   return aspects.filter((aspect) => aspect.endsWith(SUFFIX)).map((aspect) => aspect.slice(0, -SUFFIX.length));
 }
 
-/** For who may not believe everything: whether there is a file for it. */
+/** For who may not believe everything: whether there is a file for what may be no name at all. */
 export async function isAdded(store: Store, name: string): Promise<boolean> {
+  if (!isName(name + SUFFIX)) return false;
   return (await store.modified('limits', FOLDER, name + SUFFIX)) !== undefined;
 }
 

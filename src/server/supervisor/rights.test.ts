@@ -19,9 +19,13 @@ const NAME = 'a.example.org';
 const unlessRoot = process.getuid?.() === 0 ? false : 'only root has another owner for the store';
 
 /** What an engine is offered that has `a.example.org` to care for, and a file outside of the store. */
-async function offered(
-  t: TestContext,
-): Promise<{ calls: Handlers<SupervisorCalls>; dir: string; secret: string; certificateFile: string }> {
+async function offered(t: TestContext): Promise<{
+  calls: Handlers<SupervisorCalls>;
+  store: FsStore;
+  dir: string;
+  secret: string;
+  certificateFile: string;
+}> {
   const folder = await temporaryFolder(t);
   const secret = join(folder, 'secret');
   writeFileSync(secret, 'SECRET');
@@ -35,7 +39,7 @@ async function offered(
   writeFileSync(certificateFile, 'CERTIFICATE');
   const domain = { name: NAME, staticFiles: [{ certificateFile, keyFile: secret }] };
   const md = { hooks: { notify: undefined, message: undefined } };
-  const settings = { domains: [domain], base: host, hosts: [], md };
+  const settings = { domains: [domain], onDemand: [], base: host, hosts: [], md };
   const credentials = new Credentials(settings as never, store, new Passphrases());
   const calls = supervisorCalls({
     keeper: { store, activate } as unknown as Rights['keeper'],
@@ -44,7 +48,7 @@ async function offered(
     installed: new InstalledHook(silent('md')),
     settings: () => settings as never,
   });
-  return { calls, dir, secret, certificateFile };
+  return { calls, store, dir, secret, certificateFile };
 }
 
 suite('what an engine may have the supervisor do', () => {
@@ -110,7 +114,7 @@ suite('what an engine may have the supervisor do', () => {
   });
 
   test('is to activate managed domains of the configuration, and load their sets, and no others', async (t) => {
-    const { calls } = await offered(t);
+    const { calls, store } = await offered(t);
     for (const name of ['b.example.org', '..', '', NAME.toUpperCase()]) {
       await assert.rejects(async () => calls.activate({ domain: name, serials: [] }), {
         message: /not a managed domain/,
@@ -119,6 +123,10 @@ suite('what an engine may have the supervisor do', () => {
       assert.ok(loaded?.problem !== undefined && loaded.pems.length === 0);
     }
     await assert.rejects(async () => calls.activate({ domain: NAME, serials: [] }), {
+      message: 'nothing is staged',
+    });
+    await store.save('limits', 'added', 'added.example.json', '{}');
+    await assert.rejects(async () => calls.activate({ domain: 'added.example', serials: [] }), {
       message: 'nothing is staged',
     });
     assert.deepEqual(await calls.tellInstalled(NAME), { ran: false });
