@@ -21,8 +21,6 @@ export function tlsVariable(exchange: Asked, name: string): string {
   if (upper === 'SSL_TLS_SNI') return sni ?? '';
   const simple = ofConnection[upper];
   if (simple) return simple(tls, exchange) ?? '';
-  const chain = /^SSL_CLIENT_(?:CERT_)?CHAIN_(\d{1,2})$/.exec(upper);
-  if (chain) return chainOf(tls)[Number(chain[1])]?.toString() ?? '';
   const [, side, rest = ''] = /^SSL_(CLIENT|SERVER)_(.+)$/.exec(upper) ?? [];
   if (side === undefined || (side === 'SERVER' && ofClientsOnly.has(rest))) return '';
   const certificate = side === 'CLIENT' ? tls.client : tls.server?.();
@@ -48,7 +46,7 @@ export function exportedTlsVariable(exchange: Asked, name: string): string | und
   const isExported =
     always.includes(name) ||
     (isOn(exchange, 'StdEnvVars') && (isPart || standard.includes(name))) ||
-    (isOn(exchange, 'ExportCertData') && (certificates.includes(name) || isChain(name)));
+    (isOn(exchange, 'ExportCertData') && certificates.includes(name));
   const value = isExported ? tlsVariable(exchange, name) : '';
   return value === '' ? undefined : value;
 }
@@ -57,7 +55,7 @@ export function exportedTlsVariable(exchange: Asked, name: string): string | und
 export function* exportedTlsVariables(exchange: Asked): Generator<readonly [name: string, value: string]> {
   const { tls } = exchange.connection;
   if (!tls) return;
-  const { standard, certificates, always, chain } = namesOf(exchange);
+  const { standard, certificates, always } = namesOf(exchange);
   const names = [...always, ...(isOn(exchange, 'StdEnvVars') ? standard : [])];
   for (const name of names) {
     const value = tlsVariable(exchange, name);
@@ -70,7 +68,6 @@ export function* exportedTlsVariables(exchange: Asked): Generator<readonly [name
   if (!isOn(exchange, 'ExportCertData')) return;
   // Empty without a certificate, as in httpd.
   for (const name of certificates) yield [name, tlsVariable(exchange, name)];
-  for (const [index, each] of chainOf(tls).entries()) yield [`${chain}${index}`, each.toString()];
 }
 
 function* components(prefix: string, certificate: X509Certificate | undefined) {
@@ -108,7 +105,6 @@ const ofModTls: Names = {
     'SSL_SESSION_RESUMED',
   ],
   certificates: ['SSL_SERVER_CERT', 'SSL_CLIENT_CERT'],
-  chain: 'SSL_CLIENT_CHAIN_',
 };
 
 const ofCertificates = ['M_VERSION', 'M_SERIAL', 'V_START', 'V_END', 'S_DN', 'I_DN', 'A_KEY', 'A_SIG'];
@@ -122,14 +118,12 @@ const ofModSsl: Names = {
     ...ofCertificates.map((name) => `SSL_SERVER_${name}`),
   ],
   certificates: ['SSL_SERVER_CERT', 'SSL_CLIENT_CERT'],
-  chain: 'SSL_CLIENT_CERT_CHAIN_',
 };
 
 interface Names {
   readonly always: readonly string[];
   readonly standard: readonly string[];
   readonly certificates: readonly string[];
-  readonly chain: string;
 }
 
 function namesOf({ host }: Asked): Names {
@@ -138,11 +132,7 @@ function namesOf({ host }: Asked): Names {
 
 function isOfModTls(name: string): boolean {
   const { always, standard, certificates } = ofModTls;
-  return [...always, ...standard, ...certificates].includes(name) || isChain(name);
-}
-
-function isChain(name: string): boolean {
-  return /^SSL_CLIENT_(?:CERT_)?CHAIN_\d{1,2}$/.test(name);
+  return [...always, ...standard, ...certificates].includes(name);
 }
 
 function isOn({ host, directory }: Asked, option: string): boolean {
@@ -158,23 +148,6 @@ function styleOf({ directory }: Asked): { legacy: boolean } {
 function keySize({ cipher }: TlsFacts): string | undefined {
   if (cipher.includes('CHACHA20')) return '256';
   return /(?:AES|ARIA|CAMELLIA)[-_]?(128|256)/.exec(cipher)?.[1];
-}
-
-/** A client that sends more has to be content with these. */
-const longestChain = 16;
-
-/** What the client sent beyond its own certificate. */
-function chainOf({ client }: TlsFacts): X509Certificate[] {
-  const chain: X509Certificate[] = [];
-  for (
-    let next = client?.issuerCertificate;
-    next && chain.length < longestChain;
-    next = next.issuerCertificate
-  ) {
-    if (chain.at(-1)?.fingerprint256 === next.fingerprint256) break;
-    chain.push(next);
-  }
-  return chain;
 }
 
 /** What was taken apart is kept as long as the certificate is. */

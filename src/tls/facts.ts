@@ -12,7 +12,7 @@ export interface TlsFacts {
   readonly resumed?: boolean;
   /** The client knows of RFC 5746. */
   readonly secureRenegotiation?: boolean;
-  /** Verified; what the client sent along is reached by `issuerCertificate`. Undefined without one. */
+  /** Verified; undefined without one. */
   readonly client?: X509Certificate | undefined;
   /** What was shown to the client; undefined once the connection is gone. */
   readonly server?: () => X509Certificate | undefined;

@@ -55,14 +55,14 @@ function metaVariables(exchange: LiveExchange, hasBody: boolean): Record<string,
     SCRIPT_FILENAME: utf8(filename),
     ...(pathInfo === '' ? {} : { PATH_INFO: utf8(pathInfo), PATH_TRANSLATED: utf8(translated(exchange)) }),
     ...(user === '' ? {} : { REMOTE_USER: user, AUTH_TYPE: ask('AUTH_TYPE') }),
-    ...(hasBody ? ofBody(request.headers) : {}),
+    ...ofBody(request.headers, hasBody),
   };
 }
 
-function ofBody(headers: IncomingHttpHeaders): Record<string, string> {
+function ofBody(headers: IncomingHttpHeaders, hasBody: boolean): Record<string, string> {
   const { 'content-length': length, 'content-type': type } = headers;
   return {
-    ...(length === undefined ? {} : { CONTENT_LENGTH: length }),
+    ...(length === undefined || !hasBody ? {} : { CONTENT_LENGTH: length }),
     ...(type === undefined ? {} : { CONTENT_TYPE: type }),
   };
 }
