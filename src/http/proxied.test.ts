@@ -8,15 +8,16 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { silent } from '../base/log.ts';
 import { createFallbackCertificate } from '../pki/selfsigned.ts';
+import { launchChromium, withoutChromium } from '../status/browser.testing.ts';
 import { serve } from './frontend.testing.ts';
 import { createProxy } from './proxy/proxy.ts';
 import { listen, until } from './proxy/proxy.testing.ts';
 import { echoBackend } from './proxy/websocket.testing.ts';
 import { settingsOf, virtualHost } from './settings.testing.ts';
 
-async function startFront(t: TestContext, to: string, parameters: Record<string, string> = {}) {
+async function startFront(t: TestContext, to: string, parameters: Record<string, string> = {}, from = '/') {
   const proxy = createProxy({ log: () => silent('proxy') });
-  const mappings = [{ kind: 'proxy', from: '/', to, parameters }] as const;
+  const mappings = [{ kind: 'proxy', from, to, parameters }] as const;
   const { certPem: cert, keyPem: key } = await createFallbackCertificate({
     names: ['a.test'],
     now: Date.now(),
@@ -29,7 +30,7 @@ async function startFront(t: TestContext, to: string, parameters: Record<string,
     await secure[Symbol.asyncDispose]();
     await proxy[Symbol.asyncDispose]();
   });
-  return { raw: (bytes: Buffer) => plain.raw(bytes), port: secure.port };
+  return { raw: (bytes: Buffer) => plain.raw(bytes), port: secure.port, frontend: secure.frontend };
 }
 
 /** Answers whatever comes, and remembers every byte. */
@@ -234,6 +235,34 @@ test('a WebSocket over HTTP/2 is one over HTTP/1.1 to the backend', async (t) =>
   await ended;
   assert.equal(session.destroyed, false);
 });
+
+test(
+  'Chromium talks to a WebSocket over the HTTP/2 connection that it has',
+  { skip: withoutChromium },
+  async (t) => {
+    const backend = await echoBackend(t);
+    const { port, frontend } = await startFront(
+      t,
+      `http://${backend.host}/`,
+      { upgrade: 'websocket' },
+      '/ws/',
+    );
+    const browser = await launchChromium();
+    t.after(() => browser.close());
+    const page = await (await browser.newContext({ ignoreHTTPSErrors: true })).newPage();
+    await page.goto(`https://127.0.0.1:${port}/`);
+    const script = `new Promise((resolve, reject) => {
+    const socket = new WebSocket('wss://127.0.0.1:${port}/ws/');
+    socket.onopen = () => socket.send('hello');
+    socket.onmessage = ({ data }) => resolve(data);
+    socket.onerror = () => reject(new Error('no WebSocket'));
+  })`;
+    const connections = frontend.connections;
+    assert.equal(await page.evaluate(script), 'hello');
+    assert.equal(frontend.connections, connections);
+    assert.equal(backend.sockets.size, 1);
+  },
+);
 
 test('where no WebSocket is allowed, CONNECT is refused', async (t) => {
   const backend = await recorder(t);
