@@ -196,6 +196,26 @@ suite('Served to foreign clients:', async () => {
     await server.idle();
   });
 
+  const python = [
+    'import socket, ssl, sys',
+    'context = ssl.create_default_context(cafile=sys.argv[2])',
+    'context.set_alpn_protocols(["http/1.1"])',
+    'context.minimum_version = context.maximum_version = getattr(ssl.TLSVersion, sys.argv[3])',
+    'with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as tcp:',
+    '  with context.wrap_socket(tcp, server_hostname="a.example.org") as tls:',
+    '    print(tls.version(), tls.selected_alpn_protocol())',
+  ].join('\n');
+  for (const [wanted, spoken] of [
+    ['TLSv1_2', 'TLSv1.2'],
+    ['TLSv1_3', 'TLSv1.3'],
+  ] as const) {
+    test(`Python's ssl, ${spoken}`, { skip: lacks('python3') }, async () => {
+      await using server = await startServer({ select: () => dual });
+      const output = await run('python3', ['-c', python, String(server.port), ca, wanted]);
+      assert.equal(output.trim(), `${spoken} http/1.1`);
+    });
+  }
+
   for (const [flag, alpn] of [
     ['--http1.1', 'http/1.1'],
     ['--http2', 'h2'],
