@@ -5,7 +5,8 @@ import { createLoggers } from '../../base/log.ts';
 import { MemoryStore } from '../../store/memory.ts';
 import { activateStaged } from '../stored/activate.ts';
 import { DAY, put, settings, until } from '../domains.testing.ts';
-import { type EngineOptions, RenewalEngine } from '../engine.ts';
+import type { EngineOptions } from '../engine-options.ts';
+import { RenewalEngine } from '../engine.ts';
 import { type Issuer, type ObtainOptions, type Problem, RenewalError } from '../issuer.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
 

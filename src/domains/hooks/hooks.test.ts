@@ -7,7 +7,7 @@ import { publish } from '../../base/events.ts';
 import { readJob } from '../../store/documents.ts';
 import { formatDate } from '../../store/formats.ts';
 import { DAY, put, settings } from '../domains.testing.ts';
-import type { EngineOptions } from '../engine.ts';
+import type { EngineOptions } from '../engine-options.ts';
 import { fixture, type Fixture, statusOf } from '../engine.testing.ts';
 import { HookScript, soon } from './hooks.testing.ts';
 
