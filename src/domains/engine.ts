@@ -223,11 +223,15 @@ export class RenewalEngine implements AsyncDisposable {
       const entry = this.#entries.get(name);
       if (!entry) return [];
       const { issuer, retryFailover } = this.#context;
-      const problems = issuer.check(entry.domain);
+      const { domain, state, job, hold } = entry;
+      const problems = issuer.check(domain);
       const notes = this.#notes(entry);
       return [
         statusOf({
-          ...entry,
+          domain,
+          state,
+          job,
+          hold,
           problems,
           notes,
           retryFailover,
