@@ -1,9 +1,12 @@
 /** Names that nobody configured, ordered when a client calls for them: a whole server, Pebble and a service that permits. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { eventually, signal } from './latchkey.testing.ts';
+import { connect } from 'node:tls';
+import { AskService } from '../src/domains/on-demand/ask-service.testing.ts';
+import { eventually, freePorts, signal, TestServer } from './latchkey.testing.ts';
 import { onDemandServer, withoutPeers } from './on-demand.testing.ts';
 
 const skip = withoutPeers;
@@ -114,6 +117,58 @@ suite('a name on demand', { skip }, () => {
     assert.equal(at.orders(), 1);
   });
 });
+
+test('names on demand of the embedded CA are stapled, and dropped with their files by who may', async () => {
+  const [http = 0, https = 0, ca = 0] = await freePorts(3);
+  await using server = new TestServer();
+  await using ask = await AskService.start();
+  const name = 'shop.localhost';
+  ask.permit(name);
+  const owner = process.getuid?.() === 0 ? 'User nobody\nGroup nogroup' : '';
+  server.configure(`
+Listen 127.0.0.1:${http}
+Listen 127.0.0.1:${https} https
+${owner}
+Workers 1
+LocalCA on 127.0.0.1:${ca}
+LocalCAPorts http:${http} https:${https}
+MDCertificateAuthority local
+MDCertificateAgreement accepted
+MDPrivateKeys P-256
+MDPortMap http:${http} https:${https}
+MDStapling on
+<VirtualHost *:${https}>
+  ServerName _default_
+  SSLEngine on
+  MDOnDemand on
+  MDOnDemandAsk ${ask.url}
+  MDOnDemandAddress 127.0.0.1 ::1
+</VirtualHost>
+`);
+  await server.start();
+  await eventually('a staple', () => staple(https, name));
+  assert.ok(existsSync(join(server.dir, 'md/domains', name, 'pubcert.p-256.pem')));
+  ask.forbid(name);
+  // What the service has said is remembered by the engine.
+  await server.stop();
+  await server.start();
+  await server.run('renew', name);
+  await eventually('the end of it', () => !existsSync(join(server.dir, 'md/domains', name)));
+  await assert.rejects(staple(https, name));
+  assert.deepEqual((await server.status()).domains, []);
+});
+
+/** The OCSP response that a client is shown, if any. */
+async function staple(port: number, servername: string): Promise<Buffer | undefined> {
+  const options = { port, host: '127.0.0.1', rejectUnauthorized: false, servername, requestOCSP: true };
+  const socket = connect(options);
+  try {
+    const [response] = (await once(socket, 'OCSPResponse')) as [Buffer | null];
+    return response ?? undefined;
+  } finally {
+    socket.destroy();
+  }
+}
 
 /** Bytes of a process that are its own. */
 function memory(pid: number): number {

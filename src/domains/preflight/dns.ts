@@ -39,10 +39,7 @@ export function dnsBy(servers: readonly string[]): Dns {
   make();
   return {
     addresses: (name, family, options) => {
-      // No DNS server knows it (RFC 6761 section 6.3).
-      if (/(?:^|\.)localhost$/.test(name)) {
-        return Promise.resolve({ records: family === 4 ? ['127.0.0.1'] : [] });
-      }
+      if (isLocalhost(name)) return Promise.resolve(loopback(family));
       return ask(make(), options, (by) => (family === 4 ? by.resolve4(name) : by.resolve6(name)));
     },
     caa: async (name, options) => {
@@ -55,6 +52,7 @@ export function dnsBy(servers: readonly string[]): Dns {
 /** By the system's resolver, hosts file and all, and without CAA: how an internal CA sees it. */
 export const systemDns: Dns = {
   addresses: async (name, family) => {
+    if (isLocalhost(name)) return loopback(family);
     try {
       const found = await lookup(name, { all: true, family });
       return { records: found.map(({ address }) => address) };
@@ -64,6 +62,15 @@ export const systemDns: Dns = {
   },
   caa: () => Promise.resolve({ records: [] }),
 };
+
+/** No DNS server knows them, and not every system's resolver (RFC 6761 section 6.3). */
+function isLocalhost(name: string): boolean {
+  return /(?:^|\.)localhost$/.test(name);
+}
+
+function loopback(family: 4 | 6): Answer<string> {
+  return { records: family === 4 ? ['127.0.0.1'] : [] };
+}
 
 async function ask<Item>(
   resolver: Resolver,

@@ -9,6 +9,7 @@ import type { SupervisorCalls } from '../calls.ts';
 import type { Handlers } from '../peer.ts';
 import type { Children } from './children.ts';
 import { silent } from '../../base/log.ts';
+import { settingsOf } from '../../http/settings.testing.ts';
 import { Credentials } from './credentials.ts';
 import { Passphrases } from './passphrases.ts';
 import { InstalledHook } from './installed-hook.ts';
@@ -25,6 +26,7 @@ async function offered(t: TestContext): Promise<{
   dir: string;
   secret: string;
   certificateFile: string;
+  discarded: string[];
 }> {
   const folder = await temporaryFolder(t);
   const secret = join(folder, 'secret');
@@ -34,21 +36,21 @@ async function offered(t: TestContext): Promise<{
   const store = await FsStore.open({ dir, ...(owner ? { owner } : {}) });
   await store.save('domains', NAME, 'md.json', '{}');
   const activate = () => Promise.reject(new Error('nothing is staged'));
-  const host = { tls: { certificates: [] }, directory: {}, sections: [] };
+  const discarded: string[] = [];
+  const discard = async (name: string) => void discarded.push(name);
   const certificateFile = join(folder, 'certificate.pem');
   writeFileSync(certificateFile, 'CERTIFICATE');
   const domain = { name: NAME, staticFiles: [{ certificateFile, keyFile: secret }] };
-  const md = { hooks: { notify: undefined, message: undefined } };
-  const settings = { domains: [domain], onDemand: [], base: host, hosts: [], md };
-  const credentials = new Credentials(settings as never, store, new Passphrases());
+  const settings = settingsOf({ domains: [domain as never], onDemand: [{ id: 'on-demand' } as never] });
+  const credentials = new Credentials(settings, store, new Passphrases());
   const calls = supervisorCalls({
-    keeper: { store, activate } as unknown as Rights['keeper'],
+    keeper: { store, activate, discard } as unknown as Rights['keeper'],
     credentials: () => credentials,
     children: () => ({ workers: [] }) as unknown as Children,
     installed: new InstalledHook(silent('md')),
-    settings: () => settings as never,
+    settings: () => settings,
   });
-  return { calls, store, dir, secret, certificateFile };
+  return { calls, store, dir, secret, certificateFile, discarded };
 }
 
 suite('what an engine may have the supervisor do', () => {
@@ -115,9 +117,9 @@ suite('what an engine may have the supervisor do', () => {
 
   test('is to activate managed domains of the configuration, and load their sets, and no others', async (t) => {
     const { calls, store } = await offered(t);
-    for (const name of ['b.example.org', '..', '', NAME.toUpperCase()]) {
+    for (const name of ['localhost', 'b.b.example.org', '..', '', NAME.toUpperCase()]) {
       await assert.rejects(async () => calls.activate({ domain: name, serials: [] }), {
-        message: /not a managed domain/,
+        message: /not a managed domain|can't be a name/,
       });
       const [loaded] = await calls.loadCredentials([`md:${name}`]);
       assert.ok(loaded?.problem !== undefined && loaded.pems.length === 0);
@@ -132,6 +134,18 @@ suite('what an engine may have the supervisor do', () => {
     assert.deepEqual(await calls.tellInstalled(NAME), { ran: false });
     const unknown = await calls.loadCredentials(['file:nothing', '/etc/passwd', '']);
     assert.ok(unknown.every(({ pems, stopgap, problem }) => pems.length + stopgap.length === 0 && problem));
+  });
+});
+
+test('an engine has names removed that may be ordered on demand, and no configured ones', async (t) => {
+  const { calls, discarded } = await offered(t);
+  for (const name of [NAME, 'localhost', '..', '../domains', '']) {
+    await assert.rejects(async () => calls.discard(name), { message: 'not a domain on demand' });
+  }
+  await calls.discard('shop.customer.test');
+  assert.deepEqual(discarded, ['shop.customer.test']);
+  await assert.rejects(async () => calls.activate({ domain: 'shop.customer.test', serials: [] }), {
+    message: 'nothing is staged',
   });
 });
 

@@ -49,8 +49,8 @@ export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
       return activation;
     },
     discard: async (domain) => {
-      const added = await isAdded(store(), domain);
-      if (added || !(await isOnDemand(rights.settings(), domain))) throw new Error('not a domain on demand');
+      const may = (await isOnDemand(rights.settings(), domain)) && !(await isAdded(store(), domain));
+      if (!may) throw new Error('not a domain on demand');
       await rights.keeper.discard(domain);
     },
     tellInstalled: (domain) => rights.installed.tell(domain, rights.settings().md.hooks),
