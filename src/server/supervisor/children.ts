@@ -119,12 +119,12 @@ export class Children {
     await commitAll(this.#engine ? [this.#engine] : []);
   }
 
-  /** Ends all children: at once (workers) or as soon as what they do can be left (the engine, 5 s at most). */
+  /** Ends all children: at once (workers, with their scripts) or as soon as what they do can be left (the engine). */
   async stop(): Promise<void> {
     this.#stop.abort();
-    for (const { process: child } of this.#workers.values()) child.kill('SIGKILL');
+    const workers = Promise.all([...this.#workers.values()].map((worker) => this.#end(worker, 1000)));
     await this.#stopEngine();
-    await Promise.all([...this.#workers.values()].map((child) => child.exited));
+    await workers;
   }
 
   /**
@@ -138,7 +138,7 @@ export class Children {
     await this.#stopEngine();
     return async () => {
       await Promise.all(workers.map(({ peer }) => peer.call('drain', undefined).catch(() => {})));
-      for (const { process: child } of workers) child.kill('SIGKILL');
+      await Promise.all(workers.map((worker) => this.#end(worker, 1000)));
     };
   }
 
@@ -148,15 +148,18 @@ export class Children {
   }
 
   async #stopEngine(): Promise<void> {
-    const engine = this.#engine;
-    if (!engine) return;
-    engine.process.kill('SIGTERM');
+    if (this.#engine) await this.#end(this.#engine, 5000);
+  }
+
+  /** Asks a child to end, and after `ms` ends it. */
+  async #end({ process: child, exited }: Child<WorkerCalls> | Child<EngineCalls>, ms: number): Promise<void> {
+    child.kill('SIGTERM');
     const patience = new AbortController();
     const killer = this.#options.clock
-      .sleep(5000, { signal: patience.signal })
-      .then(() => engine.process.kill('SIGKILL'))
+      .sleep(ms, { signal: patience.signal })
+      .then(() => child.kill('SIGKILL'))
       .catch(() => {});
-    await engine.exited;
+    await exited;
     patience.abort();
     await killer;
   }

@@ -88,6 +88,7 @@ export class Worker {
     const hostLoggers = (host: HostSettings) => this.#loggersOf(host, sender);
     this.#proxyLog = (host) => hostLoggers(host)('proxy');
     const scripts = new Scripts();
+    process.once('SIGTERM', () => process.exit(0));
     process.on('exit', () => {
       scripts[Symbol.dispose]();
       sender.finish();
