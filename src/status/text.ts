@@ -6,7 +6,7 @@ import { describeObtaining, isWorthSaying } from '../domains/renewal/obtaining.t
 import type { StaplingStatus } from '../ocsp/status.ts';
 import type { DomainInService, StatusDocument } from './document.ts';
 import { stapleLine, staplingLines } from './staple-text.ts';
-import { date, lastRunOf, nextOf, span, stateOf, validUntil } from './words.ts';
+import { date, lastRunOf, nextOf, onDemandOf, span, stateOf, validUntil } from './words.ts';
 
 /** All domains as a table, one line each, those in trouble explained below it. */
 export function overview(document: StatusDocument): string {
@@ -84,12 +84,6 @@ export function details(
 function validity(domain: DomainInService, now: number): string {
   const until = validUntil(domain);
   return until === undefined ? '-' : span(until - now);
-}
-
-function onDemandOf({ onDemand }: DomainInService): string | undefined {
-  if (!onDemand) return undefined;
-  const { seen, dropAt } = onDemand;
-  return `last called for ${date(seen)}, dropped on ${date(dropAt)} if nobody calls for it`;
 }
 
 function adviceOf({ ari }: DomainInService['certificates'][number]): string | undefined {

@@ -62,3 +62,10 @@ export function lastRunOf({ log }: DomainInService): DomainInService['log'] {
   const begin = log.findIndex(({ type }) => type === 'starting');
   return begin === -1 ? log : log.slice(0, begin + 1);
 }
+
+/** Of a domain that nobody configured: until when it is kept. */
+export function onDemandOf({ onDemand }: DomainInService): string | undefined {
+  if (!onDemand) return undefined;
+  const { seen, dropAt } = onDemand;
+  return `last called for ${date(seen)}, dropped on ${date(dropAt)} if nobody calls for it`;
+}

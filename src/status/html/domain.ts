@@ -6,7 +6,7 @@ import type { CertificateStatus } from '../../domains/status.ts';
 import type { StaplingStatus } from '../../ocsp/status.ts';
 import type { StatusAnswer, StatusRequest } from '../answers.ts';
 import type { DomainInService, StatusDocument } from '../document.ts';
-import { date, lastRunOf, nextOf, span } from '../words.ts';
+import { date, lastRunOf, nextOf, onDemandOf, span } from '../words.ts';
 import { staplingRows } from './stapling.ts';
 import { type Html, link, moment, page } from './page.ts';
 import { stateBadge } from './state.ts';
@@ -42,12 +42,14 @@ function staples({ name }: DomainInService, all: readonly StaplingStatus[], now:
 
 function next(domain: DomainInService, now: number): Html {
   const { nextRun, hold, reasons, unserved } = domain;
+  const onDemand = onDemandOf(domain);
   return html`<section>
     <h2>What happens next</h2>
     <p>
       ${nextRun === undefined ? nextOf(domain, now) : html`${nextOf(domain, now)} (${moment(nextRun, date(nextRun))})`}
     </p>
     ${hold ? html`<p>${hold.reason}</p>` : ''}
+    ${onDemand === undefined ? '' : html`<p>Obtained on demand: ${onDemand}.</p>`}
     ${reasons.length > 0 ? html`<p class="soft">Because ${reasons.join('; ')}.</p>` : ''}
     ${unserved === undefined ? '' : html`<p class="warn">Its certificates are not served: ${unserved}</p>`}
   </section>`;
