@@ -8,7 +8,6 @@ import * as v from 'valibot';
 import { LatchkeyError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { certificateName } from '../../pki/names.ts';
-import { isName } from '../../store/names.ts';
 import type { Store } from '../../store/store.ts';
 import { undamaged } from './held.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
@@ -41,16 +40,31 @@ export interface Surroundings<Domain extends ManagedDomainSettings> {
   readonly domains: readonly ManagedDomainSettings[];
 }
 
-/** Names of all added domains, whether or not the configuration has them by now. */
+/**
+ * Names of all added domains, whether or not the configuration has them by now. Who may write the files has fewer
+ * rights than who asks: what is no name of a domain is left out.
+ */
 export async function addedNames(store: Store): Promise<string[]> {
-  const aspects = await store.aspects('limits', FOLDER);
-  return aspects.filter((aspect) => aspect.endsWith(SUFFIX)).map((aspect) => aspect.slice(0, -SUFFIX.length));
+  return (await fileNames(store)).filter(isDomainName);
 }
 
 /** For who may not believe everything: whether there is a file for what may be no name at all. */
 export async function isAdded(store: Store, name: string): Promise<boolean> {
-  if (!isName(name + SUFFIX)) return false;
+  if (!isDomainName(name)) return false;
   return (await store.modified('limits', FOLDER, name + SUFFIX)) !== undefined;
+}
+
+async function fileNames(store: Store): Promise<string[]> {
+  const aspects = await store.aspects('limits', FOLDER);
+  return aspects.filter((aspect) => aspect.endsWith(SUFFIX)).map((aspect) => aspect.slice(0, -SUFFIX.length));
+}
+
+function isDomainName(name: string): boolean {
+  try {
+    return checkedName(name) === name;
+  } catch {
+    return false;
+  }
 }
 
 export class AddedDomains<Domain extends ManagedDomainSettings> {
@@ -70,7 +84,7 @@ export class AddedDomains<Domain extends ManagedDomainSettings> {
   ): Promise<AddedDomains<Domain>> {
     const added = new AddedDomains(store, around, logger);
     const queue = new PQueue({ concurrency: PARALLEL });
-    const names = await addedNames(store);
+    const names = await fileNames(store);
     await queue.addAll(names.map((name) => () => added.#read(name)));
     return added;
   }

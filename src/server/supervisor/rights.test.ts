@@ -131,6 +131,15 @@ suite('what an engine may have the supervisor do', () => {
     await assert.rejects(async () => calls.activate({ domain: 'added.example', serials: [] }), {
       message: 'nothing is staged',
     });
+    // Whatever else the engine writes there would be an argument of MDMessageCmd, which may be root's.
+    for (const name of ['--config=evil', '-x', '$(reboot)', 'Added.example', '0x7f.1;reboot']) {
+      await store.save('limits', 'added', `${name}.json`, '{}');
+      await assert.rejects(async () => calls.activate({ domain: name, serials: [] }), {
+        message: /not a managed domain/,
+      });
+      const [loaded] = await calls.loadCredentials([`md:${name}`]);
+      assert.match(loaded?.problem ?? '', /not in the configuration/);
+    }
     assert.deepEqual(await calls.tellInstalled(NAME), { ran: false });
     const unknown = await calls.loadCredentials(['file:nothing', '/etc/passwd', '']);
     assert.ok(unknown.every(({ pems, stopgap, problem }) => pems.length + stopgap.length === 0 && problem));

@@ -31,6 +31,16 @@ suite('the keeper of the store', () => {
     assert.equal((await keeper.store.list('archive')).length, 0);
   });
 
+  test('activates what was added at a start, and nothing that is no name of a domain', async (t) => {
+    const configured = settings(t);
+    const keeper = await StoreKeeper.open(configured, undefined, silent('md'));
+    for (const name of ['added.example', '--help', '`id`']) {
+      await keeper.store.save('limits', 'added', `${name}.json`, '{}');
+      await put(keeper.store, 'staging', name, { names: ['b.example'], notBefore: Date.now() - 1000 });
+    }
+    assert.deepEqual([...(await keeper.bringInLine(configured)).keys()], ['added.example']);
+  });
+
   test('opens the store anew where its folder is gone, and only there', async (t) => {
     const configured = settings(t);
     const keeper = await StoreKeeper.open(configured, undefined, silent('md'));
