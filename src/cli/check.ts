@@ -48,7 +48,7 @@ export function check(where: Where, show: { readonly hosts: boolean }): void {
 /** Whether OpenSSL can do what the hosts ask for: protocols, ciphers, CAs of clients. */
 function checkTls(settings: Settings): TlsFiles {
   const files = readTlsFiles(settings);
-  void new HandshakePlan({ settings, setIds: [], clientCas: files.clientCas });
+  void new HandshakePlan({ settings, setIds: [], ...files });
   return files;
 }
 

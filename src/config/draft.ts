@@ -157,6 +157,12 @@ export interface TlsDraft {
   staplingUrl?: string;
   /** SSLStaplingResponderTimeout, ms. */
   staplingTimeout?: number;
+  /** SSLSessionTickets, SSLSessionCacheTimeout (seconds) and SSLSessionTicketKeyFile. */
+  sessionTickets?: boolean;
+  sessionTimeout?: number;
+  ticketKeyFile?: string;
+  /** TLSSessionCache other than `none`. */
+  tlsSessions?: boolean;
   /** SSLStrictSNIVHostCheck. */
   strictSni?: boolean;
   /** TLSStrictSNI. */

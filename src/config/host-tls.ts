@@ -200,11 +200,28 @@ function tlsOf(host: HostDraft, base: TlsDraft | undefined, family: 'ssl' | 'tls
       family === 'ssl'
         ? (own.strictSni ?? base?.strictSni ?? false)
         : (own.tlsStrictSni ?? base?.tlsStrictSni ?? true),
+    sessions: family === 'ssl' ? sslSessions(own, base) : tlsSessions(base),
     groups: family === 'ssl' ? (own.groups ?? base?.groups) : undefined,
     signatureAlgorithms:
       family === 'ssl' ? (own.signatureAlgorithms ?? base?.signatureAlgorithms) : undefined,
     ...(family === 'ssl' ? clientTls(own, base) : clientTls(nothingSaid, undefined)),
   };
+}
+
+/** Seconds, as of httpd. */
+const SESSION_TIMEOUT = 300;
+
+function sslSessions(own: TlsDraft, base: TlsDraft | undefined): HostTls['sessions'] {
+  return {
+    tickets: own.sessionTickets ?? base?.sessionTickets ?? true,
+    timeout: own.sessionTimeout ?? base?.sessionTimeout ?? SESSION_TIMEOUT,
+    ticketKeyFile: own.ticketKeyFile ?? base?.ticketKeyFile,
+  };
+}
+
+/** The whole server's. */
+function tlsSessions(base: TlsDraft | undefined): HostTls['sessions'] {
+  return { tickets: base?.tlsSessions ?? true, timeout: SESSION_TIMEOUT, ticketKeyFile: undefined };
 }
 
 function sslCiphers(own: TlsDraft, base: TlsDraft | undefined): ChosenCiphers {

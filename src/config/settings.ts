@@ -210,6 +210,14 @@ export interface HostTls {
   readonly honorCipherOrder: boolean;
   /** A client that sends an unknown SNI is refused at this host's address; of family `ssl`, one without SNI, too. */
   readonly strictSni: boolean;
+  readonly sessions: {
+    /** Clients may resume sessions, by tickets. */
+    readonly tickets: boolean;
+    /** SSLSessionCacheTimeout, seconds. */
+    readonly timeout: number;
+    /** SSLSessionTicketKeyFile; undefined: keys of the server's own, which it rotates. */
+    readonly ticketKeyFile: string | undefined;
+  };
   readonly clientAuth: 'none' | 'optional' | 'require';
   /** SSLCACertificateFile: PEM; SSLCACertificatePath: a folder. One of them is given where clientAuth isn't `none`. */
   readonly clientCa: string | undefined;

@@ -55,6 +55,7 @@ export function hostSettings(changes: Partial<HostSettings> = {}): HostSettings 
       ciphersuites: undefined,
       honorCipherOrder: false,
       strictSni: false,
+      sessions: { tickets: true, timeout: 300, ticketKeyFile: undefined },
       clientAuth: 'none',
       clientCa: undefined,
       clientCaPath: undefined,

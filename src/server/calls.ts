@@ -21,6 +21,7 @@ export interface Plan {
   /** See TlsFiles. */
   readonly clientCas: Readonly<Record<string, string>>;
   readonly backendPems: Readonly<Record<string, string>>;
+  readonly ticketKeyFiles: Readonly<Record<string, string>>;
 }
 
 /** Where a child drops its privileges to, and what it shares with the others. */
@@ -29,8 +30,8 @@ export interface Birth {
   /** Folder of the certificate table and the control socket. */
   readonly runtimeDir: string;
   readonly plan: Plan;
-  /** Session ticket key shared by the workers, 48 bytes. */
-  readonly ticketKey: Uint8Array;
+  /** Keys of session tickets, shared by the workers (see TicketKeys); none for the engine. */
+  readonly ticketKeys: readonly Uint8Array[];
   /** Key of the store (the engine's only). */
   readonly storeKey: Uint8Array | undefined;
   /** The first engine of a server begins with an empty certificate table. */
@@ -188,6 +189,8 @@ export type WorkerCalls = ReloadCalls & {
   begin: (birth: Birth) => void;
   verify: (request: VerifyRequest) => readonly string[];
   reopenTable: (argument: undefined) => void;
+  /** Others than at birth. */
+  changeTicketKeys: (keys: readonly Uint8Array[]) => void;
   stopListening: (argument: undefined) => void;
   /** Fulfilled when the last connection has ended. */
   drain: (argument: undefined) => void;

@@ -8,6 +8,7 @@ import { explain } from '../base/errors.ts';
 import { backendFilesOf, backendValues } from '../config/backend-tls.ts';
 import { ConfigError } from '../config/errors.ts';
 import type { BackendTlsValues, Settings, Warning } from '../config/settings.ts';
+import { TICKET_KEY_SIZE } from '../tls/ticket-keys.ts';
 import { machineCertificates, onePerKeyType } from '../tls/machine-certificates.ts';
 
 /** By path. */
@@ -18,6 +19,8 @@ export interface TlsFiles {
   readonly clientCas: Pems;
   /** Of authorities for backends, and of certificates and keys to show them. */
   readonly backendPems: Pems;
+  /** Base64 of what is in files of SSLSessionTicketKeyFile. */
+  readonly ticketKeyFiles: Readonly<Record<string, string>>;
   readonly warnings: readonly Warning[];
 }
 
@@ -31,7 +34,25 @@ export function readTlsFiles(settings: Settings): TlsFiles {
   const values = backendValues(settings);
   const backendPems = readAll(values.flatMap(backendFilesOf));
   const warnings = values.flatMap((each) => checkMachine(each, backendPems));
-  return { clientCas: readAll(clients.filter((path) => path !== undefined)), backendPems, warnings };
+  return {
+    clientCas: readAll(clients.filter((path) => path !== undefined)),
+    backendPems,
+    ticketKeyFiles: readTicketKeys(settings),
+    warnings,
+  };
+}
+
+function readTicketKeys({ base, hosts }: Settings): Readonly<Record<string, string>> {
+  const files = [base, ...hosts].flatMap(({ tls }) => tls.sessions.ticketKeyFile ?? []);
+  return Object.fromEntries([...new Set(files)].map((file) => [file, readTicketKey(file)]));
+}
+
+function readTicketKey(file: string): string {
+  const key = Buffer.from(readPem(file), 'latin1');
+  if (key.length === TICKET_KEY_SIZE) return key.toString('base64');
+  throw new ConfigError(
+    `SSLSessionTicketKeyFile: ${file} has ${key.length} bytes and not ${TICKET_KEY_SIZE}: make one with openssl rand -out ${file} ${TICKET_KEY_SIZE}`,
+  );
 }
 
 function readAll(paths: readonly string[]): Pems {

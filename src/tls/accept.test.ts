@@ -180,7 +180,7 @@ suite('An acceptor', async () => {
       require: createPolicy({ ...auth, clientAuth: 'require' }),
       optional: createPolicy({ ...auth, clientAuth: 'optional' }),
     };
-    const ticketKeys = Buffer.alloc(48, 5);
+    const ticketKeys = [Buffer.alloc(48, 5)];
     const selection = (policy: keyof typeof policies | 'none', owner = 'a'): Selection<string> => {
       const chosen = policy === 'none' ? modernPolicy : policies[policy];
       const context = new SecureContexts({ ticketKeys }).create([certificate], chosen, owner);

@@ -103,7 +103,7 @@ suite('Contexts', async () => {
   });
 
   test('take ticket keys of 48 bytes only', () => {
-    assert.throws(() => new SecureContexts({ ticketKeys: Buffer.alloc(32) }), {
+    assert.throws(() => new SecureContexts({ ticketKeys: [Buffer.alloc(32)] }), {
       code: 'tls-bad-ticket-keys',
     });
   });

@@ -9,6 +9,9 @@ import type { CertificateKind } from './choice.ts';
 import type { ClientHello } from './clienthello.ts';
 import { contextOptions } from './policy.ts';
 import type { TlsPolicy } from './policy.ts';
+import { protectTickets } from './server-socket.ts';
+import { ticketKeyOf } from './ticket-keys.ts';
+import type { TicketKey } from './ticket-keys.ts';
 
 /** A certificate set ready to be served. */
 export interface ServingContext {
@@ -36,10 +39,10 @@ export interface ContextsOptions {
   /** Sets kept at most. A context takes 30 to 40 KB; one of several certificates has up to one more for each. Default 1000. */
   readonly max?: number;
   /**
-   * 48 random bytes that all processes share: a ticket of one is good at every other. Default: each context has its
-   * own, and no ticket is good beyond it.
+   * Random, 48 bytes each, the same in all processes: a ticket of one is good at every other. The first encrypts
+   * tickets, all open them. Default: each context has its own, and no ticket is good beyond it.
    */
-  readonly ticketKeys?: Uint8Array;
+  readonly ticketKeys?: readonly Uint8Array[];
 }
 
 /**
@@ -48,14 +51,16 @@ export interface ContextsOptions {
  */
 export class SecureContexts {
   readonly #kept: LRUCache<string, ServingContext>;
-  readonly #ticketKeys: Buffer | undefined;
+  #ticketKeys: readonly TicketKey[] | undefined;
 
   constructor({ max = 1000, ticketKeys }: ContextsOptions = {}) {
-    if (ticketKeys && ticketKeys.length !== 48) {
-      throw new LatchkeyError('tls-bad-ticket-keys', 'Ticket keys are 48 bytes');
-    }
     this.#kept = new LRUCache({ max });
-    this.#ticketKeys = ticketKeys && Buffer.from(ticketKeys);
+    this.#ticketKeys = ticketKeys?.map(ticketKeyOf);
+  }
+
+  /** Contexts that are in use take other keys from now on. As `ticketKeys` of the constructor. */
+  changeTicketKeys(keys: readonly Uint8Array[]): void {
+    this.#ticketKeys = keys.map(ticketKeyOf);
   }
 
   /**
@@ -116,19 +121,29 @@ export class SecureContexts {
     owner: string,
   ): SecureContext {
     try {
-      return createSecureContext({
+      const context = createSecureContext({
         ...contextOptions(policy),
         cert: certificates.map(({ chainPem }) => chainPem),
         key: certificates.map(({ keyPem }) => keyPem),
         // Who was let in by one policy, or was shown one owner's certificate, has shown nothing to another.
         // Without it, resuming fails altogether where client certificates are asked for.
         sessionIdContext: createHash('sha256').update(`${policy.id} ${owner}`).digest('hex').slice(0, 32),
-        ...(this.#ticketKeys ? { ticketKeys: this.#ticketKeys } : {}),
       });
+      this.#protectTickets(context, policy);
+      return context;
     } catch (cause) {
       throw new LatchkeyError('tls-unusable-certificate', `OpenSSL cannot use the certificates of ${owner}`, {
         cause,
       });
+    }
+  }
+
+  #protectTickets(context: SecureContext, { sessions }: TlsPolicy): void {
+    if (sessions.ticketKey !== undefined) {
+      const own = [ticketKeyOf(Buffer.from(sessions.ticketKey, 'base64'))];
+      protectTickets(context, () => own);
+    } else if (this.#ticketKeys) {
+      protectTickets(context, () => this.#ticketKeys ?? []);
     }
   }
 }

@@ -22,7 +22,7 @@ suite('Served to foreign clients:', async () => {
     await authority.issue(['a.example.org'], 'rsa'),
     await authority.issue(['a.example.org'], 'ec'),
   ];
-  const ticketKeys = Buffer.alloc(48, 9);
+  const ticketKeys = [Buffer.alloc(48, 9)];
   const contexts = new SecureContexts({ ticketKeys });
   const dual: Selection<string> = {
     kind: 'serve',

@@ -25,6 +25,17 @@ export interface TlsPolicySettings {
   readonly groups?: string | undefined;
   /** OpenSSL's list of signature algorithms. Default: OpenSSL's own. */
   readonly signatureAlgorithms?: string | undefined;
+  readonly sessions?: SessionRules | undefined;
+}
+
+/** How long, and by which keys, a client may go on where it was. */
+export interface SessionRules {
+  /** False: every handshake is a whole one. */
+  readonly tickets: boolean;
+  /** Seconds that a session may be resumed. */
+  readonly timeout: number;
+  /** Base64 of 48 bytes (SSLSessionTicketKeyFile); undefined: the keys that all workers share and that are rotated. */
+  readonly ticketKey: string | undefined;
 }
 
 export interface TlsPolicy {
@@ -38,12 +49,16 @@ export interface TlsPolicy {
   readonly clientRules: ClientRules;
   readonly groups: string | undefined;
   readonly signatureAlgorithms: string | undefined;
+  readonly sessions: SessionRules;
   /** A hash of all the above. */
   readonly id: string;
 }
 
 /** Named also when a policy names those of TLS 1.2 only: Node would take the absence for a wish to have none. */
 const SUITES = modernSuites.join(':');
+
+/** As httpd's: SSLSessionTickets, SSLSessionCacheTimeout. */
+const defaultSessions: SessionRules = { tickets: true, timeout: 300, ticketKey: undefined };
 
 /**
  * Completes a policy and tries it.
@@ -62,6 +77,7 @@ export function createPolicy(settings: TlsPolicySettings = {}): TlsPolicy {
     clientRules: settings.clientRules ?? {},
     groups: settings.groups,
     signatureAlgorithms: settings.signatureAlgorithms,
+    sessions: settings.sessions ?? defaultSessions,
   };
   const id = createHash('sha256').update(JSON.stringify(complete)).digest('base64url').slice(0, 22);
   const policy: TlsPolicy = { ...complete, id };
@@ -80,7 +96,10 @@ export function contextOptions(policy: TlsPolicy): SecureContextOptions {
     ciphers: `${policy.ciphersuites ?? SUITES}:${policy.ciphers}`,
     honorCipherOrder: policy.honorCipherOrder,
     // A client that starts a handshake within a connection gets a refusal from OpenSSL, and does not cost another.
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    // Without tickets TLS 1.3 would still send some, of sessions that nobody keeps: they lead to whole handshakes.
+    secureOptions:
+      constants.SSL_OP_NO_RENEGOTIATION | (policy.sessions.tickets ? 0 : constants.SSL_OP_NO_TICKET),
+    sessionTimeout: policy.sessions.timeout,
     ...(policy.groups === undefined ? {} : { ecdhCurve: policy.groups }),
     ...(policy.signatureAlgorithms === undefined ? {} : { sigalgs: policy.signatureAlgorithms }),
     ...(policy.clientAuth !== 'none' && policy.clientCa !== undefined

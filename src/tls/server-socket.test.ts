@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Duplex } from 'node:stream';
 import { suite, test } from 'node:test';
 import { createSecureContext, TLSSocket } from 'node:tls';
-import { checkPrivateSurface, missingPieces } from './server-socket.ts';
+import { checkPrivateSurface, missingOfContext, missingPieces } from './server-socket.ts';
 
 suite("What Node doesn't document", () => {
   test('is all there in this release', () => {
@@ -28,6 +28,11 @@ suite("What Node doesn't document", () => {
       assert.deepEqual(missingPieces(socket), [piece]);
     });
   }
+
+  test('is missed by name: the callback of ticket keys', () => {
+    assert.deepEqual(missingOfContext({ enableTicketKeyCallback() {} }), []);
+    assert.deepEqual(missingOfContext({}), ['secureContext.context.enableTicketKeyCallback']);
+  });
 
   test('is missed in a release without any of it', (t) => {
     const prototype = TLSSocket.prototype as unknown as { _releaseControl: () => boolean };

@@ -10,12 +10,16 @@
  * - `secureConnecting`: http2 waits while it is true
  * - `_handle.verifyError()`: why the client's certificate isn't good, or nothing
  * - `_handle.setOCSPResponse(der)`: the response to staple
+ * - `secureContext.context.enableTicketKeyCallback()` and `.onticketkeycallback`: keys of session tickets, which the
+ *   documented `ticketKeys` has only one of, so that changing it would lose every session
  * checkPrivateSurface() looks for them at start-up; server-socket.test.ts tries what each does.
  */
 import { Duplex } from 'node:stream';
+import { randomBytes } from 'node:crypto';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { explain, LatchkeyError } from '../base/errors.ts';
+import type { TicketKey } from './ticket-keys.ts';
 
 export interface ServerSocketOptions {
   readonly context: SecureContext;
@@ -76,6 +80,42 @@ function stapleTo(secure: PrivateSocket, der: Buffer): void {
   process.nextTick(() => secure._handle?.setOCSPResponse(der));
 }
 
+type TicketKeyAnswer = readonly [
+  verdict: number,
+  hmacSecret: Buffer,
+  aesKey: Buffer,
+  name?: Buffer,
+  iv?: Buffer,
+];
+
+interface PrivateContext {
+  enableTicketKeyCallback(): void;
+  onticketkeycallback: (name: Buffer, iv: Buffer, encrypts: boolean) => TicketKeyAnswer;
+}
+
+/** What OpenSSL's callback answers (SSL_CTX_set_tlsext_ticket_key_evp_cb). */
+const UNKNOWN = 0;
+const GOOD = 1;
+/** Clients of TLS 1.3 use a ticket once (RFC 8446 appendix C.4): without another they would soon have none. */
+const GOOD_AND_RENEW = 2;
+
+/** Tickets of this context: the first key encrypts them, all open them. Asked for each ticket, so that keys may change. */
+export function protectTickets(context: SecureContext, keys: () => readonly TicketKey[]): void {
+  const handle = (context as { readonly context: PrivateContext }).context;
+  handle.onticketkeycallback = (name, _iv, encrypts) => {
+    const all = keys();
+    const [first] = all;
+    const key = encrypts ? first : all.find((one) => one.name.equals(name));
+    if (!key) return [UNKNOWN, nobody, nobody];
+    const { hmacSecret, aesKey } = key;
+    if (encrypts) return [GOOD, hmacSecret, aesKey, key.name, randomBytes(16)];
+    return [GOOD_AND_RENEW, hmacSecret, aesKey];
+  };
+  handle.enableTicketKeyCallback();
+}
+
+const nobody = Buffer.alloc(16);
+
 type PrivateSocket = TLSSocket & {
   readonly _handle: {
     verifyError(): Error | null | undefined;
@@ -116,13 +156,19 @@ export function checkPrivateSurface(): void {
     isServer: true,
     secureContext: createSecureContext(),
   });
-  const missing = missingPieces(socket);
+  const { context } = createSecureContext() as { readonly context?: object };
+  const missing = [...missingPieces(socket), ...missingOfContext(context ?? {})];
   socket.destroy();
   if (missing.length === 0) return;
   throw new LatchkeyError(
     'tls-private-surface',
     `Latchkey does not know Node ${process.versions.node}: its TLSSocket has no ${missing.join(', ')}. Use a release of Node that this version of Latchkey supports`,
   );
+}
+
+/** The same of a context's inner object. */
+export function missingOfContext(context: object): string[] {
+  return 'enableTicketKeyCallback' in context ? [] : ['secureContext.context.enableTicketKeyCallback'];
 }
 
 /** Of the pieces listed at the top, those that can be looked for without a handshake. */

@@ -37,8 +37,7 @@ const byModule: Readonly<Record<string, string>> = {
     'H2SessionExtraFiles H2StreamMaxMemSize H2TLSCoolDownSecs H2TLSWarmUpSize H2Upgrade H2WindowSize',
   ssl:
     'SSLCompression SSLCryptoDevice SSLInsecureRenegotiation SSLRandomSeed ' +
-    'SSLRenegBufferSize SSLSessionCache SSLSessionCacheTimeout ' +
-    'SSLSessionTickets SSLStaplingCache ' +
+    'SSLRenegBufferSize SSLSessionCache SSLStaplingCache ' +
     'SSLStaplingErrorCacheTimeout SSLStaplingFakeTryLater ' +
     'SSLStaplingResponseMaxAge SSLStaplingResponseTimeSkew SSLStaplingReturnResponderErrors ' +
     'SSLStaplingStandardCacheTimeout TLSOptions',

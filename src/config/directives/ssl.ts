@@ -8,6 +8,7 @@ import { cipherList, protocolVersions } from './ssl-values.ts';
 import { sslBackendDirectives } from './backend-tls.ts';
 import { sslClientDirectives } from './client-certificates.ts';
 import { sslHandshakeDirectives } from './ssl-handshake.ts';
+import { sslSessionDirectives } from './ssl-sessions.ts';
 import { sslStaplingDirectives } from './stapling.ts';
 import { sslOptionDirectives } from './tls-options.ts';
 
@@ -115,6 +116,7 @@ export const ssl: Family<Scope> = {
       },
     }),
     ...sslHandshakeDirectives,
+    ...sslSessionDirectives,
     ...sslClientDirectives,
     ...sslOptionDirectives,
     ...sslStaplingDirectives,

@@ -105,13 +105,14 @@ export const tls: Family<Scope> = {
       syntax: 'none|default|provider[:arguments]',
       contexts: serverOnly,
       default: 'default',
-      doc: 'Is read and has no effect: sessions are resumed by tickets, which all workers share.',
+      doc: '`none`: no session is resumed. Else they are, by tickets that all workers open; no provider is needed.',
       args: 'TAKE1',
-      apply(_scope, text) {
-        if (/^(?:none|default|(?:shmcb|dbm|dc|memcache|redis)(?::.*)?)$/i.test(text)) return;
-        throw new Refusal(
-          `TLSSessionCache: unknown session cache provider '${text}' (try none, default or shmcb:file)`,
-        );
+      apply(scope, text) {
+        if (!/^(?:none|default|(?:shmcb|dbm|dc|memcache|redis)(?::.*)?)$/i.test(text))
+          throw new Refusal(
+            `TLSSessionCache: unknown session cache provider '${text}' (try none, default or shmcb:file)`,
+          );
+        scope.host.tls.tlsSessions = text.toLowerCase() !== 'none';
       },
     }),
     ...tlsBackendDirectives,

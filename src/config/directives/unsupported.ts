@@ -9,7 +9,7 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
   [
     'SSLOCSPEnable SSLOCSPDefaultResponder SSLOCSPOverrideResponder SSLProxyCARevocationCheck ' +
       'SSLProxyCARevocationFile SSLProxyCARevocationPath SSLProxyMachineCertificateChainFile ' +
-      'SSLProxyMachineCertificatePath SSLRequire SSLSessionTicketKeyFile',
+      'SSLProxyMachineCertificatePath SSLRequire',
     later,
   ],
   [

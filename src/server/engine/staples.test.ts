@@ -26,7 +26,7 @@ function staples(t: TestContext, table: CertificateTable): Staples {
   const { settings } = loadConfiguration(source);
   const base = { ...settings.base, stapling: policy, dynamicStore: 'store' };
   const plan = { generation: 1, settings: { ...settings, base }, setIds: ['file:a'] };
-  const bare = { clientCas: {}, backendPems: {} };
+  const bare = { clientCas: {}, backendPems: {}, ticketKeyFiles: {} };
   return new Staples({
     plan: { ...plan, ...bare },
     store: new MemoryStore(),

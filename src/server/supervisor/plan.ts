@@ -16,8 +16,8 @@ export function loadServable(input: ConfigurationSource): Settings {
 }
 
 export function planOf(generation: number, settings: Settings, { setIds, tlsFiles }: Credentials): Plan {
-  const { clientCas, backendPems } = tlsFiles;
-  return { generation, settings, setIds, clientCas, backendPems };
+  const { clientCas, backendPems, ticketKeyFiles } = tlsFiles;
+  return { generation, settings, setIds, clientCas, backendPems, ticketKeyFiles };
 }
 
 /** What processes and folders hang on cannot change under them. */

@@ -2,7 +2,6 @@
  * The supervisor's life: start, reload, stop. Everything it does is driven by its own signals and its
  * children's calls; it opens no socket (node:cluster binds the workers' listeners through it).
  */
-import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
@@ -29,6 +28,7 @@ import { Passphrases } from './passphrases.ts';
 import { inOneLine, loadServable, planOf, whatCannotChange } from './plan.ts';
 import { supervisorCalls } from './rights.ts';
 import { StoreKeeper } from './store-keeper.ts';
+import { TicketKeys } from './ticket-keys.ts';
 
 /** Another server has this PidFile. */
 export class AlreadyRunning extends LatchkeyError<'already-running'> {
@@ -46,7 +46,8 @@ export class Supervisor implements AsyncDisposable {
   readonly #loggers: Loggers;
   readonly #identity: Identity | undefined;
   readonly #runtimeDir: string;
-  readonly #ticketKey = randomBytes(48);
+  readonly #ticketKeys = new TicketKeys();
+  readonly #ended = new AbortController();
   readonly #children: Children;
   /** What is in force; replaced as a whole when a reload is committed. */
   #plan: Plan;
@@ -170,6 +171,7 @@ export class Supervisor implements AsyncDisposable {
 
   /** Ends everything now: connections are cut, a renewal under way goes on at the next start. */
   async stop(): Promise<void> {
+    this.#ended.abort();
     markStopping(this.settings.pidFile);
     await this.#children.stop();
     this.#loggers('mpm_latchkey').notice('AH00491: caught SIGTERM, shutting down');
@@ -178,6 +180,7 @@ export class Supervisor implements AsyncDisposable {
 
   /** Stops listening, so that another server may start, lets every connection finish, then ends. */
   async drain(): Promise<void> {
+    this.#ended.abort();
     markStopping(this.settings.pidFile);
     this.#loggers('mpm_latchkey').notice('AH00492: caught SIGWINCH, shutting down gracefully');
     const drained = await this.#children.drain();
@@ -206,6 +209,12 @@ export class Supervisor implements AsyncDisposable {
     await this.#bringStoreInLine(settings);
     await this.#children.start(settings.workers ?? availableParallelism());
     markRunning(settings.pidFile);
+    void this.#ticketKeys.rotate({
+      clock: systemClock,
+      signal: this.#ended.signal,
+      settings: () => this.settings,
+      tell: (keys) => this.#changeTicketKeys(keys),
+    });
     this.#warnOfRoot();
     const name = `Latchkey/${version} (Node.js ${process.version}, OpenSSL ${process.versions.openssl})`;
     this.#loggers('mpm_latchkey').notice(`AH00489: ${name} configured -- resuming normal operations`);
@@ -216,6 +225,11 @@ export class Supervisor implements AsyncDisposable {
     const activated = await this.#keeper.bringInLine(settings);
     for (const [name, serials] of activated) this.#installed.note(name, serials);
     await this.#installed.tellAll(settings.md.hooks);
+  }
+
+  /** A worker that is not told has them from the next change on, and opens until then what others encrypt. */
+  #changeTicketKeys(keys: readonly Uint8Array[]): void {
+    for (const { peer } of this.#children.workers) void peer.call('changeTicketKeys', keys).catch(() => {});
   }
 
   #warnOfRoot(): void {
@@ -333,7 +347,7 @@ export class Supervisor implements AsyncDisposable {
       identity: this.#identity,
       runtimeDir: this.#runtimeDir,
       plan: this.#plan,
-      ticketKey: this.#ticketKey,
+      ticketKeys: kind === 'worker' ? this.#ticketKeys.all : [],
       storeKey: kind === 'engine' ? this.#keeper.store.key.passphrase() : undefined,
       freshTable: kind === 'engine' && !this.#children.hadEngine,
     };

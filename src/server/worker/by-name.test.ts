@@ -48,7 +48,7 @@ ${host('own.test', 'TLSCertificate own.pem')}${host('managed.test')}${host('bare
 ${host('_default_', 'TLSCertificate fallback.pem')}`;
   const settings = load(t, text, { files });
   const setIds = [undefined, 'file:own', 'md:managed.test', undefined, 'file:fallback'];
-  const plan = new HandshakePlan({ settings, setIds, clientCas: {} });
+  const plan = new HandshakePlan({ settings, setIds, clientCas: {}, ticketKeyFiles: {} });
   const clock = new TestClock(Date.now());
   const table = new MemoryTable();
   const put = (id: string) => table.put(id, { fallback: false, certificates: [certificate] });

@@ -30,7 +30,7 @@ function plan(t: TestContext): HandshakePlan {
   writeFileSync(join(dir, 'httpd.conf'), text);
   const source = { serverRoot: dir, file: 'httpd.conf', defines: [], before: [], after: [] };
   const { settings } = loadConfiguration(source);
-  return new HandshakePlan({ settings, setIds: [undefined, 'md:a.test'], clientCas: {} });
+  return new HandshakePlan({ settings, setIds: [undefined, 'md:a.test'], clientCas: {}, ticketKeyFiles: {} });
 }
 
 /** Handshakes before an engine that answers as told; its table has nothing. */

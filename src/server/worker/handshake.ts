@@ -15,7 +15,13 @@ import { HostIndex } from '../../http/hosts.ts';
 import type { Selection } from '../../tls/accept.ts';
 import type { ClientHello } from '../../tls/clienthello.ts';
 import type { SecureContexts, ServingContext } from '../../tls/contexts.ts';
-import { createPolicy, modernPolicy, type TlsPolicy, type TlsPolicySettings } from '../../tls/policy.ts';
+import {
+  createPolicy,
+  modernPolicy,
+  type SessionRules,
+  type TlsPolicy,
+  type TlsPolicySettings,
+} from '../../tls/policy.ts';
 import { ADDED_SCOPE, type Plan, type Wanted } from '../calls.ts';
 import type { Challenges } from './challenges.ts';
 import type { Names } from './names.ts';
@@ -67,15 +73,18 @@ export class HandshakePlan {
   readonly hosts: HostIndex;
   readonly settings: Settings;
   readonly #clientCas: Plan['clientCas'];
+  readonly #ticketKeyFiles: Plan['ticketKeyFiles'];
   readonly #states = new Map<HostSettings, HostTlsState>();
   /** Hosts of one policy share it: trying one costs as much as a handshake. */
   readonly #policies = new Map<string, TlsPolicy>();
 
   /** Throws ConfigError where OpenSSL can't do what a host asks for. */
-  constructor({ settings, setIds, clientCas }: Pick<Plan, 'settings' | 'setIds' | 'clientCas'>) {
+  constructor(plan: Pick<Plan, 'settings' | 'setIds' | 'clientCas' | 'ticketKeyFiles'>) {
+    const { settings, setIds, clientCas, ticketKeyFiles } = plan;
     this.settings = settings;
     this.hosts = new HostIndex(settings);
     this.#clientCas = clientCas;
+    this.#ticketKeyFiles = ticketKeyFiles;
     const { stores: asked, onDemand } = settings.dynamic;
     const stores = new Map([...asked, ...onDemand].map((store) => [store.id, store]));
     for (const [index, host] of [settings.base, ...settings.hosts].entries()) {
@@ -123,13 +132,19 @@ export class HandshakePlan {
     return { clientCa: pem([clientCa, clientCaPath]), clientRules: { depth: clientDepth, revocation } };
   }
 
+  #sessions({ sessions: { tickets, timeout, ticketKeyFile } }: HostTls): SessionRules {
+    const ticketKey = ticketKeyFile === undefined ? undefined : this.#ticketKeyFiles[ticketKeyFile];
+    return { tickets, timeout, ticketKey };
+  }
+
   #policy(host: HostSettings | VirtualHostSettings): TlsPolicy {
     const { tls } = host;
     if (!tls.engine) return modernPolicy;
     const { minVersion, maxVersion, ciphers, ciphersuites, honorCipherOrder, groups } = tls;
     const { signatureAlgorithms, clientAuth, clientCa, clientCaPath, clientDepth, clientRevocation } = tls;
     const server = { minVersion, maxVersion, ciphers, ciphersuites, honorCipherOrder };
-    const settings = { ...server, groups, signatureAlgorithms, clientAuth };
+    const sessions = this.#sessions(tls);
+    const settings = { ...server, groups, signatureAlgorithms, clientAuth, sessions };
     const ofClients = { clientCa, clientCaPath, clientDepth, clientRevocation };
     const key = JSON.stringify([settings, clientAuth === 'none' ? {} : ofClients]);
     const known = this.#policies.get(key);

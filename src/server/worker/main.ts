@@ -19,6 +19,7 @@ const calls: Handlers<WorkerCalls> = {
   rollback: () => running().rollback(),
   verify: (request) => running().verify(request),
   reopenTable: () => running().reopenTable(),
+  changeTicketKeys: (keys) => running().changeTicketKeys(keys),
   stopListening: () => running().stopListening(),
   drain: () => running().drain(),
 };

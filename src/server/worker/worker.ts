@@ -38,6 +38,7 @@ const TABLE_PAUSE = 100;
 
 export class Worker {
   readonly #birth: Birth;
+  readonly #contexts: SecureContexts;
   readonly #handshakes: Handshakes;
   readonly #frontend: Frontend;
   readonly #acceptor: Acceptor<HandshakeTag>;
@@ -93,10 +94,11 @@ export class Worker {
       scripts[Symbol.dispose]();
       sender.finish();
     });
+    this.#contexts = new SecureContexts({ ticketKeys: birth.ticketKeys });
     this.#handshakes = new Handshakes(
       {
         table: () => this.#table,
-        contexts: new SecureContexts({ ticketKeys: Buffer.from(birth.ticketKey) }),
+        contexts: this.#contexts,
         challenges,
         want: (setId) => supervisor.call('want', setId),
         names: new Names({
@@ -179,6 +181,10 @@ export class Worker {
     const before = this.#table;
     this.#table = await openTable(this.#birth.runtimeDir);
     before[Symbol.dispose]();
+  }
+
+  changeTicketKeys(keys: readonly Uint8Array[]): void {
+    this.#contexts.changeTicketKeys(keys);
   }
 
   stopListening(): void {
