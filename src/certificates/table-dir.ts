@@ -56,10 +56,11 @@ function tryMemory(memory: string, dir: string, need: number, owner: number): st
 /** Linux: tmpfs and ramfs. */
 const MEMORY = new Set([0x01021994, 0x858458f6]);
 
-/** What is there already takes no further space. */
+/** What is there already takes no further space. It is User's: Node's own way through it would follow links, in circles too. */
 function sizeOf(dir: string): number {
-  return readdirSync(dir, { recursive: true, encoding: 'utf8' })
-    .map((name) => lstatSync(join(dir, name)).blocks * 512)
+  return readdirSync(dir, { withFileTypes: true })
+    .map((entry) => [entry, join(dir, entry.name)] as const)
+    .map(([entry, path]) => (entry.isDirectory() ? sizeOf(path) : lstatSync(path).blocks * 512))
     .reduce((sum, size) => sum + size, 0);
 }
 
