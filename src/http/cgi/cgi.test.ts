@@ -214,6 +214,23 @@ test('a script that says nothing is ended after CGIScriptTimeout, with all it st
   }
 });
 
+test('a script that has made itself another user’s can’t be ended, and costs no other request', async (t) => {
+  const script = `${plain} echo $$ > pids; exec sleep 60`;
+  await using site = await scriptSite(t, { 'other.sh': script, 's.sh': `${plain} echo well` });
+  const socket = net.connect(site.port, '127.0.0.1');
+  socket.write('GET /cgi/other.sh HTTP/1.1\r\nHost: a\r\n\r\n');
+  const [pid = 0] = await pidsOf(site.root);
+  const refused = t.mock.method(process, 'kill', () => {
+    throw Object.assign(new Error('kill EPERM'), { code: 'EPERM' });
+  });
+  socket.destroy();
+  await eventually('an attempt to end it', () => refused.mock.callCount() > 0);
+  assert.equal((await site.ask('GET /cgi/s.sh')).body, 'well\n');
+  refused.mock.restore();
+  process.kill(-pid, 'SIGKILL');
+  await gone(pid);
+});
+
 test('when its client goes away a script ends, with all it started', async (t) => {
   await using site = await scriptSite(t, { s: `${plain} echo begun; ${family} wait` });
   const socket = net.connect(site.port, '127.0.0.1', () =>

@@ -107,7 +107,8 @@ export class ScriptProcess {
     try {
       process.kill(-pid, name);
     } catch (error) {
-      if (systemCode(error) !== 'ESRCH') throw error;
+      // It has ended, or it has made itself another user's.
+      if (!['ESRCH', 'EPERM'].includes(systemCode(error) ?? '')) throw error;
     }
   }
 }
