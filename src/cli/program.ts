@@ -13,7 +13,7 @@ interface ServerOptions {
   k?: string;
   t?: boolean;
   S?: boolean;
-  v?: boolean;
+  version?: boolean;
   X?: boolean;
   D: string[];
   C: string[];
@@ -68,11 +68,12 @@ function describe(): Command {
     )
     .option('-t', 'check the configuration')
     .option('-S', 'show the virtual hosts as the configuration makes them')
-    .option('-v', 'show the version')
+    .option('-v, --version', 'show the version')
     .option('-X', 'run in the foreground (as -DFOREGROUND)')
     .addOption(collected('-D <name>', 'define a name for <IfDefine>'))
     .addOption(collected('-C <directive>', 'process a directive before the configuration files'))
     .addOption(collected('-c <directive>', 'process a directive after the configuration files'))
+    .helpCommand(true)
     .argument('[command]')
     .action(async (command: string | undefined, options: ServerOptions) => {
       if (command !== undefined) throw unknownCommand(program, command);
@@ -272,7 +273,7 @@ async function serve(options: ServerOptions): Promise<void> {
     before: options.C,
     after: options.c,
   };
-  if (options.v) {
+  if (options.version) {
     const { showVersion } = await import('./check.ts');
     return showVersion();
   }
