@@ -28,7 +28,12 @@ import { readTypes } from './types.ts';
 
 /** Throws ConfigError for what contradicts itself. `warnings` are added to. */
 export function assemble(server: ServerDraft, configFile: string, warnings: Warning[]): Settings {
-  const warn = (warning: Warning) => void warnings.push(warning);
+  // What the server says all hosts inherit: once is enough.
+  const warn = (warning: Warning) => {
+    const { file, line, message } = warning;
+    if (warnings.some((said) => said.file === file && said.line === line && said.message === message)) return;
+    warnings.push(warning);
+  };
   const secure = secureHosts(server);
   const { domains, of } = assign(server, secure, warn);
   const values = new Map(domains.map((domain) => [domain, domainValues(domain, server)]));

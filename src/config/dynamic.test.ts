@@ -177,6 +177,8 @@ suite('a warning is given', () => {
     for (const closed of ['Require ip 127.0.0.1', 'Require local', 'Require all denied']) {
       assert.deepEqual(warnings(t, place(closed)), []);
     }
+    const inherited = `${place('')}\n<VirtualHost *:80>\nServerName a.test\n</VirtualHost>`;
+    assert.equal(warnings(t, inherited).length, 1);
     const elsewhere = '<Location "/admin">\nRequire local\n</Location>';
     assert.deepEqual(warnings(t, `${elsewhere}\n${place('', '/admin/flush')}`), []);
     assert.equal(warnings(t, `${elsewhere}\n${place('', '/administrator')}`).length, 1);
