@@ -32,7 +32,7 @@ suite('the status for people', () => {
       document([domain(), domain({ name: 'b.test', ...waiting, running: true }), failing]),
     );
     assert.match(shown, /1 of 3 managed domains have their certificates/);
-    assert.match(shown, /^2 are missing theirs; 1 renewals are under way$/m);
+    assert.match(shown, /^2 missing; renewals under way: 1$/m);
     assert.match(shown, /not permitted\n +\(urn:\S+\)\n +Permit the CA$/m);
     assert.doesNotMatch(overview(document([domain(), failing])), /under way/);
   });

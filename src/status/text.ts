@@ -29,7 +29,7 @@ export function overview(document: StatusDocument): string {
     document.obtaining && isWorthSaying(document.obtaining)
       ? [describeObtaining(document.obtaining)]
       : counts.running > 0 && missing > 0
-        ? [`${missing} are missing theirs; ${counts.running} renewals are under way`]
+        ? [`${missing} missing; renewals under way: ${counts.running}`]
         : [];
   const lines = [
     `Latchkey ${document.version}: ${count}; ${workers.length} workers, generation ${generation}`,

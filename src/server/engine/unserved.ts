@@ -14,7 +14,8 @@ export function unservedBy({
   return (domain) => {
     if (added.has(domain) && secure.length > 0) return undefined;
     const own = byDomain.get(domain)?.map(ownCertificate);
-    if (!own) return 'no virtual host with TLS has its names';
+    if (!own)
+      return 'no virtual host with TLS has its names: add SSLEngine on to the one that shall, or https to its Listen';
     return own.includes(undefined) ? undefined : `${[...new Set(own)].join(', ')} keeps serving`;
   };
 }
