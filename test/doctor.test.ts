@@ -50,6 +50,8 @@ test('a name that does not lead here is seen in the status and by doctor; once i
     return /problem: www\.example\.org has no address in DNS\n {4}add an A or AAAA record/.test(stdout);
   });
   assert.ok(seen);
+  const typo = await server.run('doctor', 'wwww.example.org');
+  assert.equal(typo.stderr, 'latchkey: wwww.example.org is not a name of a managed domain\n');
   const text = await server.run('doctor', NAME);
   assert.equal(text.code, 1);
   assert.match(text.stdout, /1 to look at\n {2}problem: www\.example\.org has no address in DNS\n/);

@@ -7,6 +7,7 @@ import { ConfigError, formatWarning } from '../config/errors.ts';
 import { describeHosts } from '../config/describe.ts';
 import { loadConfiguration } from '../config/load.ts';
 import type { CertificateFiles, Settings, Warning } from '../config/settings.ts';
+import { PkiError } from '../pki/errors.ts';
 import { resolveIdentity } from '../server/privileges.ts';
 import { readTlsFiles, type TlsFiles } from '../server/tls-files.ts';
 import { HandshakePlan } from '../server/worker/handshake.ts';
@@ -66,6 +67,14 @@ function checkPair(files: CertificateFiles, { passphraseCommand }: Settings): vo
       key: readFileSync(files.keyFile, 'latin1'),
     });
   } catch (error) {
-    throw new ConfigError(`${files.certificateFile}: ${explain(error)}`, files.at);
+    throw new ConfigError(pairProblem(error, files), files.at);
   }
+}
+
+function pairProblem(error: unknown, { certificateFile, keyFile }: CertificateFiles): string {
+  if (!(error instanceof PkiError) || error.code !== 'key-unreadable')
+    return `${certificateFile}: ${explain(error)}`;
+  const remedy =
+    keyFile === certificateFile ? '. A key in a file of its own is named by SSLCertificateKeyFile' : '';
+  return `${keyFile}: ${explain(error)}${remedy}`;
 }

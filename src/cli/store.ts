@@ -1,5 +1,5 @@
 /** `latchkey store`: a certificate store over a folder of PEM pairs, by itself. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isLoopbackAddress } from '../base/addresses.ts';
 import { explain, LatchkeyError } from '../base/errors.ts';
@@ -17,6 +17,10 @@ export interface StoreOptions {
 export async function store(options: StoreOptions): Promise<void> {
   const [, address, port] = /^(.+):(\d{1,5})$/.exec(options.listen) ?? [];
   if (address === undefined) throw usage(`--listen '${options.listen}' is not address:port`);
+  if (!statSync(options.dir, { throwIfNoEntry: false })?.isDirectory())
+    throw usage(
+      `--dir ${resolve(options.dir)} is not a folder: make it, or name the one with NAME.crt and NAME.key`,
+    );
   const tls = tlsOf(options, process.env);
   const token = options.token ?? process.env['DYNSSL_TOKEN'] ?? '';
   const plain = address.replace(/^\[(.*)\]$/, '$1');

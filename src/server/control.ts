@@ -26,7 +26,12 @@ export class ControlClient {
 
   /** Throws ControlError `not-running` where no server has this PidFile. */
   static find(pidFile: string): ControlClient {
-    if (!runningServer(pidFile)) throw new ControlError('not-running', `no server is running (${pidFile})`);
+    if (!runningServer(pidFile)) {
+      throw new ControlError(
+        'not-running',
+        `no server is running (${pidFile}): start it (-k start), or say by -d and -f which one`,
+      );
+    }
     try {
       return new ControlClient(readFileSync(controlFile(pidFile), 'utf8').trim());
     } catch (error) {
@@ -44,10 +49,7 @@ export class ControlClient {
 
   /** What the engine finds when it looks at `name` as its CA is going to. */
   async doctor(name: string): Promise<unknown> {
-    const response = await this.#send('POST', `/doctor/${encodeURIComponent(name)}`);
-    const body = await text(response);
-    if (response.statusCode !== 200) throw new ControlError('control', `the engine could not look: ${body}`);
-    return JSON.parse(body);
+    return this.#ask('POST', `/doctor/${encodeURIComponent(name)}`);
   }
 
   /** Renews `name` now; yields what happens, the last line has `outcome`. An engine that ends sends none. */

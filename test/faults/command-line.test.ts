@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:
 import { dirname, join, relative } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { suite, test } from 'node:test';
+import { createFallbackCertificate } from '../../src/pki/selfsigned.ts';
 import { TestServer, binary, eventually, freePorts, run, type Outcome } from '../latchkey.testing.ts';
 import { getPlain, isClosed, plain } from './faults.testing.ts';
 
@@ -149,6 +150,8 @@ suite('the command line', { concurrency: 2 }, () => {
     await using one = await prepared();
     const version = await one.run('-v');
     assertSuccess(version, /^Server version: Latchkey\/\d+\.\d+\.\d+/);
+    assert.equal((await one.latchkey('--version')).stdout, version.stdout);
+    assertSuccess(await one.latchkey('help', 'status'), /^Usage: latchkey status/);
     const check = await one.run('-t');
     assertSuccess(check);
     assert.equal(check.stderr, 'Syntax OK\n');
@@ -159,6 +162,16 @@ suite('the command line', { concurrency: 2 }, () => {
     assert.deepEqual(one.processes(), []);
     assert.equal(existsSync(join(one.dir, 'md')), false);
     assert.equal(existsSync(join(one.dir, 'logs')), false);
+  });
+
+  test('says that a key file is missing', async () => {
+    await using one = await prepared();
+    const { certPem } = await createFallbackCertificate({ names: ['a.test'], now: Date.now() });
+    one.write('a.crt', certPem);
+    one.configure(plain(one.port, 'SSLEngine on', 'SSLCertificateFile a.crt'));
+    const { code, stderr } = await one.run('-t');
+    assert.equal(code, 1);
+    assert.match(stderr, /line \d+ of .*a\.crt: This is not a private key.*SSLCertificateKeyFile/s);
   });
 
   const notRoot = process.getuid?.() !== 0 && 'only root can serve as another user';
@@ -195,6 +208,10 @@ suite('the command line', { concurrency: 2 }, () => {
       assert.notEqual(stderr, '');
     }
     assert.match((await one.run('statsu')).stderr, /status/);
+    assert.match(
+      (await one.latchkey('store', '--dir', 'nowhere')).stderr,
+      /nowhere is not a folder: make it/,
+    );
     assert.deepEqual(one.processes(), []);
   });
 
@@ -204,7 +221,10 @@ suite('the command line', { concurrency: 2 }, () => {
     const where = ['-d', one.dir, '-f', 'httpd.conf'];
     const none = await one.latchkey('status', ...where);
     assert.equal(none.code, 1);
-    assert.match(none.stderr, /^latchkey: no server is running \(\S+\/logs\/httpd\.pid\)\n$/);
+    assert.match(
+      none.stderr,
+      /^latchkey: no server is running \(\S+\/logs\/httpd\.pid\): start it \(-k start\), or say by -d and -f which one\n$/,
+    );
     const renewal = await one.latchkey('renew', 'a.latchkey.test', ...where);
     assert.equal(renewal.code, 1);
     assert.match(renewal.stderr, /no server is running/);

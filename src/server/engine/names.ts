@@ -79,7 +79,10 @@ export class EngineNames implements AsyncDisposable {
 
   /** Fulfilled when nothing could bring back what was flushed, the next start neither. */
   async flush(wanted: string | undefined): Promise<{ readonly problem: string | undefined }> {
-    if (!this.#dynamic) return { problem: 'no host has DynSSLEnable on' };
+    if (!this.#dynamic) {
+      const what = wanted === undefined ? '' : `${wanted} is no managed domain, and `;
+      return { problem: `${what}no host has DynSSLEnable on` };
+    }
     const name = wanted === undefined ? undefined : serverNameOf(wanted);
     if (wanted !== undefined && name === undefined) return { problem: `'${wanted}' is no DNS name` };
     const done = name === undefined ? this.#dynamic.flushAll() : this.#dynamic.flush(name);
