@@ -12,4 +12,4 @@ node scripts/imports.ts
 sh scripts/setup-tests.sh
 PATH=$root/.cache/bin:$PATH:/usr/sbin:/sbin
 export PATH
-exec node --disable-sigusr1 --test "src/**/*.test.ts" "test/**/*.test.ts"
+exec node --disable-sigusr1 --test --test-concurrency=3 "src/**/*.test.ts" "test/**/*.test.ts"

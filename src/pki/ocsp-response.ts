@@ -160,7 +160,7 @@ function isAbout(id: SingleResponse['certID'], { serial, issuerName, issuer }: O
 
 /** By the issuer, or by whom the issuer has certified for that (RFC 6960 section 4.2.2.2). */
 function checkSignature(basic: ParsedBasic, issuer: Certificate, now: number): void {
-  const named = responder(basic.signed);
+  const named = decode(() => responder(basic.signed));
   const candidates = [issuer, ...basic.certificates.slice(0, MOST_CERTIFICATES).map(certificateOf)];
   const signer = candidates.find((candidate) => candidate && named(candidate));
   if (!signer) throw untrusted('the response has no certificate of the responder that it names');
