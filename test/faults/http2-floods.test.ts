@@ -1,0 +1,191 @@
+/** Clients of HTTP/2 that keep a worker busy with nothing: each loses its connection, and nobody else anything. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { after, before, suite, test } from 'node:test';
+import { connect, type TLSSocket } from 'node:tls';
+import { TestServer, eventually, freePorts, missing, selfSigned } from '../latchkey.testing.ts';
+import { getSecure, server } from './faults.testing.ts';
+
+const NAME = 'a.latchkey.test';
+const skip = missing('openssl') ?? false;
+/** MB that a worker may grow by, whatever is sent: far below what a flood carries. */
+const GROWTH = 96;
+
+const DATA = 0;
+const HEADERS = 1;
+const RST_STREAM = 3;
+const SETTINGS = 4;
+const PING = 6;
+const CONTINUATION = 9;
+const END_STREAM = 1;
+const END_HEADERS = 4;
+
+let one: TestServer;
+let http = 0;
+let https = 0;
+let children: ReturnType<TestServer['children']>;
+
+function frame(type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+
+/** HPACK without a table: literals that are not indexed. */
+function literal(name: string, value: string): Buffer {
+  const text = (part: string) => Buffer.concat([Buffer.of(part.length), Buffer.from(part)]);
+  return Buffer.concat([Buffer.of(0), text(name), text(value)]);
+}
+
+const request = Buffer.concat([
+  Buffer.of(0x82, 0x87, 0x84), // GET, https, /
+  literal(':authority', NAME),
+]);
+
+const preface = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(SETTINGS, 0, 0)]);
+
+async function open(first = preface): Promise<{ socket: TLSSocket; closed: Promise<unknown> }> {
+  const options = { host: '127.0.0.1', port: https, servername: NAME, rejectUnauthorized: false };
+  const socket = connect({ ...options, ALPNProtocols: ['h2'] });
+  socket.on('error', () => {});
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  await once(socket, 'secureConnect');
+  assert.equal(socket.alpnProtocol, 'h2');
+  socket.write(first);
+  return { socket, closed };
+}
+
+/** Sends until the server has had enough; fails when it takes all of it. */
+async function flood(chunks: (n: number) => Buffer, most: number): Promise<void> {
+  const { socket, closed } = await open();
+  socket.resume();
+  for (let n = 0; n < most && !socket.closed; n++) {
+    if (!socket.write(chunks(n))) await Promise.race([once(socket, 'drain').catch(() => {}), closed]);
+    // Lets what has arrived be read.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await closed;
+}
+
+const megabytes = (pid: number) =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+
+before(async () => {
+  if (skip) return;
+  [http = 0, https = 0] = await freePorts(2);
+  one = new TestServer();
+  one.write('htdocs/index.html', 'hello');
+  one.write('htdocs/large.bin', 'x'.repeat(8 * 1024 * 1024));
+  const { cert, key } = selfSigned(one.dir, NAME);
+  one.configure(
+    server(
+      { http, https },
+      'Protocols h2 http/1.1',
+      'Workers 1',
+      'RequestReadTimeout header=2 body=2',
+      'Timeout 2',
+      `<VirtualHost *:${https}>`,
+      `ServerName ${NAME}`,
+      `TLSCertificate ${cert} ${key}`,
+      '</VirtualHost>',
+    ),
+  );
+  await one.start();
+  children = one.children();
+  // Once, so that what a first connection loads does not count as growth.
+  assert.equal((await getSecure(https, NAME)).body, 'hello');
+});
+
+after(async () => {
+  await one?.[Symbol.asyncDispose]();
+});
+
+suite('HTTP/2: a client', { skip }, () => {
+  const attacks: Record<string, () => Promise<void>> = {
+    'that resets what it asks for, over and over': () =>
+      flood((n) => {
+        const streams = Array.from({ length: 100 }, (_, i) => 1 + 2 * (n * 100 + i));
+        const frames = streams.flatMap((id) => [
+          frame(HEADERS, END_STREAM | END_HEADERS, id, request),
+          frame(RST_STREAM, 0, id, Buffer.of(0, 0, 0, 8)),
+        ]);
+        return Buffer.concat(frames);
+      }, 1000),
+    'whose header never ends': () =>
+      flood(
+        (n) =>
+          n === 0
+            ? frame(HEADERS, END_STREAM, 1, request)
+            : frame(
+                CONTINUATION,
+                0,
+                1,
+                Buffer.concat(Array.from({ length: 100 }, () => literal('x-a', 'b'.repeat(100)))),
+              ),
+        10_000,
+      ),
+    'whose header grows when it is unpacked': () =>
+      flood((n) => {
+        // One long field goes into the table, the rest refers to it: a byte becomes four thousand.
+        const value = Buffer.alloc(3900, 97);
+        const field = Buffer.concat([Buffer.of(0x40, 1, 120, 0x7f, 0xbd, 0x1d), value]);
+        const bomb = Buffer.concat([request, field, Buffer.alloc(12_000, 0x80 + 62)]);
+        return frame(HEADERS, END_STREAM | END_HEADERS, 1 + 2 * n, bomb);
+      }, 5000),
+    'that sends frames which do not belong': () => flood(() => frame(DATA, 0, 1, Buffer.alloc(1000)), 5000),
+    'that pings without reading the answers': async () => {
+      const { socket, closed } = await open();
+      socket.pause();
+      const pings = Buffer.concat(Array.from({ length: 1000 }, () => frame(PING, 0, 0, Buffer.alloc(8))));
+      for (let n = 0; n < 500 && !socket.closed; n++) {
+        socket.write(pings);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      socket.resume();
+      await closed;
+    },
+    'that opens no window for what it asked for': async () => {
+      const none = frame(SETTINGS, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0]));
+      const large = Buffer.concat([
+        Buffer.of(0x82, 0x87),
+        literal(':path', '/large.bin'),
+        literal(':authority', NAME),
+      ]);
+      const streams = Array.from({ length: 50 }, (_, i) =>
+        frame(HEADERS, END_STREAM | END_HEADERS, 1 + 2 * i, large),
+      );
+      const { socket, closed } = await open(Buffer.concat([preface, none, ...streams]));
+      socket.resume();
+      await closed;
+    },
+  };
+
+  test('that asks in the same frames, once, is answered', async () => {
+    const { socket } = await open(
+      Buffer.concat([preface, frame(HEADERS, END_STREAM | END_HEADERS, 1, request)]),
+    );
+    let got = '';
+    for await (const chunk of socket) {
+      got += String(chunk);
+      if (got.includes('hello')) break;
+    }
+    assert.match(got, /hello/);
+  });
+
+  for (const [who, attack] of Object.entries(attacks)) {
+    test(`${who} loses its connection, and others are served`, { timeout: 30_000 }, async () => {
+      const [worker = 0] = children.workers;
+      const before = megabytes(worker);
+      const attacked = attack();
+      assert.equal((await getSecure(https, NAME)).body, 'hello');
+      await attacked;
+      assert.equal((await getSecure(https, NAME)).body, 'hello');
+      await eventually('its memory to be free again', () => megabytes(worker) < before + GROWTH);
+      assert.deepEqual(one.children(), children);
+    });
+  }
+});
