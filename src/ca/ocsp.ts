@@ -37,6 +37,11 @@ const MOST_ASKED = 16;
 /** RFC 9654 section 2.1, and two octets that say so. */
 const LONGEST_NONCE = 128 + 3;
 
+/** RFC 5280 section 4.1.2.2: 20 octets, and one more for the sign. */
+const LONGEST_SERIAL = 21;
+/** A NULL: none of the hashes has others. */
+const LONGEST_PARAMETERS = 2;
+
 /** undefined for what is no request, or one beyond all bounds. A signature on it is not looked at. */
 export function readStatusRequest(der: Uint8Array): StatusRequest | undefined {
   let request: OCSPRequest;
@@ -49,7 +54,12 @@ export function readStatusRequest(der: Uint8Array): StatusRequest | undefined {
   const nonce = requestExtensions.find(({ extnID }) => extnID === id_pkix_ocsp_nonce);
   if (requestList.length === 0 || requestList.length > MOST_ASKED) return undefined;
   if (nonce && nonce.extnValue.byteLength > LONGEST_NONCE) return undefined;
-  return { certIds: requestList.map(({ reqCert }) => reqCert), nonce };
+  const certIds = requestList.map(({ reqCert }) => reqCert);
+  return certIds.every(isShort) ? { certIds, nonce } : undefined;
+}
+
+function isShort({ serialNumber, hashAlgorithm: { parameters } }: CertID): boolean {
+  return serialNumber.byteLength <= LONGEST_SERIAL && (parameters?.byteLength ?? 0) <= LONGEST_PARAMETERS;
 }
 
 /** Upper-case hex, as OpenSSL prints it. */

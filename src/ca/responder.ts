@@ -20,7 +20,7 @@ import type { Signer } from './x509.ts';
 
 /** Of a delegated certificate; the next one is made when half is left, so that it outlives what it signs. */
 const DELEGATE_LIFETIME = 4 * STATEMENT_LIFETIME;
-/** Answers kept at most: 1 KB each. */
+/** Answers kept at most: 1 KB each, or little more where several certificates were asked for. */
 const MOST_KEPT = 5000;
 
 export interface StatusAnswer {

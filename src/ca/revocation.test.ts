@@ -1,7 +1,7 @@
 /** OCSP and the revocation list, as openssl sees them. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -13,6 +13,8 @@ import * as fc from 'fast-check';
 import { TestClock } from '../base/clock.testing.ts';
 import { systemClock } from '../base/clock.ts';
 import { silent } from '../base/log.ts';
+import { parseChain } from '../pki/certificate.ts';
+import { partsOf } from '../pki/der.ts';
 import { withoutOpenssl } from '../pki/openssl.testing.ts';
 import { certified, startCa, startWeb, TestClient } from './ca.testing.ts';
 import type { TestCa } from './ca.testing.ts';
@@ -202,6 +204,41 @@ test('what is no question is told so, and never breaks the responder', async (t)
   assert.equal(large.status, 413);
   assert.equal((await fetch(url, { method: 'POST', body: 'x' })).status, 415);
 });
+
+test('a question with more in it than names a certificate is none', async (t) => {
+  const ca = await startCa(t);
+  const url = `${ca.base.replace('https:', 'http:')}/ocsp`;
+  const issuer = parseChain(await readFile(join(ca.dir, 'intermediate.pem'), 'utf8'))[0];
+  assert.ok(issuer);
+  const answerTo = async (serial: Buffer, parameters: Buffer) => {
+    const body = question(issuer.x509, serial, parameters);
+    const headers = { 'content-type': 'application/ocsp-request' };
+    const response = await fetch(url, { method: 'POST', headers, body });
+    return Buffer.from(await response.arrayBuffer());
+  };
+  const [serial, none] = [Buffer.from([0x47, 0x11]), Buffer.from([5, 0])];
+  assert.ok((await answerTo(serial, none)).length > 100);
+  // Answers are kept with what was asked: these would be as large as anybody likes.
+  const malformed = '30030a0101';
+  assert.equal((await answerTo(Buffer.alloc(2000, 1), none)).toString('hex'), malformed);
+  assert.equal((await answerTo(serial, der(0x04, Buffer.alloc(2000)))).toString('hex'), malformed);
+});
+
+/** An OCSPRequest for one certificate, by SHA-1 (RFC 6960 section 4.1.1). */
+function question(issuer: X509Certificate, serial: Buffer, parameters: Buffer): Buffer {
+  const { subject, publicKey } = partsOf(issuer);
+  const sha1 = (bytes: Buffer) => createHash('sha1').update(bytes).digest();
+  const algorithm = der(0x30, Buffer.from('06052b0e03021a', 'hex'), parameters);
+  const certId = [algorithm, der(0x04, sha1(subject)), der(0x04, sha1(publicKey)), der(0x02, serial)];
+  return der(0x30, der(0x30, der(0x30, der(0x30, der(0x30, ...certId)))));
+}
+
+function der(tag: number, ...parts: Buffer[]): Buffer {
+  const content = Buffer.concat(parts);
+  const { length } = content;
+  const head = length < 128 ? [tag, length] : [tag, 0x82, length >> 8, length & 255];
+  return Buffer.concat([Buffer.from(head), content]);
+}
 
 test('plain HTTP has nothing but questions about revocation', async (t) => {
   const ca = await startCa(t);
