@@ -244,16 +244,17 @@ function fail(handler: Dispatcher.DispatchHandler, controller: Controller, error
 /** Names and values in turn become HTTP/2's; Host is `:authority`. */
 function headersOf({ method, path, headers }: Request, origin: string): OutgoingHttpHeaders {
   const list = headers as readonly string[];
-  const result: Record<string, string | string[]> = {
-    ':method': method,
-    ':path': path,
-    ':scheme': origin.startsWith('https:') ? 'https' : 'http',
-  };
+  // A client chooses the names: in an object `constructor` would be there before it.
+  const result = new Map<string, string | string[]>([
+    [':method', method],
+    [':path', path],
+    [':scheme', origin.startsWith('https:') ? 'https' : 'http'],
+  ]);
   for (let i = 0; i + 1 < list.length; i += 2) {
     const [name = '', value = ''] = [list[i], list[i + 1]];
     const key = name === 'host' ? ':authority' : name;
-    const before = result[key];
-    result[key] = before === undefined ? value : [before, value].flat();
+    const before = result.get(key);
+    result.set(key, before === undefined ? value : [before, value].flat());
   }
-  return result;
+  return Object.fromEntries(result);
 }

@@ -59,6 +59,16 @@ test('h2c: requests and answers go both ways, all on one connection', async (t) 
   assert.equal(sessions.opened, 1);
 });
 
+test('h2c: fields that are called like what every object has are passed on as they are', async (t) => {
+  const { to } = await h2cBackend(t, (stream, headers) => {
+    stream.respond({ ':status': 200 });
+    stream.end(String(headers['constructor']));
+  });
+  const front = await startFront(t, { to });
+  const answer = await ask(front.url, { headers: { Constructor: 'crane' } });
+  assert.equal(answer.body, 'crane');
+});
+
 /** A frame of HTTP/2 (RFC 9113, section 4.1) on stream 1, or 0 for settings. */
 function frame(type: number, flags: number, payload: readonly number[]): Buffer {
   const stream = type === 4 ? 0 : 1;
