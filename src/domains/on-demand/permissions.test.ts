@@ -26,9 +26,11 @@ suite('permission for a name', () => {
     at.service.permit('a.example');
     assert.equal(await at.of('a.example', '2001:db8::1'), 'yes');
     assert.equal(await at.of('b.example'), 'no');
+    assert.equal(await at.of('c.example', '::ffff:192.0.2.1'), 'no');
     assert.deepEqual(at.service.asked, [
       '/ask?token=secret&domain=a.example&client=2001%3Adb8%3A%3A1',
       '/ask?token=secret&domain=b.example',
+      '/ask?token=secret&domain=c.example&client=192.0.2.1',
     ]);
   });
 

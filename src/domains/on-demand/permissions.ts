@@ -6,6 +6,7 @@
 import { LRUCache } from 'lru-cache';
 import PQueue from 'p-queue';
 import { Agent } from 'undici';
+import { normalizeAddress } from '../../base/addresses.ts';
 import type { Clock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 
@@ -106,7 +107,7 @@ export class Permissions implements AsyncDisposable {
   async #answer(name: string, client: string | undefined): Promise<Permission> {
     const url = new URL(this.#url);
     url.searchParams.set('domain', name);
-    if (client !== undefined) url.searchParams.set('client', client);
+    if (client !== undefined) url.searchParams.set('client', normalizeAddress(client));
     const signal = AbortSignal.timeout(this.#timeout);
     try {
       const { statusCode, body } = await this.#agent.request({
