@@ -26,6 +26,7 @@ test('a2md says its version, its usage, and what it does not understand', async 
     assert.equal(code, 1, args.join(' '));
     assert.notEqual(stderr, '');
   }
+  assert.match((await tool.bare('lst')).stderr, /no command 'lst'; there are: add, list, /);
   const json = await tool.run('nonsense');
   assert.deepEqual(json.json, { output: [], status: 22, description: 'Invalid argument' });
 });

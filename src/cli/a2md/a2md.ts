@@ -143,7 +143,11 @@ function describe(run: Run): Command {
     .option('-t, --terms <terms>', 'you agree to the terms of service (a URL, or "accepted")')
     .option('-v, --verbose', 'say more', more, 0)
     .option('-V, --version', 'print the version')
+    .allowExcessArguments()
     .action((options: MainOptions) => {
+      const [unknown] = main.args;
+      const known = main.commands.map((command) => command.name()).join(', ');
+      if (unknown !== undefined) main.error(`there is no command '${unknown}'; there are: ${known}`);
       if (!options.version) main.help({ error: true });
       run.output.out(`version: ${version}\n`);
     });

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
-import { LatchkeyError } from '../../base/errors.ts';
+import { LatchkeyError, explain } from '../../base/errors.ts';
 import { escapeControls } from '../../base/log.ts';
 import { loadConfiguration } from '../../config/load.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
@@ -48,10 +48,13 @@ export async function importFrom(path: string, options: ImportOptions, where: Wh
   const plan = planImport(await read(source, { authority: options.ca }), systemClock.now());
   const dir = resolve(options.store ?? loadConfiguration(where).settings.md.storeDir);
   const store = options.dryRun ? await forLooking(dir) : await openStore(dir);
-  say(`${options.dryRun ? 'Would import' : 'Importing'} from ${kind}'s ${source} into the store ${dir}`);
+  say(`${options.dryRun ? 'Would import' : 'Importing'} from ${source} (${kind}) into the store ${dir}`);
   const problems = [...plan.problems, ...(await apply(store, plan, options))];
   for (const problem of problems) process.stderr.write(`not imported: ${escapeControls(problem)}\n`);
-  if (plan.domains.length === 0) process.stderr.write(`there is no certificate to import in ${source}\n`);
+  if (plan.domains.length === 0)
+    process.stderr.write(
+      `there is no certificate to import in ${source}: neither a PEM file with its key nor a folder of ${Object.keys(readers).slice(0, -1).join(', ')}\n`,
+    );
   if (problems.length > 0 || plan.domains.length === 0) process.exitCode = 1;
 }
 
@@ -94,7 +97,10 @@ async function forLooking(dir: string): Promise<Store> {
 
 /** Whose folder it is, by what only that program has. */
 async function kindOf(source: string): Promise<string> {
-  if (!(await stat(source)).isDirectory()) return 'pem';
+  const found = await stat(source).catch((error: unknown) => {
+    throw new LatchkeyError('usage', `${source} can't be read: ${explain(error)}`, { cause: error });
+  });
+  if (!found.isDirectory()) return 'pem';
   const inside = await folders(source);
   if (inside.includes('live') && inside.includes('renewal')) return 'certbot';
   if (inside.includes('certificates')) {
