@@ -19,7 +19,7 @@ const skip =
 const isRoot = process.getuid?.() === 0;
 
 /** Every way in which the variables are shown. */
-function configuration(dir: string, port: number, extra: string): string {
+function configuration(dir: string, port: number): string {
   const load = ['mpm_event', 'authz_core', 'ssl', ...more]
     .filter((name) => existsSync(join(modules, `mod_${name}.so`)))
     .map((name) => `LoadModule ${name}_module ${modules}/mod_${name}.so`);
@@ -44,7 +44,7 @@ SSLCertificateFile server.pem
 SSLCertificateKeyFile server.key
 SSLCACertificateFile ca.pem
 SSLVerifyClient optional
-${extra}
+SSLVerifyDepth 3
 ScriptAlias /cgi/ ${dir}/cgi/
 ScriptAlias /one ${dir}/cgi/env.sh
 ScriptAliasMatch ^/matched/([a-z]+) ${dir}/cgi/$1.sh
@@ -106,10 +106,9 @@ before(async () => {
   chmodSync(theirs, 0o755);
   makeCertificates(theirs);
   [ourPort = 0, theirPort = 0] = await freePorts(2);
-  for (const [dir, port, extra] of [
-    [ours.dir, ourPort, ''],
-    // Ours take any depth.
-    [theirs, theirPort, 'SSLVerifyDepth 3'],
+  for (const [dir, port] of [
+    [ours.dir, ourPort],
+    [theirs, theirPort],
   ] as const) {
     for (const folder of ['docs', 'cgi', 'cgi/folder', 'logs'])
       mkdirSync(join(dir, folder), { recursive: true });
@@ -120,7 +119,7 @@ before(async () => {
     }
     writeFileSync(join(dir, 'cgi/README.sh'), 'not executable\n');
     writeFileSync(join(dir, 'docs/index.html'), 'the index\n');
-    writeFileSync(join(dir, 'httpd.conf'), configuration(dir, port, extra));
+    writeFileSync(join(dir, 'httpd.conf'), configuration(dir, port));
   }
   apache = new Apache(theirs);
   await ours.start();
