@@ -3,10 +3,15 @@
  * only the store's owner may (`domains`, `archive`) and where workers need them as they are (`challenges`).
  */
 import type { KeyObject } from 'node:crypto';
+import { PkiError } from '../pki/errors.ts';
+import { derivationCost } from '../pki/key-cost.ts';
 import { encryptKeyPem, keyFromPem, keyToPem } from '../pki/keys.ts';
 import { describe } from './names.ts';
 import { StoreError } from './store.ts';
 import type { Abortable, Group, SaveOptions, Store } from './store.ts';
+
+/** See derivationCost(). mod_md's keys and ours take 2048; who is to pay for it may be root, and another the writer. */
+const MOST_COSTLY = 1_000_000;
 
 const encrypted: ReadonlySet<Group> = new Set<Group>(['staging', 'accounts']);
 
@@ -38,7 +43,11 @@ export async function loadPrivateKey(
   const pem = await store.load(group, name, aspect, options);
   if (!pem) return undefined;
   try {
-    return keyFromPem(pem.toString('latin1'), store.key.passphrase());
+    const text = pem.toString('latin1');
+    if (derivationCost(text) > MOST_COSTLY) {
+      throw new PkiError('key-unreadable', 'The private key would take too long to decrypt');
+    }
+    return keyFromPem(text, store.key.passphrase());
   } catch (cause) {
     const what = describe(group, name, aspect);
     throw new StoreError('garbage', `${what} is not a private key that this store can read`, { cause });
