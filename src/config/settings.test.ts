@@ -233,3 +233,11 @@ test('the request log of httpd-ssl.conf is known', (t) => {
     format.replaceAll('\\"', '"'),
   );
 });
+
+test('a handler that there is not is warned of, with those there are', (t) => {
+  const place = (handler: string) => `<Location /x>\nSetHandler ${handler}\nRequire local\n</Location>`;
+  const [warning] = load(t, place('md-staus')).warnings;
+  assert.match(warning?.message ?? '', /no handler 'md-staus', requests get 500; there are: md-status, /);
+  for (const known of ['md-status', 'dynssl-flush', 'cgi-script', 'default-handler', 'none'])
+    assert.deepEqual(load(t, place(known)).warnings, [], known);
+});

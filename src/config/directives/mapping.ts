@@ -114,6 +114,13 @@ export const mapping: Family<Scope> = {
         if (/^expr=/i.test(handler)) {
           throw new Refusal('SetHandler expr= is not supported yet by this version of Latchkey; use <If>');
         }
+        if (!HANDLERS.includes(handler)) {
+          const known = HANDLERS.join(', ');
+          scope.warn(
+            'core',
+            `SetHandler: there is no handler '${handler}', requests get 500; there are: ${known}`,
+          );
+        }
         scope.directory.handler = handler;
       },
     }),
@@ -168,6 +175,20 @@ export const mapping: Family<Scope> = {
     }),
   ],
 };
+
+/** What workers answer by. */
+const HANDLERS: readonly string[] = [
+  'md-status',
+  'certificate-status',
+  'server-status',
+  'latchkey-metrics',
+  'dynssl-status',
+  'dynssl-flush',
+  'dynssl-store',
+  'cgi-script',
+  'default-handler',
+  'none',
+];
 
 function addHandlers(scope: Scope, extensions: readonly string[], handler: string | null): void {
   const added = extensions.map((one) => [one.replace(/^\./, '').toLowerCase(), handler] as const);
