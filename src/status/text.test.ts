@@ -25,6 +25,7 @@ suite('the status for people', () => {
       name: 'c.test',
       ...waiting,
       errors: 1,
+      nextRun: NOW + 60_000,
       problem: { type, detail: 'not permitted' },
       remedy: 'Permit the CA',
     });
@@ -33,6 +34,7 @@ suite('the status for people', () => {
     );
     assert.match(shown, /1 of 3 managed domains have their certificates/);
     assert.match(shown, /^2 missing; renewals under way: 1$/m);
+    assert.match(shown, /failed 1 time, next try in 1 min \(now: latchkey renew c\.test\):$/m);
     assert.match(shown, /not permitted\n +\(urn:\S+\)\n +Permit the CA$/m);
     assert.doesNotMatch(overview(document([domain(), failing])), /under way/);
   });

@@ -104,7 +104,10 @@ function troubles(domain: DomainInService, now: number): string[] {
   if (!domain.problem) return known;
   const { nextRun, running, remedy } = domain;
   const stopped = running ? '' : ', not tried again by itself';
-  const again = nextRun === undefined ? stopped : `, next try in ${span(nextRun - now)}`;
+  const again =
+    nextRun === undefined
+      ? stopped
+      : `, next try in ${span(nextRun - now)} (now: latchkey renew ${domain.name})`;
   return [
     `  failed ${domain.errors} ${domain.errors === 1 ? 'time' : 'times'}${again}:`,
     ...problemLines(domain.problem, 4),

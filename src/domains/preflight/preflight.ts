@@ -124,7 +124,7 @@ function judge({ name, address, port }: Target, reached: Reached): Finding | und
       ...about,
       severity: 'problem',
       detail,
-      remedy: `the address is this machine's: see Listen, and whether a firewall lets port ${port} in`,
+      remedy: `the address is this machine's: see Listen, whether a firewall lets port ${port} in, and with MDPortMap whether it is led on`,
     };
   }
   return {
