@@ -24,7 +24,9 @@ const before = existsSync(log) ? statSync(log).size : 0;
 
 say('Starting a small backend on 127.0.0.1:8081, and Latchkey on ports 8080 (http) and 8443 (https).');
 const backend = await startBackend(8081).catch((error: Error) => {
-  process.stderr.write(`The backend could not start: ${error.message}\n`);
+  process.stderr.write(
+    `The backend could not start: ${error.message}. Stop what has the port: another quickstart, maybe.\n`,
+  );
   process.exit(1);
 });
 const server = spawn(latchkey, ['-X', '-d', state, '-f', join(folder, 'httpd.conf')], {
