@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { createAuthority } from '../src/certificates/credentials.testing.ts';
@@ -132,7 +133,14 @@ done`);
 
   test('gives nothing to other machines without token and https', async () => {
     for (const args of [['--token', 'a'], []]) {
-      const { code, stderr } = await run(binary, ['store', '--listen', '0.0.0.0:0', ...args]);
+      const { code, stderr } = await run(binary, [
+        'store',
+        '--dir',
+        tmpdir(),
+        '--listen',
+        '0.0.0.0:0',
+        ...args,
+      ]);
       assert.equal(code, 1);
       assert.match(stderr, /needs a token \(DYNSSL_TOKEN\) and https/);
     }

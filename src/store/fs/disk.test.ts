@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
-import { discard } from './disk.ts';
+import { discard, writeInPlace } from './disk.ts';
 import { type Disk, systemDisk } from './system-disk.ts';
 import { temporaryFolder } from './temporary.testing.ts';
 
@@ -33,4 +33,19 @@ test('what is discarded is never gone through by a path of more than one of its 
   assert.deepEqual(await readdir(outside), ['kept']);
   const deep = paths.filter((path) => relative(top, path).split('/').length > 2);
   assert.deepEqual(deep, []);
+});
+
+test('what another server has cleared away is written once more', async (t) => {
+  const dir = await temporaryFolder(t);
+  let cleared = false;
+  const disk: Disk = {
+    ...systemDisk,
+    async rename(from, to) {
+      if (!cleared) await unlink(from);
+      cleared = true;
+      await systemDisk.rename(from, to);
+    },
+  };
+  await writeInPlace(disk, { target: join(dir, 'a'), temporary: join(dir, 'b'), value: 'x', mode: 0o600 });
+  assert.deepEqual(await readdir(dir), ['a']);
 });

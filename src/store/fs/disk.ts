@@ -25,27 +25,34 @@ export async function syncFolder(disk: Disk, folder: string): Promise<void> {
  * Puts a file in place atomically: written as `temporary` (same filesystem, must not exist), synced where it is to
  * last, renamed. If it fails before the rename, the old file stays and `temporary` is gone.
  */
-export async function writeInPlace(
-  disk: Disk,
-  file: {
-    readonly target: string;
-    readonly temporary: string;
-    readonly value: Buffer | string;
-    /** Default true. */
-    readonly durable?: boolean;
-  } & Access,
-  signal?: AbortSignal,
-): Promise<void> {
-  const { durable = true } = file;
+export async function writeInPlace(disk: Disk, file: NewFile, signal?: AbortSignal): Promise<void> {
   try {
-    await writeNew(disk, file.temporary, file.value, file, durable);
+    await writeAndRename(disk, file, signal);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    // Another server that starts on the same store takes what it finds in `tmp` for litter: once more.
+    await writeAndRename(disk, file, signal);
+  }
+  if (file.durable ?? true) await syncFolder(disk, dirname(file.target));
+}
+
+interface NewFile extends Access {
+  readonly target: string;
+  readonly temporary: string;
+  readonly value: Buffer | string;
+  /** Default true. */
+  readonly durable?: boolean;
+}
+
+async function writeAndRename(disk: Disk, file: NewFile, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await writeNew(disk, file.temporary, file.value, file, file.durable ?? true);
     signal?.throwIfAborted();
     await disk.rename(file.temporary, file.target);
   } catch (error) {
     await ignoring(['ENOENT'], disk.unlink(file.temporary)).catch(() => {});
     throw error;
   }
-  if (durable) await syncFolder(disk, dirname(file.target));
 }
 
 /** Creates a file and syncs its content; its name is durable when its folder is synced. */
