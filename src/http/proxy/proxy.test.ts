@@ -76,8 +76,10 @@ test('X-Forwarded-* are appended to; the scheme is what we see, not what we are 
 
 test('a body of known length keeps its length, one in chunks its chunks', async (t) => {
   const heads: http.IncomingHttpHeaders[] = [];
+  const begun = Promise.withResolvers<void>();
   const to = await httpBackend(t, (request, response) => {
     heads.push(request.headers);
+    if (heads.length === 2) begun.resolve();
     request.pipe(response);
   });
   const front = await startFront(t, { to });
@@ -85,7 +87,7 @@ test('a body of known length keeps its length, one in chunks its chunks', async 
   const slow = Readable.from(
     (async function* () {
       yield 'he';
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await begun.promise;
       yield 'llo';
     })(),
   );
