@@ -1,33 +1,10 @@
 /** What is asked of a certificate authority besides names and keys, and the way to it. */
-import { type Context, declaring, type Directive, Refusal, servers } from '../directive.ts';
-import type { DomainValues } from '../draft.ts';
+import { declaring, type Directive, Refusal } from '../directive.ts';
 import { pathOf, type Scope } from '../scope.ts';
-import { httpUrl, nonEmptyFile, onOff } from '../values.ts';
+import { httpUrl, nonEmptyFile } from '../values.ts';
+import { everywhere, flag, valuesOf } from './md-values.ts';
 
 const directive = declaring<Scope>();
-
-const everywhere: readonly Context[] = [...servers, 'managed domain'];
-
-const valuesOf = (scope: Scope): DomainValues => scope.domain?.values ?? scope.host.md;
-
-function flag(
-  name: string,
-  key: 'renewViaAri' | 'profileMandatory' | 'mustStaple',
-  standard: 'on' | 'off',
-  doc: string,
-): Directive<Scope> {
-  return directive({
-    name,
-    syntax: 'on|off',
-    contexts: everywhere,
-    default: standard,
-    doc,
-    args: 'TAKE1',
-    apply(scope, text) {
-      valuesOf(scope)[key] = onOff(text);
-    },
-  });
-}
 
 export const authorityDirectives: readonly Directive<Scope>[] = [
   flag(

@@ -3,8 +3,8 @@ import { isIP } from 'node:net';
 import type { ExternalAccount } from '../../domains/settings.ts';
 import { authorityNames, findAuthority, LOCAL } from '../authorities.ts';
 import { Refusal, declaring, servers } from '../directive.ts';
-import type { Context, Directive, Family } from '../directive.ts';
-import type { DomainDraft, DomainValues } from '../draft.ts';
+import type { Directive, Family } from '../directive.ts';
+import type { DomainDraft } from '../draft.ts';
 import { externalAccountFrom } from '../external-account.ts';
 import { keySpecs } from '../keys.ts';
 import { words } from '../lexer.ts';
@@ -17,13 +17,9 @@ import { canonicalAddress, duration, nonEmptyFile, onOff, portNumber, windowOf }
 import { authorityDirectives } from './md-authority.ts';
 import { mdStaplingDirectives } from './stapling.ts';
 import { commandOf, hookDirectives } from './md-hooks.ts';
+import { everywhere, valuesOf } from './md-values.ts';
 
 const directive = declaring<Scope>();
-
-/** Counts for all, for the MDs of a virtual host, or for one. */
-const everywhere: readonly Context[] = [...servers, 'managed domain'];
-
-const valuesOf = (scope: Scope): DomainValues => scope.domain?.values ?? scope.host.md;
 
 function memberDirective(name: string): Directive<Scope> {
   return directive({

@@ -1,33 +1,10 @@
 /** OCSP stapling: mod_md's directives, and those of mod_ssl's that count. */
-import { type Context, declaring, type Directive, servers } from '../directive.ts';
-import type { DomainValues } from '../draft.ts';
+import { declaring, type Directive, servers } from '../directive.ts';
 import type { Scope } from '../scope.ts';
-import { httpUrl, interval, onOff, windowOf } from '../values.ts';
+import { httpUrl, interval, windowOf } from '../values.ts';
+import { everywhere, flag } from './md-values.ts';
 
 const directive = declaring<Scope>();
-
-const everywhere: readonly Context[] = [...servers, 'managed domain'];
-
-const valuesOf = (scope: Scope): DomainValues => scope.domain?.values ?? scope.host.md;
-
-function flag(
-  name: string,
-  key: 'stapling' | 'stapleOthers',
-  standard: 'on' | 'off',
-  doc: string,
-): Directive<Scope> {
-  return directive({
-    name,
-    syntax: 'on|off',
-    contexts: everywhere,
-    default: standard,
-    doc,
-    args: 'TAKE1',
-    apply(scope, text) {
-      valuesOf(scope)[key] = onOff(text);
-    },
-  });
-}
 
 function windowDirective(
   name: string,
