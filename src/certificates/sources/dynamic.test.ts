@@ -147,7 +147,7 @@ suite('certificates by name', () => {
     await at.clock.advance(20 * HOUR);
     assert.equal((await at.seek('a.example')).kind, 'stored');
     await at.hits(2);
-    await soon(() => at.said.length === 1);
+    await soon(() => at.said.length > 0);
     await at.clock.advance(3 * HOUR);
     assert.equal((await at.seek('a.example')).kind, 'stored');
     await at.clock.advance(HOUR);
