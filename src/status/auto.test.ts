@@ -62,6 +62,13 @@ ManagedCertificatesReady: 1
   );
 });
 
+test('what is put off has its reason and its next run', () => {
+  const hold = { until: NOW + 60_000, reason: 'too many' };
+  const lines = domainLines(domain({ hold, nextRun: hold.until }), 0, NOW, check);
+  assert.match(lines, /^ManagedDomain\[0\]ActivityLastDetail: too many$/m);
+  assert.match(lines, /^ManagedDomain\[0\]ActivityNextRun: 60$/m);
+});
+
 test('the server itself is told of in mod_status’ words', () => {
   const lines = serverLines(document([]), 'www.test');
   assert.match(lines, /^www\.test\nServerVersion: Latchkey\/1\n/);

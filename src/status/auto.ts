@@ -102,16 +102,18 @@ function authority({ authority: url }: DomainInService): Fact[] {
   ];
 }
 
-function activity({ job, problem, errors, nextRun, renewAt, staged, running }: DomainInService, now: number) {
+function activity(domain: DomainInService, now: number) {
+  const { job, problem, errors, nextRun, renewAt, staged, running, hold } = domain;
   const secondsTo = (at: number | undefined) =>
     at === undefined ? undefined : Math.max(0, Math.round((at - now) / 1000));
-  if (!problem && !staged && !running) return [['ActivityRenew', secondsTo(renewAt)]] satisfies Fact[];
+  if (!problem && !staged && !running && !hold)
+    return [['ActivityRenew', secondsTo(renewAt)]] satisfies Fact[];
   return [
     ['ActivityLastStatus', problem ? (job?.last?.['status-description'] ?? 'An error occurred') : undefined],
     ['ActivityLastProblem', problem?.type],
     ['ActivityFinished', staged ? 'yes' : 'no'],
     ['ActivityNewStaged', staged?.certificates?.length],
-    ['ActivityLastDetail', problem?.detail ?? job?.last?.activity],
+    ['ActivityLastDetail', problem?.detail ?? hold?.reason ?? job?.last?.activity],
     ['ActivityRetries', errors > 0 ? errors : undefined],
     ['ActivityNextRun', secondsTo(nextRun)],
   ] satisfies Fact[];

@@ -56,6 +56,8 @@ export interface Counts {
   readonly failing: number;
   /** A new certificate waits to be put to use. */
   readonly ready: number;
+  /** Put off: a limit of the CA, a pause, or a command's veto. */
+  readonly waiting: number;
 }
 
 /** How many certificates; one may be in several. */
@@ -87,7 +89,7 @@ export interface StatusQuery {
   readonly others?: boolean | undefined;
 }
 
-export const shows = ['all', 'complete', 'expired', 'due', 'running', 'failing', 'ready'] as const;
+export const shows = ['all', 'complete', 'expired', 'due', 'running', 'failing', 'ready', 'waiting'] as const;
 export type Show = (typeof shows)[number];
 
 export const sortKeys = ['name', 'state', 'valid', 'ca', 'next'] as const;

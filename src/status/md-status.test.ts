@@ -78,6 +78,12 @@ suite('the JSON of a domain', () => {
     });
   });
 
+  test('says until when a renewal is put off, and why', () => {
+    const held = domain({ hold: { until: NOW + DAY, reason: 'too many' } });
+    const { renewal } = sent(mdStatus(held)) as { renewal: { hold: unknown } };
+    assert.deepEqual(renewal.hold, { until: 'Mon, 23 Nov 2026 06:00:00 GMT', reason: 'too many' });
+  });
+
   test('tells of stapling by certificate, where there is anybody to ask', () => {
     const both = domain({ certificates: [rsa, certificate()] });
     const valid = { from: 'Sat, 21 Nov 2026 06:00:00 GMT', until: 'Sat, 28 Nov 2026 06:00:00 GMT' };

@@ -44,14 +44,15 @@ export function certificateStatus(domain: DomainInService): Json {
   };
 }
 
-function isAtWork({ running, staged, problem }: DomainInService): boolean {
-  return running || staged !== undefined || problem !== undefined;
+function isAtWork({ running, staged, problem, hold }: DomainInService): boolean {
+  return running || (staged ?? problem ?? hold) !== undefined;
 }
 
-function renewal({ job, log, staged }: DomainInService): Json {
+function renewal({ job, log, staged, hold }: DomainInService): Json {
   const entries = log.map(({ when, ...entry }) => ({ when: dateOf(when), ...entry }));
   return {
     ...job,
+    hold: hold && { until: dateOf(hold.until), reason: hold.reason },
     log: entries.length > 0 ? { entries } : undefined,
     cert: certificateSet(staged?.certificates ?? []),
   };

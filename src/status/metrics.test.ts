@@ -18,7 +18,11 @@ const failed = (type: string) =>
 test('domains are counted by state and by the days they have left', async (t) => {
   const soon = domain({ certificates: [certificate({ notAfter: NOW + 5 * DAY })], reasons: ['due'] });
   const text = await metrics(t).text(
-    [domain(), soon, domain({ certificates: [], state: 'incomplete' })],
+    [
+      domain({ hold: { until: NOW + DAY, reason: 'x' } }),
+      soon,
+      domain({ certificates: [], state: 'incomplete' }),
+    ],
     NO_STAPLES,
     NOW,
   );
@@ -26,6 +30,7 @@ test('domains are counted by state and by the days they have left', async (t) =>
   assert.match(text, /^latchkey_domains\{state="total"\} 3$/m);
   assert.match(text, /^latchkey_domains\{state="complete"\} 2$/m);
   assert.match(text, /^latchkey_domains\{state="due"\} 1$/m);
+  assert.match(text, /^latchkey_domains\{state="waiting"\} 1$/m);
   assert.match(text, /^latchkey_domains_expiring_days\{le="3"\} 0$/m);
   assert.match(text, /^latchkey_domains_expiring_days\{le="7"\} 1$/m);
   assert.match(text, /^latchkey_domains_expiring_days\{le="\+Inf"\} 2$/m);

@@ -177,6 +177,26 @@ suite('the status pages in a browser', { skip: withoutChromium }, () => {
     });
   });
 
+  test('say what is put off, until when and why, with the way to end a pause', async () => {
+    const reason = 'Paused. Allow it again at https://ca.example/sfe/v1/unpause?jwt=a.b. Then wait.';
+    const paused = domain({
+      name: 'paused.test',
+      certificates: [],
+      state: 'incomplete',
+      nextRun: NOW + 7_200_000,
+      hold: { until: NOW + 7_200_000, reason },
+    });
+    await visit([domain(), paused], {}, async (page) => {
+      await page.getByRole('link', { name: /put off$/ }).click();
+      const row = page.locator('.md_status tbody tr');
+      assert.equal(await row.count(), 1);
+      assert.match(await row.innerText(), /waiting[^]*Paused\.[^]*put off for 2 h/);
+      await page.getByRole('link', { name: 'paused.test', exact: true }).click();
+      const link = page.getByRole('link', { name: /unpause/ });
+      assert.equal(await link.getAttribute('href'), 'https://ca.example/sfe/v1/unpause?jwt=a.b');
+    });
+  });
+
   test('draw a certificate’s life, with the window of its CA wherever that lies', async () => {
     const year = 365 * DAY;
     const ari = (start: number, end: number) => {

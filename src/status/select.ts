@@ -10,6 +10,7 @@ const is: Readonly<Record<Show, (domain: DomainInService) => boolean>> = {
   running: ({ running }) => running,
   failing: ({ problem, running }) => problem !== undefined && !running,
   ready: ({ staged }) => staged !== undefined,
+  waiting: ({ hold, running }) => hold !== undefined && !running,
 };
 
 export function countDomains(domains: readonly DomainInService[]): Counts {
@@ -22,6 +23,7 @@ export function countDomains(domains: readonly DomainInService[]): Counts {
     running: count('running'),
     failing: count('failing'),
     ready: count('ready'),
+    waiting: count('waiting'),
   };
 }
 

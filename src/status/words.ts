@@ -15,6 +15,7 @@ export function stateOf(domain: DomainInService): string {
   if (domain.expired) return 'EXPIRED';
   if (domain.problem) return domain.certificates.length > 0 ? 'renewal fails' : 'failing';
   if (domain.staged) return 'staged';
+  if (domain.hold && domain.certificates.length === 0) return 'waiting';
   if (domain.state !== 'complete') return domain.state;
   return domain.unserved === undefined ? 'ok' : 'not served';
 }
@@ -23,7 +24,7 @@ export function stateOf(domain: DomainInService): string {
 export function nextOf(domain: DomainInService, now: number): string {
   if (domain.activity !== undefined) return domain.activity;
   if (domain.running) return 'at work';
-  if (domain.hold) return `waits for ${span(domain.hold.until - now)}: a limit of its CA`;
+  if (domain.hold) return `put off for ${span(domain.hold.until - now)}`;
   if (domain.nextRun === undefined) return domain.renewMode === 'manual' ? 'nothing (manual)' : 'nothing';
   const what = domain.problem ? 'tries again' : domain.certificates.length > 0 ? 'renews' : 'begins';
   return `${what} in ${span(domain.nextRun - now)}`;

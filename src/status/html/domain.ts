@@ -8,7 +8,7 @@ import type { StatusAnswer, StatusRequest } from '../answers.ts';
 import type { DomainInService, StatusDocument } from '../document.ts';
 import { date, lastRunOf, nextOf, onDemandOf, span } from '../words.ts';
 import { staplingRows } from './stapling.ts';
-import { type Html, link, moment, page } from './page.ts';
+import { type Html, link, linked, moment, page } from './page.ts';
 import { stateBadge } from './state.ts';
 import { timeline } from './timeline.ts';
 
@@ -48,7 +48,7 @@ function next(domain: DomainInService, now: number): Html {
     <p>
       ${nextRun === undefined ? nextOf(domain, now) : html`${nextOf(domain, now)} (${moment(nextRun, date(nextRun))})`}
     </p>
-    ${hold ? html`<p>${hold.reason}</p>` : ''}
+    ${hold ? html`<p class="warn">${linked(hold.reason)}</p>` : ''}
     ${onDemand === undefined ? '' : html`<p>Obtained on demand: ${onDemand}.</p>`}
     ${reasons.length > 0 ? html`<p class="soft">Because ${reasons.join('; ')}.</p>` : ''}
     ${unserved === undefined ? '' : html`<p class="warn">Its certificates are not served: ${unserved}</p>`}
@@ -89,12 +89,12 @@ function trouble(domain: DomainInService, now: number): Html | undefined {
 
 function problemBox(problem: Problem): Html {
   const remedy = remedyFor(problem);
-  return html`${problemWords(problem)}${remedy === undefined ? '' : html`<p><b>What to do:</b> ${remedy}</p>`}`;
+  return html`${problemWords(problem)}${remedy === undefined ? '' : html`<p><b>What to do:</b> ${linked(remedy)}</p>`}`;
 }
 
 function problemWords({ type, detail, identifier, subproblems = [] }: Problem): Html {
   const about = identifier === undefined || detail.startsWith(identifier) ? '' : `${identifier}: `;
-  return html`<p>${about}${detail}<br /><code class="soft">${type}</code></p>
+  return html`<p>${about}${linked(detail)}<br /><code class="soft">${type}</code></p>
     ${
       subproblems.length > 0
         ? html`<ul>

@@ -114,6 +114,7 @@ const cards: readonly (readonly [show: Show, label: string])[] = [
   ['due', 'due'],
   ['running', 'renewing now'],
   ['ready', 'ready to use'],
+  ['waiting', 'put off'],
   ['failing', 'failing'],
   ['expired', 'expired'],
 ];
@@ -121,6 +122,8 @@ const cards: readonly (readonly [show: Show, label: string])[] = [
 function countCards({ counts }: StatusDocument, view: View): Html {
   const items = cards.map(([show, label]) => {
     const count = show === 'all' ? counts.total : counts[show];
+    // The exception: nothing to look for on most days.
+    if (show === 'waiting' && count === 0) return '';
     const tone = count > 0 && (show === 'failing' || show === 'expired') ? 'bad' : '';
     const current = view.show === show ? html` aria-current="true"` : '';
     return html`<li>
@@ -210,11 +213,12 @@ function validity(domain: DomainInService, now: number): Html | undefined {
 }
 
 function activity(domain: DomainInService, now: number): Html {
-  const { nextRun, problem, running } = domain;
+  const { nextRun, problem, running, hold } = domain;
   const next = nextRun === undefined ? nextOf(domain, now) : moment(nextRun, nextOf(domain, now));
-  if (!problem || running) return html`${next}`;
-  const words = problem.detail.length > BRIEF ? `${problem.detail.slice(0, BRIEF)}…` : problem.detail;
-  return html`<span class="bad">Error:</span> ${words}<br />${next}`;
+  const words = problem?.detail ?? hold?.reason;
+  if (words === undefined || running) return html`${next}`;
+  const brief = words.length > BRIEF ? `${words.slice(0, BRIEF)}…` : words;
+  return html`${problem ? html`<span class="bad">Error:</span> ` : ''}${brief}<br />${next}`;
 }
 
 function pages({ matching: count }: StatusDocument, view: View): Html | undefined {

@@ -51,3 +51,9 @@ export function link(url: string, words: string): Html {
   if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) return html`${words}`;
   return html`<a href="${url}">${words}</a>`;
 }
+
+/** A CA's words, where pages of the web in them can be followed: where a pause is ended, what a limit is. */
+export function linked(text: string): Html {
+  const parts = text.split(/(https:\/\/[^\s<>"']*[^\s<>"'.,;:)\]])/);
+  return html`${parts.map((part, index) => (index % 2 === 1 ? link(part, part) : part))}`;
+}
