@@ -113,6 +113,9 @@ suite('dynssl-flush and dynssl-status', { skip: missing('openssl') }, () => {
     for (let n = 0; n < 10; n++) assert.equal((await at.shown('new.com')).subject, 'new.com');
 
     assert.match(await at.get('/dynssl-flush/all'), /^405 /);
+    const origin = 'http://evil.example';
+    const page = { method: 'POST', headers: { origin, 'sec-fetch-site': 'cross-site' } };
+    assert.equal((await fetch(`http://127.0.0.1:${at.http}/dynssl-flush/all`, page)).status, 403);
     assert.match(await at.post('/dynssl-flush'), /^400 /);
     assert.match(await at.post('/dynssl-flush/..%2fx_y!'), /^(?:400|404|500) /);
     const status = await at.get('/dynssl-status');

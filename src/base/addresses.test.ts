@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addressOfReverseName, normalizeAddress } from './addresses.ts';
+import { addressOfReverseName, isLoopbackHost, normalizeAddress } from './addresses.ts';
 
 test('addresses are compared in one spelling', () => {
   assert.equal(normalizeAddress('::ffff:192.0.2.1'), '192.0.2.1');
@@ -8,6 +8,25 @@ test('addresses are compared in one spelling', () => {
   assert.equal(normalizeAddress('0:0:0:0:0:ffff:192.0.2.1'), '192.0.2.1');
   assert.equal(normalizeAddress('[2001:DB8:0:0::1]'), '2001:db8::1');
   assert.equal(normalizeAddress('fe80::1%eth0'), 'fe80::1');
+});
+
+test('a Host header names the loopback by address or as localhost', () => {
+  for (const host of ['localhost', 'LOCALHOST:8888', '127.0.0.1:80', '127.1', '[::1]:1', 'store.localhost']) {
+    assert.equal(isLoopbackHost(host), true, host);
+  }
+  for (const host of [
+    undefined,
+    '',
+    'example.org',
+    'localhost.example.org:80',
+    '192.0.2.1',
+    '127.0.0.1.example.org',
+    'localhost@example.org',
+    'example.org/localhost',
+    'notlocalhost',
+  ]) {
+    assert.equal(isLoopbackHost(host), false, host);
+  }
 });
 
 test('reverse names stand for addresses', () => {

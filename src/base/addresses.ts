@@ -17,6 +17,15 @@ export function isLoopbackAddress(address: string): boolean {
   return plain === '::1' || plain === 'localhost' || (isIP(plain) === 4 && plain.startsWith('127.'));
 }
 
+/**
+ * Whether a Host header names the loopback. A web page whose name was made to lead to 127.0.0.1 (DNS rebinding) comes
+ * from this machine, too, and has its browser read what is answered: by its own name.
+ */
+export function isLoopbackHost(host: string | undefined): boolean {
+  const name = URL.parse(`http://${host ?? ''}/`)?.hostname ?? '';
+  return isLoopbackAddress(name) || name.endsWith('.localhost');
+}
+
 function dotted(high: string, low: string): string {
   const bytes = Buffer.from(high.padStart(4, '0') + low.padStart(4, '0'), 'hex');
   return bytes.join('.');

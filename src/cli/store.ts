@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isLoopbackAddress } from '../base/addresses.ts';
+import { tokenDigest } from '../base/bearer.ts';
 import { explain, LatchkeyError } from '../base/errors.ts';
 import { startStore, type StandaloneStore } from '../store-server/standalone.ts';
 
@@ -33,7 +34,7 @@ export async function store(options: StoreOptions): Promise<void> {
     folder: resolve(options.dir),
     address: plain,
     port: Number(port),
-    token: token === '' ? undefined : token,
+    tokenDigest: token === '' ? undefined : tokenDigest(token),
     tls,
     onHit: ({ method, url, status }) => say(`${method} ${JSON.stringify(url).slice(1, -1)} ${status}`),
     onProblem: say,

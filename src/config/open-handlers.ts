@@ -37,10 +37,10 @@ function* openIn(
 
 function refuseWithoutSecret(
   at: Position | undefined,
-  { serveToken }: DirectorySettings,
+  { serveTokenDigest }: DirectorySettings,
   { tls }: HostSettings,
 ): void {
-  if (serveToken !== undefined || tls.clientAuth === 'require') return;
+  if (serveTokenDigest !== undefined || tls.clientAuth === 'require') return;
   throw new ConfigError(
     'SetHandler dynssl-store gives the private keys of all certificates to everybody here: add DynSSLServeToken, a Require that restricts it, or SSLVerifyClient require',
     at,

@@ -84,7 +84,8 @@ export interface ApiSettings {
   /** Of the loopback. */
   readonly address: string;
   readonly port: number;
-  readonly token: string;
+  /** See base/bearer.ts. */
+  readonly tokenDigest: string;
 }
 
 /** One `Listen`. */
@@ -299,8 +300,8 @@ export interface DirectorySettings {
   /** CGIVar REQUEST_URI. */
   readonly cgiRequestUri?: 'original-uri' | 'current-uri';
   readonly require?: RequireSetting;
-  /** DynSSLServeToken: who asks the handler dynssl-store must have it. */
-  readonly serveToken?: string;
+  /** DynSSLServeToken: who asks the handler dynssl-store must have it. See base/bearer.ts. */
+  readonly serveTokenDigest?: string;
   readonly headers?: readonly HeaderRule[];
   readonly requestHeaders?: readonly HeaderRule[];
   /** AddType here: by extension. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { tokenDigest } from '../base/bearer.ts';
 import { answerStore, type FindPair, type StoreQuestion } from './protocol.ts';
 
 const pair = { cert: 'CHAIN\n', key: 'KEY\n' };
@@ -12,6 +13,7 @@ function question(over: Partial<StoreQuestion> = {}): StoreQuestion {
     path: '/certs/example.com',
     authorization: undefined,
     ifNoneMatch: undefined,
+    plainHost: undefined,
     ...over,
   };
 }
@@ -40,6 +42,7 @@ suite('the store protocol', () => {
   });
 
   test('without the token has 401, whatever is asked for', async () => {
+    const digest = tokenDigest('secret');
     for (const authorization of [
       undefined,
       '',
@@ -50,13 +53,24 @@ suite('the store protocol', () => {
       'Bearer secrets',
       `Bearer ${'s'.repeat(10_000)}`,
     ]) {
-      const { status, headers } = await answerStore(question({ authorization }), 'secret', unasked);
+      const { status, headers } = await answerStore(question({ authorization }), digest, unasked);
       assert.equal(status, 401, authorization);
       assert.equal(headers['WWW-Authenticate'], 'Bearer');
     }
     for (const authorization of ['Bearer secret', 'bearer  secret ']) {
-      assert.equal((await answerStore(question({ authorization }), 'secret', only)).status, 200);
+      assert.equal((await answerStore(question({ authorization }), digest, only)).status, 200);
     }
+  });
+
+  test('without a token gives nothing over http to a page that was made to lead here', async () => {
+    const digest = tokenDigest('secret');
+    for (const plainHost of ['evil.example:8888', '']) {
+      const { status, body } = await answerStore(question({ plainHost }), undefined, unasked);
+      assert.deepEqual([status, body.includes('KEY')], [403, false]);
+      const authorization = 'Bearer secret';
+      assert.equal((await answerStore(question({ plainHost, authorization }), digest, only)).status, 200);
+    }
+    assert.equal((await answerStore(question({ plainHost: 'localhost:8888' }), undefined, only)).status, 200);
   });
 
   test('has 304 for who knows the certificate, until it is another', async () => {

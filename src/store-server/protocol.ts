@@ -3,6 +3,7 @@
  * name without a certificate, 401 without the token, 304 where `If-None-Match` names what there is.
  */
 import { createHash } from 'node:crypto';
+import { isLoopbackHost } from '../base/addresses.ts';
 import { bears } from '../base/bearer.ts';
 import { serverNameOf } from '../certificates/source.ts';
 
@@ -22,6 +23,8 @@ export interface StoreQuestion {
   readonly path: string;
   readonly authorization: string | undefined;
   readonly ifNoneMatch: string | undefined;
+  /** Over plain http: the Host header, `''` without one. Undefined over https. */
+  readonly plainHost: string | undefined;
 }
 
 export interface StoreReply {
@@ -31,19 +34,25 @@ export interface StoreReply {
   readonly body: string;
 }
 
-/** Answers a question; without `token` anybody's. Rejects with what `find` rejects with. */
+/**
+ * Answers a question. `digest`: of the token that it must have (base/bearer.ts); without one anybody is answered.
+ * Rejects with what `find` rejects with.
+ */
 export async function answerStore(
   question: StoreQuestion,
-  token: string | undefined,
+  digest: string | undefined,
   find: FindPair,
 ): Promise<StoreReply> {
-  const { method, path, authorization, ifNoneMatch } = question;
+  const { method, path, authorization, ifNoneMatch, plainHost } = question;
   if (method !== 'GET' && method !== 'HEAD') {
     return refusal(405, `${method} does nothing here, GET does`, { Allow: 'GET, HEAD' });
   }
   // Before the name is looked at: who has no token learns of no name.
-  if (token !== undefined && !bears(authorization, token)) {
+  if (digest !== undefined && !bears(authorization, digest)) {
     return refusal(401, 'the bearer token is missing or wrong', { 'WWW-Authenticate': 'Bearer' });
+  }
+  if (digest === undefined && plainHost !== undefined && !isLoopbackHost(plainHost)) {
+    return refusal(403, 'without a token this is answered over http as 127.0.0.1, [::1] or localhost only');
   }
   const name = serverNameOf(path.slice(path.lastIndexOf('/') + 1));
   const pair = name === undefined ? undefined : await find(name);

@@ -12,8 +12,8 @@ export interface StandaloneStore {
   readonly address: string;
   /** 0: any. */
   readonly port: number;
-  /** Undefined: everybody is answered. */
-  readonly token: string | undefined;
+  /** See base/bearer.ts; undefined: everybody is answered. */
+  readonly tokenDigest: string | undefined;
   /** PEM of its own certificate and key: it is asked over https. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   /** Told of each question. */
@@ -83,7 +83,7 @@ async function respond(
 
 async function replyTo(
   { method = 'GET', url = '', headers }: Request,
-  { token, onProblem }: StandaloneStore,
+  { tokenDigest, tls, onProblem }: StandaloneStore,
   folder: PemFolder,
 ): Promise<StoreReply> {
   const [path = ''] = url.split('?');
@@ -95,8 +95,9 @@ async function replyTo(
         path,
         authorization: headers.authorization,
         ifNoneMatch: headers['if-none-match'],
+        plainHost: tls ? undefined : (headers.host ?? ''),
       },
-      token,
+      tokenDigest,
       (name) => folder.find(name),
     );
   } catch (error) {

@@ -1,4 +1,5 @@
 /** Speaking to the running server over HTTP. */
+import { tokenDigest } from '../../base/bearer.ts';
 import { Refusal, declaring, serverOnly } from '../directive.ts';
 import type { Family } from '../directive.ts';
 import { bearerToken } from '../dynamic.ts';
@@ -25,7 +26,8 @@ export const api: Family<Scope> = {
             `RuntimeAPI: '${where}' is no address:port of this machine's loopback (127.0.0.1, [::1])`,
           );
         }
-        scope.server.api = { address, port: parsed.port, token: bearerToken('RuntimeAPI', token) };
+        const digest = tokenDigest(bearerToken('RuntimeAPI', token));
+        scope.server.api = { address, port: parsed.port, tokenDigest: digest };
       },
     }),
   ],

@@ -1,4 +1,5 @@
 /** The other end of mod_dynssl's protocol: a certificate store for other servers (SetHandler dynssl-store). */
+import { tokenDigest } from '../../base/bearer.ts';
 import { anywhere, declaring, serverOnly } from '../directive.ts';
 import type { Family } from '../directive.ts';
 import { bearerToken } from '../dynamic.ts';
@@ -18,7 +19,7 @@ export const dynsslServe: Family<Scope> = {
       doc: 'Who asks the handler dynssl-store must send `Authorization: Bearer token`.',
       args: 'TAKE1',
       apply(scope, token) {
-        scope.directory.serveToken = bearerToken('DynSSLServeToken', token);
+        scope.directory.serveTokenDigest = tokenDigest(bearerToken('DynSSLServeToken', token));
       },
     }),
     directive({

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { suite, test, type TestContext } from 'node:test';
+import { tokenDigest } from '../../base/bearer.ts';
 import { AddedError } from '../../domains/stored/added.ts';
 import { freePorts } from '../../../test/latchkey.testing.ts';
 import { ControlServer, type ControlHandlers } from './control-server.ts';
@@ -69,7 +70,7 @@ suite('the control socket', () => {
     });
     const status = async (...question: [method: string, path: string, body?: string]) =>
       (await ask(path, ...question)).status;
-    assert.equal((await ask(path, 'GET', '/domains')).body, '[{"name":"a.example.org"}]');
+    assert.equal((await ask(path, 'GET', '/domains')).body, '[{"name":"a.example.org"}]\n');
     assert.equal(await status('PUT', '/domains/a.example.org'), 200);
     assert.equal(await status('PUT', '/domains/a.example.org', '{"names":["b.example.org"]}'), 200);
     assert.deepEqual(added, [['a.example.org'], ['a.example.org', 'b.example.org']]);
@@ -88,7 +89,10 @@ suite('the control socket', () => {
 
   test('at an address of the loopback wants the token', async (t) => {
     const [port = 0] = await freePorts(1);
-    const server = await ControlServer.listen({ address: '127.0.0.1', port, token: 'secret' }, honest);
+    const server = await ControlServer.listen(
+      { address: '127.0.0.1', port, tokenDigest: tokenDigest('secret') },
+      honest,
+    );
     t.after(() => server[Symbol.asyncDispose]());
     const url = `http://127.0.0.1:${port}/domains`;
     for (const authorization of ['', 'Bearer wrong', 'secret']) {
@@ -98,11 +102,29 @@ suite('the control socket', () => {
     }
     const { status } = await fetch(url, { headers: { authorization: 'Bearer secret' } });
     assert.equal(status, 200);
+    // A page whose name was made to lead here, or that sends a form here, gets nothing: nor may it ask to send a token.
+    const pages = [
+      { method: 'GET', headers: { host: `evil.example:${port}`, authorization: 'Bearer secret' } },
+      { method: 'POST', headers: { origin: 'http://evil.example', 'content-type': 'text/plain' } },
+      {
+        method: 'OPTIONS',
+        headers: { origin: 'http://evil.example', 'access-control-request-method': 'PUT' },
+      },
+    ];
+    const statuses: unknown[] = [];
+    for (const page of pages) {
+      const asking = request({ port, path: '/domains', ...page }).end();
+      const [response] = (await once(asking, 'response')) as [IncomingMessage];
+      assert.doesNotMatch(await text(response), /a\.example\.org/);
+      assert.equal(response.headers['access-control-allow-origin'], undefined);
+      statuses.push(response.statusCode);
+    }
+    assert.deepEqual(statuses, [403, 401, 401]);
   });
 
   test('gives the status, and streams a renewal', async (t) => {
     const path = await listening(t);
-    assert.deepEqual(await ask(path, 'GET', '/status'), { status: 200, body: '{"version":"x"}' });
+    assert.deepEqual(await ask(path, 'GET', '/status'), { status: 200, body: '{"version":"x"}\n' });
     const { body } = await ask(path, 'POST', `/renew/${encodeURIComponent('a.example.org')}`);
     assert.deepEqual(
       body

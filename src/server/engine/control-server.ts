@@ -7,13 +7,14 @@
  *   `{"outcome":"served"|"obtained"|"failed","detail"}`).
  * - `GET /domains` lists managed domains; `PUT /domains/NAME` adds one (`{"names": [further names]}` or nothing as its
  *   body), `DELETE /domains/NAME` removes one that was added. `POST /flush/NAME` looks for its certificates anew.
- * What fails is answered with `{"error"}`: 400 for a request that makes no sense, 401, 404, 409 for a name that another
- * domain has.
+ * What fails is answered with `{"error"}`: 400 for a request that makes no sense, 401, 403 for a Host that is not the
+ * loopback, 404, 409 for a name that another domain has.
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import * as v from 'valibot';
+import { isLoopbackHost } from '../../base/addresses.ts';
 import { bears } from '../../base/bearer.ts';
 import { explain } from '../../base/errors.ts';
 import { AddedError, type AddedErrorCode } from '../../domains/stored/added.ts';
@@ -44,7 +45,8 @@ export interface ControlHandlers {
 export interface ApiAddress {
   readonly address: string;
   readonly port: number;
-  readonly token: string;
+  /** See base/bearer.ts. */
+  readonly tokenDigest: string;
 }
 
 export class ControlServer implements AsyncDisposable {
@@ -61,7 +63,11 @@ export class ControlServer implements AsyncDisposable {
     const path = typeof at === 'string' ? at : undefined;
     if (path !== undefined) rmSync(path, { force: true });
     const server = createServer((request, response) => {
-      if (typeof at !== 'string' && !bears(request.headers.authorization, at.token)) {
+      if (typeof at !== 'string' && !isLoopbackHost(request.headers.host)) {
+        request.resume();
+        return fail(response, 403, 'this is asked for at the loopback: as 127.0.0.1, [::1] or localhost');
+      }
+      if (typeof at !== 'string' && !bears(request.headers.authorization, at.tokenDigest)) {
         request.resume();
         return fail(response, 401, 'the bearer token is missing or wrong');
       }
@@ -159,7 +165,7 @@ function statusOf(error: unknown): number {
 }
 
 function send(response: ServerResponse, status: number, document: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(document));
+  response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(document)}\n`);
 }
 
 /** A caller that hangs up stops listening, not the renewal. */
@@ -179,5 +185,5 @@ async function renew(response: ServerResponse, name: string, handlers: ControlHa
 
 function fail(response: ServerResponse, status: number, detail: string): void {
   if (!response.headersSent) response.writeHead(status, { 'content-type': 'application/json' });
-  response.end(JSON.stringify({ error: detail }));
+  response.end(`${JSON.stringify({ error: detail })}\n`);
 }

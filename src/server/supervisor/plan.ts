@@ -2,7 +2,7 @@
 import { explain } from '../../base/errors.ts';
 import { ConfigError } from '../../config/errors.ts';
 import { loadConfiguration, type ConfigurationSource } from '../../config/load.ts';
-import type { Settings } from '../../config/settings.ts';
+import type { ConfiguredDomain, Settings } from '../../config/settings.ts';
 import type { Plan } from '../calls.ts';
 import type { Credentials } from './credentials.ts';
 
@@ -18,6 +18,25 @@ export function loadServable(input: ConfigurationSource): Settings {
 export function planOf(generation: number, settings: Settings, { setIds, tlsFiles }: Credentials): Plan {
   const { clientCas, backendPems, ticketKeyFiles } = tlsFiles;
   return { generation, settings, setIds, clientCas, backendPems, ticketKeyFiles };
+}
+
+/** What workers are told: nothing that this server shows to others to be let in (tokens of stores, bindings of accounts). */
+export function forWorkers(plan: Plan): Plan {
+  const { settings } = plan;
+  const { dynamic } = settings;
+  const bare = {
+    ...settings,
+    api: undefined,
+    domains: settings.domains.map(withoutSecrets),
+    addedTemplate: withoutSecrets(settings.addedTemplate),
+    onDemand: [],
+    dynamic: { ...dynamic, stores: dynamic.stores.map((store) => ({ ...store, token: undefined })) },
+  };
+  return { ...plan, settings: bare };
+}
+
+function withoutSecrets(domain: ConfiguredDomain): ConfiguredDomain {
+  return { ...domain, externalAccount: undefined, proxy: undefined };
 }
 
 /** What processes and folders hang on cannot change under them. */

@@ -25,7 +25,7 @@ import { Children } from './children.ts';
 import { Credentials } from './credentials.ts';
 import { InstalledHook } from './installed-hook.ts';
 import { Passphrases } from './passphrases.ts';
-import { inOneLine, loadServable, planOf, whatCannotChange } from './plan.ts';
+import { forWorkers, inOneLine, loadServable, planOf, whatCannotChange } from './plan.ts';
 import { supervisorCalls } from './rights.ts';
 import { StoreKeeper } from './store-keeper.ts';
 import { TicketKeys } from './ticket-keys.ts';
@@ -271,7 +271,9 @@ export class Supervisor implements AsyncDisposable {
     this.#coming = { settings, credentials };
     const plan = planOf(this.#plan.generation + 1, settings, credentials);
     try {
-      await this.#everywhere((peer) => peer.call('prepare', plan));
+      const bare = forWorkers(plan);
+      const engine = this.#children.engine;
+      await this.#everywhere((peer) => peer.call('prepare', peer === engine ? plan : bare));
       this.#logs.reopen(settings);
       this.#plan = plan;
       this.#credentials = credentials;
@@ -346,7 +348,7 @@ export class Supervisor implements AsyncDisposable {
     return {
       identity: this.#identity,
       runtimeDir: this.#runtimeDir,
-      plan: this.#plan,
+      plan: kind === 'worker' ? forWorkers(this.#plan) : this.#plan,
       ticketKeys: kind === 'worker' ? this.#ticketKeys.all : [],
       storeKey: kind === 'engine' ? this.#keeper.store.key.passphrase() : undefined,
       freshTable: kind === 'engine' && !this.#children.hadEngine,

@@ -17,6 +17,9 @@ export function dynsslHandlers(supervisor: Supervisor, clock: Clock): Readonly<R
     },
     'dynssl-flush': async (exchange) => {
       if (exchange.method !== 'POST') return refuse(exchange, 'POST');
+      if (isOfAnotherSite(exchange)) {
+        return send(exchange, 403, 'A page of another site may not flush anything\n');
+      }
       const [, , ...more] = exchange.path.split('/');
       const what = more.at(-1) ?? '';
       if (what === '') {
@@ -38,6 +41,12 @@ async function asked<Answer>(exchange: Exchange, ask: () => Promise<Answer>): Pr
     await exchange.fail(503, `dynssl: ${explain(error)}`);
     return undefined;
   }
+}
+
+/** A form or script of any page can send a POST to an address that only this machine may ask (CSRF): browsers say whose. */
+function isOfAnotherSite({ request: { headers }, authority }: Exchange): boolean {
+  const { origin } = headers;
+  return origin !== undefined && URL.parse(origin)?.host !== authority.toLowerCase();
 }
 
 function refuse(exchange: Exchange, allowed: string): void {

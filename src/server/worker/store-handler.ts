@@ -2,7 +2,7 @@
 import { isLoopbackAddress } from '../../base/addresses.ts';
 import { explain } from '../../base/errors.ts';
 import type { Exchange, Handler } from '../../http/exchange.ts';
-import { answerStore, type StoreReply } from '../../store-server/protocol.ts';
+import { answerStore, type StoreQuestion, type StoreReply } from '../../store-server/protocol.ts';
 import type { RelayCalls } from '../calls.ts';
 import type { Peer } from '../peer.ts';
 
@@ -17,7 +17,7 @@ export function storeHandlers(supervisor: Supervisor): Readonly<Record<string, H
       }
       let reply: StoreReply;
       try {
-        reply = await answerStore(questionOf(exchange), exchange.directory.serveToken, (name) =>
+        reply = await answerStore(questionOf(exchange), exchange.directory.serveTokenDigest, (name) =>
           supervisor.call('findPair', name),
         );
       } catch (error) {
@@ -28,8 +28,9 @@ export function storeHandlers(supervisor: Supervisor): Readonly<Record<string, H
   };
 }
 
-function questionOf({ method, path, request: { headers } }: Exchange): Parameters<typeof answerStore>[0] {
-  return { method, path, authorization: headers.authorization, ifNoneMatch: headers['if-none-match'] };
+function questionOf({ method, path, request, authority, connection }: Exchange): StoreQuestion {
+  const { authorization, 'if-none-match': ifNoneMatch } = request.headers;
+  return { method, path, authorization, ifNoneMatch, plainHost: connection.secure ? undefined : authority };
 }
 
 function send({ response, method }: Exchange, { status, headers, body }: StoreReply): void {
