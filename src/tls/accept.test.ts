@@ -14,6 +14,7 @@ import { captureHello, helloBody, helloMessage, records } from './hello.testing.
 import { createPolicy, modernPolicy } from './policy.ts';
 import { ask, connectRaw, startServer } from './serve.testing.ts';
 import type { TestServer } from './serve.testing.ts';
+import { Turns } from './turns.ts';
 
 const versions = ['TLSv1.2', 'TLSv1.3'] as const;
 
@@ -379,7 +380,7 @@ suite('An acceptor', async () => {
           select,
           handshakeTimeout: (endpoints) => {
             asked.push(endpoints);
-            return 1234;
+            return { initial: 1234, max: 0, minRate: 0 };
           },
         });
         const { socket, received } = await connectRaw(server);
@@ -412,10 +413,72 @@ suite('An acceptor', async () => {
       });
     }
 
+    const realHello = () => {
+      const script = `require('tls').connect({ host: '127.0.0.1', port: process.argv[1] }).on('error', () => {})`;
+      return captureHello(process.execPath, (port) => ['-e', script, port]);
+    };
+
+    /** Lets a handshake's time be over; gives how much longer it gets (ms), undefined where it is ended. */
+    function timeIsUp(server: TestServer): number | undefined {
+      const [timer] = server.timers;
+      timer?.fire();
+      const [next] = server.timers;
+      return next === timer ? undefined : next?.ms;
+    }
+
+    async function arrived(server: TestServer, octets: number): Promise<void> {
+      while (server.bytesRead() < octets) await new Promise((resolve) => setImmediate(resolve));
+    }
+
+    test('gives a handshake more time as octets arrive, before and after the hello, up to a maximum', async () => {
+      const real = await realHello();
+      const time = { initial: 5000, max: 20_000, minRate: 100 };
+      await using server = await startServer({ select, handshakeTimeout: () => time });
+      const { socket, received } = await connectRaw(server);
+      socket.write(real.subarray(0, 200));
+      await arrived(server, 200);
+      assert.equal(timeIsUp(server), 2000);
+      socket.write(real.subarray(200, 600));
+      await arrived(server, 600);
+      assert.equal(timeIsUp(server), 4000);
+      socket.write(real.subarray(600));
+      await once(socket, 'data');
+      // A record that OpenSSL waits for the end of.
+      socket.write(Buffer.concat([Buffer.from('16030303e8', 'hex'), Buffer.alloc(900)]));
+      await arrived(server, real.length + 905);
+      assert.equal(timeIsUp(server), 9000);
+      assert.equal(timeIsUp(server), undefined);
+      await received;
+      await assertGone(server);
+      assert.match(server.log.join('\n'), /not done within 20000 ms/);
+      socket.destroy();
+    });
+
+    test('begins so many handshakes in a turn, lets some wait, and resets the others before anything is chosen', async () => {
+      const seen = { chosen: 0, refused: 0 };
+      const turns = new Turns({ perTurn: 2, mostWaiting: 3, onRefused: () => seen.refused++ });
+      await using server = await startServer({
+        turns,
+        select: () => {
+          seen.chosen++;
+          return serve;
+        },
+      });
+      const peers = await Promise.all(Array.from({ length: 10 }, () => connectRaw(server)));
+      while (server.acceptor.pending < 10) await new Promise((resolve) => setImmediate(resolve));
+      const hellos = await realHello();
+      // All of them are there when the server looks again.
+      for (const { socket } of peers) socket.write(hellos);
+      while (seen.chosen + seen.refused < 10) await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual(seen, { chosen: 5, refused: 5 });
+      for (const { socket } of peers) socket.destroy();
+      await assertGone(server);
+      assert.equal((await ask(server, client)).error, undefined);
+    });
+
     test('ends a handshake that stops in its middle, the keys half agreed', async () => {
       await using server = await startServer({ select });
-      const script = `require('tls').connect({ host: '127.0.0.1', port: process.argv[1] }).on('error', () => {})`;
-      const real = await captureHello(process.execPath, (port) => ['-e', script, port]);
+      const real = await realHello();
       const { socket, received } = await connectRaw(server);
       socket.write(real);
       await once(socket, 'data');

@@ -16,6 +16,7 @@ import type { TlsPolicy } from './policy.ts';
 import { alertRecord, looksLikeHttp, plainHttpAnswer } from './refusals.ts';
 import type { AlertName } from './refusals.ts';
 import { startTls } from './server-socket.ts';
+import type { Turns } from './turns.ts';
 
 export { checkPrivateSurface } from './server-socket.ts';
 
@@ -52,6 +53,13 @@ export interface Secured<Tag> {
   readonly tag: Tag;
 }
 
+/** In ms, at most 2^31-1. What arrives at `minRate` (octets per second) extends `initial`, up to `max`; 0: not, no bound. */
+export interface HandshakeTime {
+  readonly initial: number;
+  readonly max: number;
+  readonly minRate: number;
+}
+
 export interface AcceptorOptions<Tag> {
   /** Chooses by the hello. Throwing or rejecting is logged, and refuses with internal_error. */
   readonly select: (hello: ClientHello, endpoints: Endpoints) => Selection<Tag> | Promise<Selection<Tag>>;
@@ -61,13 +69,19 @@ export interface AcceptorOptions<Tag> {
    */
   readonly onSecure: (socket: TLSSocket, secured: Secured<Tag>) => void;
   readonly logger: Logger;
-  /** Milliseconds from accept() to a finished handshake. Default 60 000; at most 2^31-1. */
-  readonly handshakeTimeout?: (endpoints: Endpoints) => number;
+  /** How long it may take from accept() to a finished handshake. Default 60 s. */
+  readonly handshakeTimeout?: (endpoints: Endpoints) => HandshakeTime;
+  /** When a handshake whose ClientHello is read may begin. Default: at once. */
+  readonly turns?: Turns;
   /** Octets of a ClientHello at most. Default 64 KiB. */
   readonly maxHello?: number;
   /** Calls back once after that many milliseconds, unless disposed before. Default: setTimeout. */
   readonly setTimer?: (callback: () => void, ms: number) => Disposable;
 }
+
+/** setTimeout() fires at once beyond this, ms. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+const USUAL_TIME: HandshakeTime = { initial: 60_000, max: 0, minRate: 0 };
 
 /** How long a refused peer may take to read why and to close: with what it sent unread, closing would be a reset. */
 const LINGER = 2000;
@@ -133,8 +147,7 @@ class Handshake<Tag> {
 
   begin(): void {
     const socket = this.#socket;
-    const limit = this.#options.handshakeTimeout?.(this.#endpoints) ?? 60_000;
-    this.#startTimer(limit, () => this.#fail(`not done within ${limit} ms`));
+    this.#wait(this.#options.handshakeTimeout?.(this.#endpoints) ?? USUAL_TIME, 0);
     // With one side closed there is nothing more to say in TLS, and http2 would keep the other open for ever.
     socket.allowHalfOpen = false;
     socket.on('error', ignore);
@@ -145,6 +158,13 @@ class Handshake<Tag> {
 
   destroy(): void {
     this.#connection.destroy();
+  }
+
+  /** Looks how much has arrived only when time is up, not each time that something arrives. */
+  #wait(time: HandshakeTime, elapsed: number): void {
+    const end = endOf(time, this.#socket.bytesRead);
+    if (end > elapsed) this.#startTimer(end - elapsed, () => this.#wait(time, end));
+    else this.#fail(`not done within ${Math.round(elapsed)} ms`);
   }
 
   readonly #finish = () => {
@@ -161,7 +181,7 @@ class Handshake<Tag> {
       const peek = this.#reader.push(chunk);
       if (peek.kind === 'incomplete') continue;
       this.#socket.off('readable', this.#read);
-      if (peek.kind === 'hello') this.#select(peek.hello);
+      if (peek.kind === 'hello') this.#takeTurn(peek.hello);
       else this.#reject(peek.reason);
       return;
     }
@@ -178,7 +198,16 @@ class Handshake<Tag> {
     else this.#fail('it does not speak TLS');
   }
 
+  #takeTurn(hello: ClientHello): void {
+    const { turns } = this.#options;
+    if (!turns) this.#select(hello);
+    // No word to say: under load nothing is cheaper, and whoever turned it away tells of it.
+    else if (!turns.take(() => this.#select(hello))) this.#socket.resetAndDestroy();
+  }
+
   #select(hello: ClientHello): void {
+    // It may have gone while it waited.
+    if (this.#socket.destroyed) return;
     try {
       const selection = this.#options.select(hello, this.#endpoints);
       if (!(selection instanceof Promise)) return this.#carryOut(selection, hello);
@@ -261,6 +290,12 @@ class Handshake<Tag> {
   #peer(): string {
     return normalizeAddress(this.#endpoints.remoteAddress) || 'a client already gone';
   }
+}
+
+/** ms from the beginning until a handshake has to be done that has received so many octets. */
+function endOf({ initial, max, minRate }: HandshakeTime, octets: number): number {
+  const extended = minRate > 0 ? initial + (octets / minRate) * 1000 : initial;
+  return Math.min(max > 0 ? Math.min(extended, max) : extended, LONGEST_TIMER);
 }
 
 /** Asked once, at the beginning: every question is a system call. Empty where the connection is gone already. */

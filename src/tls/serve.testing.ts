@@ -27,6 +27,8 @@ export interface TestServer extends AsyncDisposable {
   readonly log: string[];
   /** The callbacks of timers not disposed, with their times. */
   readonly timers: Set<{ readonly fire: () => void; readonly ms: number }>;
+  /** Octets that have arrived by all connections that are open. */
+  bytesRead(): number;
   /** Resolves when no connection is open and no handshake under way. */
   idle(): Promise<void>;
 }
@@ -83,6 +85,7 @@ export async function startServer(options: Options): Promise<TestServer> {
     secured,
     log,
     timers,
+    bytesRead: () => [...open].reduce((sum, socket) => sum + socket.bytesRead, 0),
     async idle() {
       while (open.size > 0 || acceptor.pending > 0) await new Promise((resolve) => setImmediate(resolve));
     },

@@ -12,7 +12,7 @@ import type { CertificateSet, CertificateTableReader } from '../../certificates/
 import { ConfigError } from '../../config/errors.ts';
 import type { HostSettings, HostTls, Listen, Settings, VirtualHostSettings } from '../../config/settings.ts';
 import { HostIndex } from '../../http/hosts.ts';
-import type { Selection } from '../../tls/accept.ts';
+import type { HandshakeTime, Selection } from '../../tls/accept.ts';
 import type { ClientHello } from '../../tls/clienthello.ts';
 import type { SecureContexts, ServingContext } from '../../tls/contexts.ts';
 import {
@@ -28,6 +28,8 @@ import type { Names } from './names.ts';
 import { Wishes } from './wishes.ts';
 
 const ACME_TLS = 'acme-tls/1';
+/** With `Timeout 0`: nobody else would ever end a handshake (ms). */
+const NO_TIMEOUT = 60_000;
 
 /** What the rest of the connection needs to know of its handshake. */
 export interface HandshakeTag {
@@ -259,10 +261,11 @@ export class Handshakes {
     return this.#parts.contexts.get(this.#parts.table(), setId, policy)?.fallback === true;
   }
 
-  /** Milliseconds that a handshake may take at an address: its default host's `RequestReadTimeout handshake=`. */
-  timeout(localAddress: string, localPort: number): number {
+  /** How long a handshake may take at an address: its default host's `RequestReadTimeout handshake=`, or Timeout. */
+  timeout(localAddress: string, localPort: number): HandshakeTime {
     const { limits } = this.plan.hosts.forHandshake(localAddress, localPort, undefined).host;
-    return limits.handshakeTimeout.initial || limits.timeout;
+    const { handshakeTimeout: time, timeout } = limits;
+    return time.initial > 0 ? time : { initial: timeout || NO_TIMEOUT, max: 0, minRate: 0 };
   }
 
   async #fetch(asking: Asking, setId: string): Promise<Selection<HandshakeTag>> {

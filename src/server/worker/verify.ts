@@ -11,6 +11,7 @@ import type { VerifyRequest } from '../calls.ts';
 import type { Handshakes, HandshakeTag } from './handshake.ts';
 
 const PATIENCE = 5000;
+const TIME = { initial: PATIENCE, max: 0, minRate: 0 };
 
 /**
  * What makes a client one that can use only this kind of key. Made once, and without the system's trust anchors,
@@ -30,7 +31,7 @@ export async function showCertificates(handshakes: Handshakes, request: VerifyRe
   using acceptor = new Acceptor<HandshakeTag>({
     select: (hello) => handshakes.select(hello, target),
     onSecure: (socket) => socket.end(),
-    handshakeTimeout: () => PATIENCE,
+    handshakeTimeout: () => TIME,
     logger: silent('ssl'),
   });
   const server = createServer((socket) => acceptor.accept(socket));

@@ -16,6 +16,7 @@ import { FsStore } from '../../store/fs/fs-store.ts';
 import { Acceptor, checkPrivateSurface, endpointsOf, type Secured } from '../../tls/accept.ts';
 import { factsOf } from '../../tls/facts.ts';
 import { SecureContexts } from '../../tls/contexts.ts';
+import { Turns } from '../../tls/turns.ts';
 import type { Birth, Plan, RelayCalls, VerifyRequest } from '../calls.ts';
 import { LogSender } from '../logpipe.ts';
 import type { Peer } from '../peer.ts';
@@ -30,6 +31,7 @@ import { dynsslHandlers } from './dynssl-handlers.ts';
 import { Names } from './names.ts';
 import { storeHandlers } from './store-handler.ts';
 import { StatusHandlers } from './status-handlers.ts';
+import { TurnedAway } from './turned-away.ts';
 import { showCertificates } from './verify.ts';
 
 /** An engine that is restarted has the table closed for an instant: tries, and the pause between them (ms). */
@@ -132,7 +134,9 @@ export class Worker {
       scripts,
       isFallback: (host) => this.#handshakes.isFallback(host),
     });
+    const turnedAway = new TurnedAway(systemClock, loggers('ssl'));
     this.#acceptor = new Acceptor({
+      turns: new Turns({ onRefused: () => turnedAway.note('overload') }),
       select: (hello, endpoints) => this.#handshakes.select(hello, endpoints),
       onSecure: (socket, secured) => this.#secure(socket, secured),
       handshakeTimeout: ({ localAddress, localPort }) => this.#handshakes.timeout(localAddress, localPort),

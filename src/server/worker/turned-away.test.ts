@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TestClock } from '../../base/clock.testing.ts';
+import { silent } from '../../base/log.ts';
+import { TurnedAway } from './turned-away.ts';
+
+test('who is turned away is counted, and told of once, each minute that it goes on, and at the end', async () => {
+  const clock = new TestClock();
+  const said: string[] = [];
+  const say = (line: string) => void said.push(line);
+  const away = new TurnedAway(clock, { ...silent('core'), warn: say, notice: say });
+  const note = (times: number) => {
+    for (let n = 0; n < times; n++) away.note('overload');
+  };
+  note(1000);
+  await clock.advance(59_000);
+  assert.equal(said.length, 1);
+  assert.match(said[0] ?? '', /^connections are refused: more handshakes wait/);
+  note(30);
+  await clock.advance(60_000);
+  note(7);
+  assert.equal(said.length, 2);
+  assert.match(said[1] ?? '', /^1029 connections were refused within a minute: more/);
+  await clock.advance(60_000);
+  assert.match(said[2] ?? '', /^7 connections/);
+  await clock.advance(60_000);
+  assert.equal(said[3], 'connections are refused no more, 1037 were');
+  await clock.advance(600_000);
+  assert.equal(said.length, 4);
+  assert.equal(clock.sleeping, 0);
+  note(1);
+  assert.equal(said.length, 5);
+  assert.equal(away.counts.overload, 1038);
+});

@@ -1,0 +1,57 @@
+/**
+ * Handshakes take turns: so many are begun in one turn of the event loop, the next ones in the next turn, so that
+ * between them connections that exist are served. Who has to wait is the backlog; beyond a bound nobody joins it,
+ * since who would be served after seconds has often gone by then.
+ */
+
+export interface TurnsOptions {
+  /** Handshakes begun in one turn. Default 32, which is some 25 ms. */
+  readonly perTurn?: number;
+  /** Handshakes that may wait, their ClientHello read. Default 2000, which is some 2 s. */
+  readonly mostWaiting?: number;
+  /** One was turned away. */
+  readonly onRefused?: () => void;
+}
+
+export class Turns {
+  readonly #perTurn: number;
+  readonly #mostWaiting: number;
+  readonly #onRefused: (() => void) | undefined;
+  #queue: (() => void)[] = [];
+  /** Begun in this turn. */
+  #begun = 0;
+
+  constructor({ perTurn = 32, mostWaiting = 2000, onRefused }: TurnsOptions = {}) {
+    this.#perTurn = perTurn;
+    this.#mostWaiting = mostWaiting;
+    this.#onRefused = onRefused;
+  }
+
+  /** Handshakes that wait for their turn. */
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
+  /** Calls `begin`, which must not throw, now or in a later turn. Gives false where too many wait: never, then. */
+  take(begin: () => void): boolean {
+    if (this.#begun < this.#perTurn) {
+      if (this.#begun++ === 0) setImmediate(this.#nextTurn);
+      begin();
+      return true;
+    }
+    if (this.#queue.length >= this.#mostWaiting) {
+      this.#onRefused?.();
+      return false;
+    }
+    this.#queue.push(begin);
+    return true;
+  }
+
+  readonly #nextTurn = () => {
+    const batch = this.#queue.slice(0, this.#perTurn);
+    this.#queue = this.#queue.slice(batch.length);
+    this.#begun = batch.length;
+    if (batch.length > 0) setImmediate(this.#nextTurn);
+    for (const begin of batch) begin();
+  };
+}
