@@ -84,7 +84,7 @@ test('files that are no pairs, and in the wrong place, are refused', (t) => {
 });
 
 test('commands and times of managed domains', (t) => {
-  const { md, serverRoot } = load(
+  const { md, serverRoot, warnings } = load(
     t,
     `${base}MDNotifyCmd bin/notify "two words"\nMDMessageCmd message a\nMDCheckInterval 90s\nMDInitialDelay 5mi\nMDActivationDelay 2\n`,
   );
@@ -92,6 +92,11 @@ test('commands and times of managed domains', (t) => {
     notify: [`${serverRoot}/bin/notify`, 'two words'],
     message: ['message', 'a'],
   });
+  assert.deepEqual(
+    warnings.map(({ message }) => message.replace(/ can't be run.*/, '')),
+    [`MDNotifyCmd: '${serverRoot}/bin/notify'`, "MDMessageCmd: 'message'"],
+    'as long as they are not there',
+  );
   assert.deepEqual([md.checkInterval, md.initialDelay, md.activationDelay], [90_000, 300_000, 172_800_000]);
   const told = (line: string) => refusal(t, base + line).message;
   assert.match(told('MDCheckInterval 999ms'), /check interval cannot be less than one second/);
@@ -104,4 +109,23 @@ test('commands and times of managed domains', (t) => {
     told('<MDomain a.example>\nMDMessageCmd x\n</MDomain>'),
     /MDMessageCmd is not allowed inside an '<MDomainSet' context/,
   );
+});
+
+test('a command that can be run is not warned of; a folder, and what is not executable, are', (t) => {
+  const message = (command: string) =>
+    load(t, `${base}MDMessageCmd ${command} a`, { files: { plain: '#!/bin/sh\n' } }).warnings[0]?.message;
+  assert.equal(message('/bin/sh'), undefined);
+  assert.equal(message('sh'), undefined);
+  assert.match(message('/bin') ?? '', /'\/bin' can't be run/);
+  assert.match(message('plain/x') ?? '', /can't be run/);
+  assert.match(message('./plain') ?? '', /plain' can't be run: .*chmod \+x/);
+});
+
+test('a challenge that there is not is warned of, with those that there are', (t) => {
+  const { warnings, domains } = load(t, `${base}MDCAChallenges HTTP-01 http-1\nMDomain a.example`);
+  assert.match(
+    warnings[0]?.message ?? '',
+    /^MDCAChallenges: no challenge is called 'http-1'; known are http-01, tls-alpn-01, /,
+  );
+  assert.deepEqual(domains[0]?.challenges, ['http-01', 'http-1'], 'as mod_md, which takes any word');
 });

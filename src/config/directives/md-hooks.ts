@@ -1,19 +1,12 @@
 /** Managed domains: commands at events, times of checks, certificates from files. */
+import { commandOf } from '../command.ts';
 import { type Context, type Directive, declaring, Refusal, servers } from '../directive.ts';
-import { words } from '../lexer.ts';
 import { pathOf, type Scope } from '../scope.ts';
 import { duration, nonEmptyFile } from '../values.ts';
 
 const directive = declaring<Scope>();
 
 const domainOnly: readonly Context[] = ['managed domain'];
-
-/** A command with its arguments. Without a slash it is searched for in PATH. */
-export function commandOf(scope: Scope, name: string, text: string): readonly string[] {
-  const [program = '', ...args] = words(text);
-  if (program === '') throw new Refusal(`${name} needs the path of a command`);
-  return [program.includes('/') ? pathOf(scope, program) : program, ...args];
-}
 
 function time(text: string, bareUnit: 's' | 'd'): number {
   const ms = duration(text, bareUnit);
