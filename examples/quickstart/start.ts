@@ -38,9 +38,9 @@ server.once('exit', (code) => {
   backend.closeAllConnections();
   process.exit(code ?? 0);
 });
-// The terminal sends ^C to both; this process waits for the server to end.
-process.on('SIGINT', () => {});
-process.on('SIGTERM', () => server.kill('SIGTERM'));
+// A terminal's ^C comes to both, a signal of npm's to this process alone; it waits for the server to end.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(signal, () => server.kill('SIGTERM'));
 
 const told = new Set<string>();
 let ready = false;

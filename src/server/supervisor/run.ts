@@ -10,11 +10,11 @@ export async function runSupervisor(input: ConfigurationSource): Promise<{ reado
   // Signals that come while it starts wait for that; of a start that fails nothing is left to signal.
   const started = Supervisor.start(input);
   const tell = (act: (supervisor: Supervisor) => Promise<void>) => started.then(act, () => {});
-  let ending = false;
+  let ending: 'stop' | 'drain' | undefined;
   const end = (how: 'stop' | 'drain') => {
     // TERM during a graceful stop cuts it short; the other way round there is nothing to soften.
-    if (ending && how === 'drain') return;
-    ending = true;
+    if (ending === 'stop' || ending === how) return;
+    ending = how;
     void tell((supervisor) => supervisor[how]()).then(resolve);
   };
   const reload = () => void tell((supervisor) => supervisor.reload());
