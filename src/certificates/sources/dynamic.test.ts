@@ -12,7 +12,7 @@ import { HostileStore, saying, silence } from './hostile-store.testing.ts';
 import { HttpStore } from './http-store.ts';
 import type { DynamicStoreSettings } from './settings.ts';
 import { storeSettings } from './settings.testing.ts';
-import type { SnapshotEntry } from './snapshot.ts';
+import { collect, kept } from './snapshot.testing.ts';
 
 const HOUR = 3_600_000;
 
@@ -75,6 +75,12 @@ async function setting({ table = new MemoryTable(), cacheBytes = 2 ** 25, store 
 async function soon(what: () => boolean): Promise<void> {
   for (let tries = 0; !what() && tries < 5000; tries++) await delay(2);
   assert.ok(what());
+}
+
+const NEVER = new AbortController().signal;
+
+function ended<Certificate>(certificate: Certificate): Certificate & { notAfter: number } {
+  return { ...certificate, notAfter: 1 };
 }
 
 const kinds = (answers: readonly Sought[]) => [...new Set(answers.map(({ kind }) => kind))];
@@ -379,38 +385,77 @@ suite('the cache of certificates by name', () => {
     await at.serve('b.example');
     await at.seek('a.example');
     await at.seek('b.example');
-    const entries = [...at.all.snapshot()];
-    const expired = { ...entries[1], asked: 'c.example' } as SnapshotEntry;
-    const foreign = { ...entries[1], store: 'gone' } as SnapshotEntry;
+    const entries = await collect(at.all.snapshot());
+    const [, b = entries[0]] = entries;
+    assert.ok(b);
+    const expired = { ...b, asked: 'c.example', certificates: b.certificates.map(ended) };
+    const foreign = { ...b, store: 'gone' };
     at.table[Symbol.dispose]();
     await using next = at.open();
-    const snapshot = async function* () {
-      yield* [foreign, expired, ...entries];
-    };
-    assert.equal(await next.restore(snapshot(), turn), 2);
+    next.recall(kept([foreign, expired, ...entries]));
+    assert.equal(await next.restore(turn, NEVER), 2);
     assert.equal(at.serial('www.a.example') ?? at.serial('*.a.example'), serial);
     await next.seek(at.settings.id, 'www.a.example');
     await at.hits(3);
     assert.ok(at.server.hits[2]?.ifNoneMatch);
   });
 
+  test('is found in a snapshot before all of that is taken in, and no store is asked', async () => {
+    await using at = await setting();
+    const serial = await at.serve('a.example', '*.a.example');
+    await at.serve('b.example');
+    await at.seek('a.example');
+    await at.seek('b.example');
+    const entries = await collect(at.all.snapshot());
+    at.table[Symbol.dispose]();
+    await using next = at.open();
+    next.recall(kept(entries));
+    assert.deepEqual(kinds([await next.seek(at.settings.id, 'www.a.example')]), ['stored']);
+    assert.equal(at.serial('*.a.example'), serial);
+    await at.hits(2);
+    // What is left of it goes into the next snapshot, too.
+    const again = await collect(next.snapshot());
+    assert.deepEqual(again.map(({ asked }) => asked).toSorted(), ['a.example', 'b.example']);
+    assert.equal(await next.restore(turn, NEVER), 1);
+  });
+
+  test('that the store has taken back does not come from a snapshot a second time', async () => {
+    await using at = await setting();
+    await at.serve('a.example');
+    await at.seek('a.example');
+    const entries = await collect(at.all.snapshot());
+    at.table[Symbol.dispose]();
+    await using next = at.open();
+    next.recall(kept(entries));
+    await next.seek(at.settings.id, 'a.example');
+    at.server.certificates.clear();
+    await next.seek(at.settings.id, 'a.example');
+    await soon(() => at.serial('a.example') === undefined);
+    await at.clock.advance(HOUR);
+    assert.deepEqual(kinds([await next.seek(at.settings.id, 'a.example')]), ['none']);
+    assert.equal(await next.restore(turn, NEVER), 0);
+  });
+
   test('takes no more of a snapshot after a flush', async () => {
     await using at = await setting();
-    for (const name of ['a.example', 'b.example']) {
+    for (const name of ['a.example', 'b.example', 'c.example']) {
       await at.serve(name);
       await at.seek(name);
     }
-    const entries = [...at.all.snapshot()];
+    const entries = await collect(at.all.snapshot());
     at.table[Symbol.dispose]();
     await using next = at.open();
-    const snapshot = async function* () {
+    const flushing = async function* () {
       for (const entry of entries) {
         yield entry;
         next.flush('b.example');
       }
     };
-    assert.equal(await next.restore(snapshot(), turn), 1);
+    next.recall({ ...kept(entries), entries: flushing });
+    assert.equal(await next.restore(turn, NEVER), 1);
     assert.equal(at.serial('b.example'), undefined);
+    at.server.behaviour = saying(500);
+    assert.deepEqual(kinds([await next.seek(at.settings.id, 'c.example')]), ['failed']);
   });
 
   test('survives new settings of its stores, but not without them', async () => {

@@ -9,9 +9,9 @@ import type { Clock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CertificateSource, Found, SourceStatus } from '../source.ts';
-import type { CertificateSet, CertificateTable } from '../table.ts';
-import { checkCertificate } from './answer.ts';
-import { DynamicCache, type Entry, type Given } from './cache.ts';
+import type { CertificateSet, CertificateTable, TableCertificate } from '../table.ts';
+import { DynamicCache, type Entry } from './cache.ts';
+import { Earlier, type Kept } from './earlier.ts';
 import { FLUSHES, Flushes } from './flushes.ts';
 import type { SnapshotEntry } from './snapshot.ts';
 import {
@@ -66,6 +66,8 @@ const MOST_WAITING = 1000;
 /** A flush in the middle of a fetch makes it begin again, so often at most. */
 const MOST_TRIES = 3;
 const SAMPLE = 20;
+/** What is taken over in the background at a time: about 2 ms that a handshake may have to wait for. */
+const STEP = 10;
 
 interface Store {
   readonly settings: SourceSettings;
@@ -93,6 +95,7 @@ export class DynamicCertificates implements AsyncDisposable {
   readonly #absent = new LRUCache<string, Absence>({ max: MOST_REMEMBERED });
   /** By name, so that each trouble is said once. */
   readonly #said = new LRUCache<string, string>({ max: MOST_REMEMBERED });
+  #earlier: Earlier | undefined;
   #closed = false;
 
   constructor(parts: DynamicParts) {
@@ -110,40 +113,42 @@ export class DynamicCertificates implements AsyncDisposable {
       const store = this.#stores.get(id.split(':')[1] ?? '');
       if (!store) this.#parts.table.remove(id);
       else this.#cache.adopt(store.settings, id);
-      if (++steps % 50 === 0) await pause();
+      if (++steps % STEP === 0) await pause();
       if (this.#closed) return;
     }
   }
 
+  /** From now on a name is looked for in what an earlier server has kept before a store is asked. A flush ends that. */
+  recall(kept: Kept): void {
+    this.#earlier = new Earlier(kept);
+  }
+
   /**
-   * Takes in what an earlier server has kept, in steps; each certificate is asked for again at its first use. A
-   * flush ends it: nobody knows what it meant.
+   * Takes in all of what recall() was given, in steps; each certificate is asked for again at its first use. Gives
+   * how many there were by when it was done, or `signal` had it stop.
    */
-  async restore(entries: AsyncIterable<SnapshotEntry>, pause: () => Promise<unknown>): Promise<number> {
-    const since = this.#flushes.count;
+  async restore(pause: () => Promise<unknown>, signal: AbortSignal): Promise<number> {
     let restored = 0;
-    for await (const { store: id, asked, tag, chain, key } of entries) {
-      if (this.#closed || this.#flushes.count !== since) break;
-      const store = this.#stores.get(id);
-      if (!store || this.#cache.find(store.settings, asked)) continue;
-      const found = this.#restored(asked, chain, key);
-      const entry = found && this.#cache.keep(store.settings, asked, { ...found, tag });
-      if (!entry) continue;
-      entry.refetchAt = this.#parts.clock.now();
-      if (++restored % 50 === 0) await pause();
+    const earlier = this.#earlier;
+    for await (const entry of this.#notTakenIn()) {
+      if (signal.aborted) return restored;
+      const store = this.#stores.get(entry.store);
+      if (store && this.#takeIn(store, entry) && ++restored % STEP === 0) await pause();
     }
+    if (this.#earlier === earlier) this.#earlier = undefined;
     return restored;
   }
 
-  /** What is cached now, for restore(). */
-  *snapshot(): Generator<SnapshotEntry> {
-    for (const entry of this.#cache.entries()) {
-      const { store, asked, tag } = entry;
-      const [certificate] = this.#parts.table.get(entry.id)?.certificates ?? [];
-      if (!certificate) continue;
-      const { chainPem: chain, keyPem: key } = certificate;
-      yield { store, asked, ...(tag === undefined ? {} : { tag }), chain, key };
+  /** What is cached now, and what is still to be restored: for recall(). */
+  async *snapshot(): AsyncGenerator<SnapshotEntry> {
+    // At once: what is used meanwhile changes its place.
+    const entries = [...this.#cache.entries()];
+    for (const { id, store, asked, names, tag } of entries) {
+      const certificates = this.#parts.table.get(id)?.certificates.map(withoutStaple) ?? [];
+      if (certificates.length === 0) continue;
+      yield { store, asked, names: [...names], ...(tag === undefined ? {} : { tag }), certificates };
     }
+    yield* this.#notTakenIn();
   }
 
   /** Stores that stay keep what is cached of them. */
@@ -201,6 +206,7 @@ export class DynamicCertificates implements AsyncDisposable {
   /** Forgets everything; false where the table could not be written. */
   flushAll(): boolean {
     this.#flushes.flushAll();
+    this.#earlier = undefined;
     this.#absent.clear();
     const done = [...this.#cache.entries()].map((entry) => this.#cache.drop(entry));
     this.#announceFlush();
@@ -210,6 +216,8 @@ export class DynamicCertificates implements AsyncDisposable {
   /** Forgets the certificate that a name is served with, and that it has none. */
   flush(name: string): boolean {
     this.#flushes.flush(name);
+    // Nobody knows what it would have led to.
+    this.#earlier = undefined;
     const done: boolean[] = [];
     for (const { settings } of this.#stores.values()) {
       this.#absent.delete(keyOf(settings.id, name));
@@ -251,13 +259,32 @@ export class DynamicCertificates implements AsyncDisposable {
     await Promise.all([...this.#stores.values()].map(({ source }) => source[Symbol.asyncDispose]()));
   }
 
-  /** Undefined where it has expired meanwhile. */
-  #restored(asked: string, chain: string, key: string): Given | undefined {
-    try {
-      return checkCertificate(chain, key, asked, this.#parts.clock.now());
-    } catch {
-      return undefined;
+  /** What an earlier server kept, without what has been cached since. */
+  async *#notTakenIn(): AsyncGenerator<SnapshotEntry> {
+    const earlier = this.#earlier;
+    for await (const entry of earlier?.rest() ?? []) {
+      if (this.#earlier !== earlier) return;
+      const { store, asked } = entry;
+      if (!this.#cache.byId(`${DYNAMIC_PREFIX}${store}:${asked}`)) yield entry;
     }
+  }
+
+  async #recalled(store: Store, name: string): Promise<Sought | undefined> {
+    const earlier = this.#earlier;
+    const found = await earlier?.find(store.settings.id, name);
+    // It may have been flushed meanwhile.
+    const entry = found && this.#earlier === earlier ? this.#takeIn(store, found) : undefined;
+    return entry && { kind: 'stored', id: entry.id };
+  }
+
+  /** Undefined where it has expired meanwhile, or there is no room. */
+  #takeIn({ settings }: Store, { asked, names, tag, certificates }: SnapshotEntry): Entry | undefined {
+    const now = this.#parts.clock.now();
+    if (certificates.some(({ notBefore, notAfter }) => notAfter <= now || notBefore > now)) return undefined;
+    const set = { fallback: false, certificates };
+    const entry = this.#cache.keep(settings, asked, { kind: 'found', set, names, tag });
+    if (entry) entry.refetchAt = now;
+    return entry;
   }
 
   #sample(): DynamicStatus['sample'] {
@@ -310,6 +337,8 @@ export class DynamicCertificates implements AsyncDisposable {
   }
 
   async #ask(store: Store, name: string, { known, client }: Asker): Promise<Sought> {
+    const recalled = this.#earlier && !known ? await this.#recalled(store, name) : undefined;
+    if (recalled) return recalled;
     if (store.queue.size >= MOST_WAITING) return { kind: 'failed', life: FAILURE_LIFE };
     for (let tries = 1; ; tries++) {
       const tag = tries === 1 ? known?.tag : undefined;
@@ -375,6 +404,11 @@ export class DynamicCertificates implements AsyncDisposable {
 
 function sourcesOf({ stores, onDemand }: DynamicParts['settings']): SourceSettings[] {
   return [...stores, ...onDemand];
+}
+
+function withoutStaple(certificate: TableCertificate): SnapshotEntry['certificates'][number] {
+  const { keyType, chainPem, keyPem, serial, notBefore, notAfter } = certificate;
+  return { keyType, chainPem, keyPem, serial, notBefore, notAfter };
 }
 
 function keyOf(store: string, name: string): string {

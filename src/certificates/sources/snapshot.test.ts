@@ -4,16 +4,29 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
 import * as fc from 'fast-check';
-import { readSnapshot, writeSnapshot, type SnapshotEntry } from './snapshot.ts';
+import { Snapshot, writeSnapshot, type SnapshotEntry } from './snapshot.ts';
+import { collect } from './snapshot.testing.ts';
 
 const SECRET = Buffer.alloc(48, 7);
+
+/** Some fill a block of their own. */
 const entry = (n: number): SnapshotEntry => ({
   store: 'store',
   asked: `a${n}.example`,
+  names: [`a${n}.example`, `*.a${n}.example`],
   ...(n % 2 ? { tag: `0 "${n}"` } : {}),
-  chain: `chain ${n}`,
-  key: `SECRET KEY ${n}`,
+  certificates: [
+    {
+      keyType: 'ec',
+      chainPem: `chain ${n}`.padEnd(n % 3 ? 1000 : 20_000),
+      keyPem: `SECRET KEY ${n}`,
+      serial: '01',
+      notBefore: n,
+      notAfter: n + 0.5,
+    },
+  ],
 });
+const entries = (count: number) => Array.from({ length: count }, (_, n) => entry(n));
 
 function place(t: TestContext): string {
   const dir = mkdtempSync(join(tmpdir(), 'latchkey-snapshot-'));
@@ -21,51 +34,63 @@ function place(t: TestContext): string {
   return join(dir, 'snapshot');
 }
 
-/** What can be read before the end, or before what ends it. */
-async function read(file: string, secret = SECRET): Promise<{ entries: SnapshotEntry[]; problem: string }> {
-  const entries: SnapshotEntry[] = [];
+/** What can be read, or why nothing can. */
+async function read(file: string, secret = SECRET): Promise<{ found: SnapshotEntry[]; problem: string }> {
   try {
-    for await (const each of readSnapshot(file, secret)) entries.push(each);
-    return { entries, problem: '' };
+    await using snapshot = await Snapshot.open(file, secret);
+    return { found: snapshot ? await collect(snapshot.entries()) : [], problem: '' };
   } catch (error) {
     assert.ok(error instanceof Error && 'code' in error && error.code === 'snapshot-unusable');
-    return { entries, problem: error.message };
+    return { found: [], problem: error.message };
   }
 }
 
 suite('a snapshot', () => {
   test('gives back what was written, and shows nobody else anything of it', async (t) => {
     const file = place(t);
-    const entries = Array.from({ length: 500 }, (_, n) => entry(n));
-    await writeSnapshot(file, SECRET, entries);
-    assert.deepEqual((await read(file)).entries, entries);
+    await writeSnapshot(file, SECRET, entries(500));
+    assert.deepEqual((await read(file)).found, entries(500));
     assert.equal(statSync(file).mode & 0o777, 0o600);
     assert.doesNotMatch(readFileSync(file, 'latin1'), /SECRET|example|chain/);
     assert.equal(readdirSync(join(file, '..')).length, 1);
-    const { entries: none, problem } = await read(file, Buffer.alloc(48, 8));
-    assert.deepEqual(
-      [none.length, problem],
-      [0, "the snapshot can't be read: it is damaged, or of another store"],
-    );
+    assert.deepEqual(await read(file, Buffer.alloc(48, 8)), {
+      found: [],
+      problem: "the snapshot can't be read: it is damaged, or of another store",
+    });
   });
 
-  test('that is not there is empty; that cannot be written leaves the one before', async (t) => {
+  test('finds what a name leads to, or the wildcard over it', async (t) => {
     const file = place(t);
-    assert.deepEqual(await read(file), { entries: [], problem: '' });
+    await writeSnapshot(file, SECRET, entries(500));
+    await using snapshot = await Snapshot.open(file, SECRET);
+    for (let n = 0; n < 500; n += 7) {
+      assert.deepEqual(await snapshot?.find('store', `a${n}.example`), entry(n));
+      assert.deepEqual(await snapshot?.find('store', `www.a${n}.example`), entry(n));
+    }
+    assert.equal(await snapshot?.find('store', 'b.a.a1.example'), undefined);
+    assert.equal(await snapshot?.find('store', 'a500.example'), undefined);
+    assert.equal(await snapshot?.find('other', 'a1.example'), undefined);
+  });
+
+  test('that is not there is none; that cannot be written leaves the one before', async (t) => {
+    const file = place(t);
+    assert.equal(await Snapshot.open(file, SECRET), undefined);
+    await writeSnapshot(file, SECRET, []);
+    assert.deepEqual(await read(file), { found: [], problem: '' });
     await writeSnapshot(file, SECRET, [entry(1)]);
     const broken = (function* () {
       yield entry(2);
       throw new Error('disk full');
     })();
     await assert.rejects(writeSnapshot(file, SECRET, broken), /disk full/);
-    assert.deepEqual((await read(file)).entries, [entry(1)]);
+    assert.deepEqual((await read(file)).found, [entry(1)]);
     assert.equal(readdirSync(join(file, '..')).length, 1);
   });
 
-  test('that is damaged anywhere gives what is before, unchanged', async (t) => {
+  test('that is damaged anywhere gives nothing that was not written', async (t) => {
     const file = place(t);
-    const entries = [entry(0), entry(1), entry(2)];
-    await writeSnapshot(file, SECRET, entries);
+    const all = entries(20);
+    await writeSnapshot(file, SECRET, all);
     const good = readFileSync(file);
     const damage = fc.oneof(
       fc.nat({ max: good.length - 1 }).map((at) => good.subarray(0, at)),
@@ -78,20 +103,40 @@ suite('a snapshot', () => {
     await fc.assert(
       fc.asyncProperty(damage, async (bytes) => {
         writeFileSync(file, bytes);
-        const found = await read(file);
-        assert.ok(found.entries.length < 3);
-        assert.deepEqual(found.entries, entries.slice(0, found.entries.length));
+        const { found } = await read(file);
+        assert.ok(found.length < all.length);
+        for (const one of found)
+          assert.deepEqual(
+            one,
+            all.find(({ asked }) => asked === one.asked),
+          );
       }),
     );
   });
 
-  test('whose entries were put in another order is damaged', async (t) => {
+  test('whose blocks were put in another order is damaged', async (t) => {
     const file = place(t);
-    await writeSnapshot(file, SECRET, [entry(0), entry(2)]);
+    // Each is a block of its own, and both are of one length.
+    await writeSnapshot(file, SECRET, [entry(0), entry(6)]);
     const bytes = readFileSync(file);
-    const [head, both] = [bytes.subarray(0, 24), bytes.subarray(24)];
-    const length = both.readUInt32BE() + 4;
-    writeFileSync(file, Buffer.concat([head, both.subarray(length), both.subarray(0, length)]));
-    assert.match((await read(file)).problem, /damaged/);
+    const end = Number(bytes.readBigUInt64BE(bytes.length - 8));
+    const middle = 24 + (end - 24) / 2;
+    const swapped = [bytes.subarray(middle, end), bytes.subarray(24, middle)];
+    writeFileSync(file, Buffer.concat([bytes.subarray(0, 24), ...swapped, bytes.subarray(end)]));
+    assert.deepEqual(await read(file), { found: [], problem: '' });
+  });
+
+  test('of which one block is damaged gives the others', async (t) => {
+    const file = place(t);
+    await writeSnapshot(file, SECRET, entries(500));
+    const bytes = readFileSync(file);
+    bytes[30] = (bytes[30] ?? 0) ^ 1;
+    writeFileSync(file, bytes);
+    const { found } = await read(file);
+    assert.deepEqual(found, entries(500).slice(-found.length));
+    assert.ok(found.length > 400);
+    await using snapshot = await Snapshot.open(file, SECRET);
+    assert.equal(await snapshot?.find('store', 'a0.example'), undefined);
+    assert.deepEqual(await snapshot?.find('store', 'a499.example'), entry(499));
   });
 });

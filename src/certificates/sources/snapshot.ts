@@ -1,35 +1,54 @@
 /**
- * What is cached, in an encrypted file, so that a server starts warm (DynSSLSnapshot).
+ * What is cached, in an encrypted file, so that a server starts warm (DynSSLSnapshot). A name is found in it
+ * without reading the rest, so how much there is does not delay the first handshake.
  *
- *     8       LKDYN001
+ *     8       LKDYN002
  *     16      salt: the key is HKDF-SHA256 of the store's secret and this
- *     then for each entry:
- *     4       length of what follows, big-endian
- *     12, 16  AES-256-GCM: nonce and tag; the entry's number is authenticated along
- *     n       JSON, encrypted
+ *     blocks  JSON of some entries each, sealed
+ *     block   the index of the names (snapshot-index.ts), sealed
+ *     8       where that begins, big-endian
  *
- * It is a cache: what is damaged, cut off, or of another secret ends the reading, and all before it counts.
+ * Sealed is 12 + 16 bytes AES-256-GCM nonce and tag, then what is encrypted; the block's number is authenticated
+ * along. It is a cache: a block that is damaged is missing, and all the others count.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import * as v from 'valibot';
 import { LatchkeyError, systemCode } from '../../base/errors.ts';
+import { wildcardOf } from '../source.ts';
+import { IndexBuilder, SnapshotIndex } from './snapshot-index.ts';
 
-const MAGIC = Buffer.from('LKDYN001');
+const MAGIC = Buffer.from('LKDYN002');
 const SALT = 16;
+const HEAD = MAGIC.length + SALT;
+const TAIL = 8;
 const NONCE = 12;
 const TAG = 16;
-const LONGEST = 2 ** 21;
 const CIPHER = 'aes-256-gcm';
+/** Bytes of text that a block has at least, but for the last: about ten certificates are read to find one. */
+const BLOCK = 16 * 1024;
+/** Number of the block that is the index. */
+const INDEX = 2 ** 32 - 1;
 
 const Entry = v.object({
   store: v.string(),
+  /** The name that was asked for. */
   asked: v.string(),
+  /** All that lead to it, the one that was asked for among them. */
+  names: v.array(v.string()),
   tag: v.optional(v.string()),
-  chain: v.string(),
-  key: v.string(),
+  certificates: v.array(
+    v.object({
+      keyType: v.string(),
+      chainPem: v.string(),
+      keyPem: v.string(),
+      serial: v.string(),
+      notBefore: v.number(),
+      notAfter: v.number(),
+    }),
+  ),
 });
+const Block = v.array(Entry);
 
 export type SnapshotEntry = v.InferOutput<typeof Entry>;
 
@@ -37,16 +56,16 @@ export type SnapshotEntry = v.InferOutput<typeof Entry>;
 export async function writeSnapshot(
   file: string,
   secret: Uint8Array,
-  entries: Iterable<SnapshotEntry>,
+  entries: AsyncIterable<SnapshotEntry> | Iterable<SnapshotEntry>,
 ): Promise<void> {
   const part = `${file}.${process.pid}.part`;
-  const salt = randomBytes(SALT);
-  const key = keyOf(secret, salt);
   try {
     await using handle = await open(part, 'w', 0o600);
+    const salt = randomBytes(SALT);
+    const writer = new BlockWriter(handle, keyOf(secret, salt));
     await handle.write(Buffer.concat([MAGIC, salt]));
-    let number = 0;
-    for (const entry of entries) await handle.write(seal(key, number++, entry));
+    for await (const entry of entries) await writer.add(entry);
+    await writer.finish();
     await handle.sync();
   } catch (error) {
     await rm(part, { force: true });
@@ -55,38 +74,140 @@ export async function writeSnapshot(
   await rename(part, file);
 }
 
-/** Nothing where there is no file. Rejects with LatchkeyError `snapshot-unusable` at what can't be read. */
-export async function* readSnapshot(file: string, secret: Uint8Array): AsyncGenerator<SnapshotEntry> {
-  const bytes = new Bytes(file);
-  const magic = await bytes.take(MAGIC.length);
-  if (!magic) return;
-  if (!magic.equals(MAGIC)) throw unusable('it is no snapshot of certificates');
-  const salt = await bytes.take(SALT);
-  const key = keyOf(secret, salt ?? Buffer.alloc(SALT));
-  for (let number = 0; ; number++) {
-    const length = (await bytes.take(4))?.readUInt32BE();
-    if (length === undefined) return;
-    if (length > LONGEST || length < NONCE + TAG) throw unusable('it is damaged');
-    const sealed = await bytes.take(length);
-    if (!sealed) throw unusable('it is cut off');
-    yield unseal(key, number, sealed);
+class BlockWriter {
+  readonly #handle: FileHandle;
+  readonly #key: Buffer;
+  readonly #index = new IndexBuilder();
+  #texts: string[] = [];
+  #names: [store: string, name: string][] = [];
+  #length = 0;
+  #at = HEAD;
+
+  constructor(handle: FileHandle, key: Buffer) {
+    this.#handle = handle;
+    this.#key = key;
+  }
+
+  async add(entry: SnapshotEntry): Promise<void> {
+    const text = JSON.stringify(entry);
+    this.#texts.push(text);
+    this.#length += text.length;
+    for (const name of entry.names) this.#names.push([entry.store, name]);
+    if (this.#length >= BLOCK) await this.#flush();
+  }
+
+  async finish(): Promise<void> {
+    if (this.#texts.length > 0) await this.#flush();
+    const at = Buffer.alloc(TAIL);
+    at.writeBigUInt64BE(BigInt(this.#at));
+    await this.#handle.write(Buffer.concat([seal(this.#key, INDEX, this.#index.encode(this.#at)), at]));
+  }
+
+  async #flush(): Promise<void> {
+    const text = Buffer.from(`[${this.#texts.join(',')}]`);
+    const sealed = seal(this.#key, this.#index.blocks, text);
+    this.#index.addBlock(this.#at, this.#names);
+    [this.#texts, this.#names, this.#length] = [[], [], 0];
+    await this.#handle.write(sealed);
+    this.#at += sealed.length;
   }
 }
 
-function seal(key: Buffer, number: number, entry: SnapshotEntry): Buffer {
-  const nonce = randomBytes(NONCE);
-  const cipher = createCipheriv(CIPHER, key, nonce).setAAD(numbered(number));
-  const text = Buffer.concat([cipher.update(JSON.stringify(entry)), cipher.final()]);
-  const length = numbered(NONCE + TAG + text.length);
-  return Buffer.concat([length, nonce, cipher.getAuthTag(), text]);
+/** A snapshot that is there, open. */
+export class Snapshot implements AsyncDisposable {
+  readonly #handle: FileHandle;
+  readonly #key: Buffer;
+  readonly #index: SnapshotIndex;
+  #closed: Promise<void> | undefined;
+
+  /** Undefined where there is none. Rejects with LatchkeyError `snapshot-unusable`, or the system's error. */
+  static async open(file: string, secret: Uint8Array): Promise<Snapshot | undefined> {
+    const handle = await opened(file);
+    if (!handle) return undefined;
+    try {
+      const head = await read(handle, 0, HEAD);
+      if (!head.subarray(0, MAGIC.length).equals(MAGIC)) throw unusable('it is no snapshot of this version');
+      const key = keyOf(secret, head.subarray(MAGIC.length));
+      const end = (await handle.stat()).size - TAIL;
+      const start = Number((await read(handle, end, TAIL)).readBigUInt64BE());
+      const index = unseal(key, INDEX, await read(handle, start, end - start));
+      return new Snapshot(handle, key, new SnapshotIndex(index));
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  private constructor(handle: FileHandle, key: Buffer, index: SnapshotIndex) {
+    this.#handle = handle;
+    this.#key = key;
+    this.#index = index;
+  }
+
+  /** What `name` leads to, or the wildcard over it. Undefined where nothing does, or it is damaged. */
+  async find(store: string, name: string): Promise<SnapshotEntry | undefined> {
+    for (const candidate of [name, wildcardOf(name)]) {
+      if (candidate === undefined) continue;
+      for (const number of this.#index.find(store, candidate)) {
+        const block = await this.#block(number);
+        const found = block?.find((entry) => entry.store === store && entry.names.includes(candidate));
+        if (found) return found;
+      }
+    }
+    return undefined;
+  }
+
+  /** All, without what is damaged. */
+  async *entries(): AsyncGenerator<SnapshotEntry> {
+    for (let number = 0; number < this.#index.blocks; number++) yield* (await this.#block(number)) ?? [];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed ??= this.#handle.close();
+    await this.#closed;
+  }
+
+  async #block(number: number): Promise<SnapshotEntry[] | undefined> {
+    const { start, end } = this.#index.extent(number);
+    try {
+      const text = unseal(this.#key, number, await read(this.#handle, start, end - start));
+      return v.parse(Block, JSON.parse(text.toString('utf8')));
+    } catch {
+      return undefined;
+    }
+  }
 }
 
-function unseal(key: Buffer, number: number, sealed: Buffer): SnapshotEntry {
+async function opened(file: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(file, 'r');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function read(handle: FileHandle, at: number, length: number): Promise<Buffer> {
+  const { size } = await handle.stat();
+  // Before there is a buffer for it: a damaged number may be anything.
+  if (at < 0 || length < 0 || at + length > size) throw unusable('it is cut off');
+  const { bytesRead, buffer } = await handle.read(Buffer.alloc(length), 0, length, at);
+  if (bytesRead < length) throw unusable('it is cut off');
+  return buffer;
+}
+
+function seal(key: Buffer, number: number, text: Buffer): Buffer {
+  const nonce = randomBytes(NONCE);
+  const cipher = createCipheriv(CIPHER, key, nonce).setAAD(numbered(number));
+  const sealed = Buffer.concat([cipher.update(text), cipher.final()]);
+  return Buffer.concat([nonce, cipher.getAuthTag(), sealed]);
+}
+
+function unseal(key: Buffer, number: number, sealed: Buffer): Buffer {
   try {
     const decipher = createDecipheriv(CIPHER, key, sealed.subarray(0, NONCE), { authTagLength: TAG });
     decipher.setAAD(numbered(number)).setAuthTag(sealed.subarray(NONCE, NONCE + TAG));
-    const text = Buffer.concat([decipher.update(sealed.subarray(NONCE + TAG)), decipher.final()]);
-    return v.parse(Entry, JSON.parse(text.toString('utf8')));
+    return Buffer.concat([decipher.update(sealed.subarray(NONCE + TAG)), decipher.final()]);
   } catch {
     // Without a cause: it could quote a key.
     throw unusable('it is damaged, or of another store');
@@ -105,36 +226,4 @@ function keyOf(secret: Uint8Array, salt: Uint8Array): Buffer {
 
 function unusable(why: string): LatchkeyError<'snapshot-unusable'> {
   return new LatchkeyError('snapshot-unusable', `the snapshot can't be read: ${why}`);
-}
-
-/** A file, so many bytes at a time. */
-class Bytes {
-  readonly #chunks: AsyncIterator<Buffer>;
-  #rest = Buffer.alloc(0);
-
-  constructor(file: string) {
-    this.#chunks = createReadStream(file)[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-  }
-
-  /** Undefined where there are not so many left, or there is no file. */
-  async take(count: number): Promise<Buffer | undefined> {
-    while (this.#rest.length < count) {
-      const chunk = await this.#next();
-      if (!chunk) return undefined;
-      this.#rest = Buffer.concat([this.#rest, chunk]);
-    }
-    const taken = this.#rest.subarray(0, count);
-    this.#rest = this.#rest.subarray(count);
-    return taken;
-  }
-
-  async #next(): Promise<Buffer | undefined> {
-    try {
-      const { done, value } = await this.#chunks.next();
-      return done ? undefined : value;
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') return undefined;
-      throw error;
-    }
-  }
 }

@@ -37,9 +37,9 @@ export function openSnapshots(
   secret: Uint8Array,
   dynamic: DynamicCertificates,
   loggers: Loggers,
-): Snapshots | undefined {
+): Promise<Snapshots> | undefined {
   if (file === undefined) return undefined;
-  return new Snapshots({ file, secret, dynamic, clock: systemClock, logger: loggers('dynssl') });
+  return Snapshots.open({ file, secret, dynamic, clock: systemClock, logger: loggers('dynssl') });
 }
 
 /** Of a store that nothing can be asked of until its configuration is right: the fallback is served. */

@@ -45,7 +45,7 @@ export class EngineNames implements AsyncDisposable {
     if (!isNeeded(settings)) return undefined;
     const { openDynamic, openSnapshots } = await import('./dynamic.ts');
     this.#dynamic = openDynamic(settings, this.#table, this.#loggers, this.#onDemand);
-    this.#snapshots = openSnapshots(settings, this.#secret, this.#dynamic, this.#loggers);
+    this.#snapshots = await openSnapshots(settings, this.#secret, this.#dynamic, this.#loggers);
     return undefined;
   }
 

@@ -5,7 +5,7 @@ import type { Clock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { DynamicCertificates } from '../../certificates/sources/dynamic.ts';
-import { readSnapshot, writeSnapshot } from '../../certificates/sources/snapshot.ts';
+import { Snapshot, writeSnapshot } from '../../certificates/sources/snapshot.ts';
 
 export interface SnapshotsParts {
   readonly file: string;
@@ -22,14 +22,22 @@ const INTERVAL = 300_000;
 export class Snapshots implements AsyncDisposable {
   readonly #parts: SnapshotsParts;
   readonly #stop = new AbortController();
+  #earlier: Snapshot | undefined;
   #running: Promise<void> | undefined;
   #written = 0;
 
-  constructor(parts: SnapshotsParts) {
+  /** From then on what an earlier server has kept is found. What is wrong with it is logged. */
+  static async open(parts: SnapshotsParts): Promise<Snapshots> {
+    const snapshots = new Snapshots(parts);
+    await snapshots.#recall();
+    return snapshots;
+  }
+
+  private constructor(parts: SnapshotsParts) {
     this.#parts = parts;
   }
 
-  /** Reads the file, then keeps it fresh, in the background. */
+  /** Takes in all that was kept, then keeps the file fresh, in the background. */
   start(): void {
     this.#running ??= this.#run();
   }
@@ -40,10 +48,22 @@ export class Snapshots implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#running) return;
-    this.#stop.abort();
-    await this.#running;
-    await this.#save();
+    if (this.#running) {
+      this.#stop.abort();
+      await this.#running;
+      await this.#save();
+    }
+    await this.#earlier?.[Symbol.asyncDispose]();
+  }
+
+  async #recall(): Promise<void> {
+    const { file, secret, dynamic } = this.#parts;
+    try {
+      this.#earlier = await Snapshot.open(file, secret);
+      if (this.#earlier) dynamic.recall(this.#earlier);
+    } catch (error) {
+      this.#lost(error);
+    }
   }
 
   async #run(): Promise<void> {
@@ -56,14 +76,15 @@ export class Snapshots implements AsyncDisposable {
   }
 
   async #restore(): Promise<void> {
-    const { file, secret, dynamic, logger } = this.#parts;
+    const { dynamic, logger } = this.#parts;
+    this.#written = dynamic.changes;
     try {
-      const count = await dynamic.restore(readSnapshot(file, secret), turn);
+      const count = await dynamic.restore(turn, this.#stop.signal);
+      this.#written += count;
       if (count > 0) logger.info(`${count} certificates were cached before, and are again`);
     } catch (error) {
-      logger.warn(`${file}: ${explain(error)}; what is missing is fetched from the certificate store`);
+      this.#lost(error);
     }
-    this.#written = dynamic.changes;
   }
 
   async #save(): Promise<void> {
@@ -77,6 +98,11 @@ export class Snapshots implements AsyncDisposable {
     } catch (error) {
       this.#complain(error);
     }
+  }
+
+  #lost(error: unknown): void {
+    const { file, logger } = this.#parts;
+    logger.warn(`${file}: ${explain(error)}; what is missing is fetched from the certificate store`);
   }
 
   #complain(error: unknown): void {
