@@ -103,7 +103,7 @@ SSLCACertificateFile ca.pem`,
   const tls = hosts[0]?.tls;
   assert.deepEqual([tls?.minVersion, tls?.maxVersion], ['TLSv1.3', 'TLSv1.3']);
   assert.deepEqual([tls?.ciphers, tls?.ciphersuites], ['ECDHE+AESGCM', 'TLS_AES_128_GCM_SHA256']);
-  assert.deepEqual([tls?.honorCipherOrder, tls?.strictSni], [true, true]);
+  assert.deepEqual([tls?.cipherOrder, tls?.strictSni], ['server', true]);
   assert.deepEqual([tls?.clientAuth, tls?.clientCa], ['require', `${serverRoot}/ca.pem`]);
   const missing = refusal(
     t,
@@ -135,10 +135,22 @@ test('mod_tls has defaults of its own', (t) => {
     load(t, `Listen 443\nTLSEngine 443\n${text}${host('TLSCertificate a.pem a.key')}`, { files }).hosts[0]
       ?.tls;
   assert.deepEqual(
-    [tls('')?.family, tls('')?.strictSni, tls('')?.honorCipherOrder, tls('')?.minVersion],
-    ['tls', true, false, 'TLSv1.2'],
+    [tls('')?.family, tls('')?.strictSni, tls('')?.cipherOrder, tls('')?.minVersion],
+    ['tls', true, 'client', 'TLSv1.2'],
   );
   assert.equal(tls('TLSStrictSNI off\n')?.strictSni, false);
   assert.equal(tls('TLSProtocol TLSv1.3+\n')?.minVersion, 'TLSv1.3');
-  assert.equal(tls('TLSHonorClientOrder off\n')?.honorCipherOrder, true);
+  assert.equal(tls('TLSHonorClientOrder off\n')?.cipherOrder, 'server');
+});
+
+test('whose order of ciphers counts is said, or the client’s for a list that was written, or else ours', (t) => {
+  const order = (...lines: string[]) =>
+    load(t, `Listen 443\n${host(['SSLEngine on', 'SSLCertificateFile a.pem', ...lines].join('\n'))}`, {
+      files,
+    }).hosts[0]?.tls.cipherOrder;
+  assert.equal(order(), 'modern');
+  assert.equal(order('SSLCipherSuite HIGH:!aNULL'), 'client');
+  assert.equal(order('SSLCipherSuite TLSv1.3 TLS_AES_128_GCM_SHA256'), 'client');
+  assert.equal(order('SSLHonorCipherOrder off'), 'client');
+  assert.equal(order('SSLCipherSuite HIGH:!aNULL', 'SSLHonorCipherOrder on'), 'server');
 });

@@ -192,10 +192,7 @@ function tlsOf(host: HostDraft, base: TlsDraft | undefined, family: 'ssl' | 'tls
     maxVersion: versions.max,
     ciphers,
     ciphersuites,
-    honorCipherOrder:
-      family === 'ssl'
-        ? (own.honorCipherOrder ?? base?.honorCipherOrder ?? false)
-        : !(own.honorClientOrder ?? base?.honorClientOrder ?? true),
+    cipherOrder: family === 'ssl' ? sslOrder(own, base) : tlsOrder(own, base),
     strictSni:
       family === 'ssl'
         ? (own.strictSni ?? base?.strictSni ?? false)
@@ -222,6 +219,18 @@ function sslSessions(own: TlsDraft, base: TlsDraft | undefined): HostTls['sessio
 /** The whole server's. */
 function tlsSessions(base: TlsDraft | undefined): HostTls['sessions'] {
   return { tickets: base?.tlsSessions ?? true, timeout: SESSION_TIMEOUT, ticketKeyFile: undefined };
+}
+
+/** Of a list that an administrator wrote the client's counts, as in mod_ssl; of ours we know what it is good for. */
+function sslOrder(own: TlsDraft, base: TlsDraft | undefined): HostTls['cipherOrder'] {
+  const said = own.honorCipherOrder ?? base?.honorCipherOrder;
+  if (said !== undefined) return said ? 'server' : 'client';
+  const { ciphers, ciphersuites } = sslCiphers(own, base);
+  return ciphers === undefined && ciphersuites === undefined ? 'modern' : 'client';
+}
+
+function tlsOrder(own: TlsDraft, base: TlsDraft | undefined): HostTls['cipherOrder'] {
+  return (own.honorClientOrder ?? base?.honorClientOrder ?? true) ? 'client' : 'server';
 }
 
 function sslCiphers(own: TlsDraft, base: TlsDraft | undefined): ChosenCiphers {

@@ -210,8 +210,8 @@ export interface HostTls {
   readonly ciphers: string | undefined;
   /** OpenSSL list of TLS 1.3 suites; undefined: OpenSSL's. */
   readonly ciphersuites: string | undefined;
-  /** The server's order counts, not the client's. */
-  readonly honorCipherOrder: boolean;
+  /** `modern`: the server's, but ChaCha20 for clients that name it first. They have no AES in hardware. */
+  readonly cipherOrder: 'client' | 'server' | 'modern';
   /** A client that sends an unknown SNI is refused at this host's address; of family `ssl`, one without SNI, too. */
   readonly strictSni: boolean;
   readonly sessions: {

@@ -86,9 +86,8 @@ function asked(tls: HostTls, policy: Settings['sniPolicy']): Partial<HostTls> {
   const { clientAuth, clientCa, clientCaPath, clientDepth, clientRevocation } = tls;
   const ofClients = { clientAuth, clientCa, clientCaPath, clientDepth, clientRevocation };
   if (policy === 'authonly') return ofClients;
-  const { minVersion, maxVersion, ciphers, ciphersuites, honorCipherOrder, groups, signatureAlgorithms } =
-    tls;
-  const handshake = { minVersion, maxVersion, ciphers, ciphersuites, honorCipherOrder };
+  const { minVersion, maxVersion, ciphers, ciphersuites, cipherOrder, groups, signatureAlgorithms } = tls;
+  const handshake = { minVersion, maxVersion, ciphers, ciphersuites, cipherOrder };
   return { ...ofClients, ...handshake, groups, signatureAlgorithms };
 }
 

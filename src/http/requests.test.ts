@@ -125,7 +125,7 @@ test(
       { maxVersion: 'TLSv1.2' },
       { ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' },
       { ciphersuites: 'TLS_AES_128_GCM_SHA256' },
-      { honorCipherOrder: true },
+      { cipherOrder: 'server' },
       { clientAuth: 'require' },
       { clientCa: '/other/ca.pem' },
     ];

@@ -53,7 +53,7 @@ export function hostSettings(changes: Partial<HostSettings> = {}): HostSettings 
       maxVersion: 'TLSv1.3',
       ciphers: undefined,
       ciphersuites: undefined,
-      honorCipherOrder: false,
+      cipherOrder: 'modern',
       strictSni: false,
       sessions: { tickets: true, timeout: 300, ticketKeyFile: undefined },
       clientAuth: 'none',

@@ -47,7 +47,7 @@ const policies: readonly TlsPolicy[] = [
   modernPolicy,
   createPolicy({ ciphers: 'HIGH:!aNULL', maxVersion: 'TLSv1.2' }),
   createPolicy({ ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' }),
-  createPolicy({ ciphers: 'ECDHE-RSA-AES256-SHA:AES128-GCM-SHA256', honorCipherOrder: true }),
+  createPolicy({ ciphers: 'ECDHE-RSA-AES256-SHA:AES128-GCM-SHA256', cipherOrder: 'server' }),
 ];
 
 const some = (...values: string[]) =>

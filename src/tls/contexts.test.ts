@@ -36,7 +36,7 @@ suite('Contexts', async () => {
     const context = contexts.get(table, 'id', modernPolicy);
     assert.ok(context);
     assert.equal(contexts.get(table, 'id', createPolicy()), context);
-    assert.notEqual(contexts.get(table, 'id', createPolicy({ honorCipherOrder: true })), context);
+    assert.notEqual(contexts.get(table, 'id', createPolicy({ cipherOrder: 'server' })), context);
     assert.notEqual(contexts.get(table, 'other', modernPolicy), context);
     assert.equal(contexts.get(table, 'id', modernPolicy), context);
   });

@@ -59,7 +59,7 @@ suite('Served to foreign clients:', async () => {
   suite('openssl', { skip: lacks('openssl') }, () => {
     const choices: [string, string[], RegExp][] = [
       ['any, TLS 1.3', ['-tls1_3'], /Peer signature type: ECDSA/],
-      ['any, TLS 1.2', ['-tls1_2'], /Peer signature type: /],
+      ['any, TLS 1.2', ['-tls1_2'], /Peer signature type: ECDSA/],
       ['RSA only, TLS 1.3', ['-tls1_3', '-sigalgs', 'rsa_pss_rsae_sha256'], /Peer signature type: RSA-PSS/],
       [
         'ECDSA only, TLS 1.3',
@@ -88,6 +88,26 @@ suite('Served to foreign clients:', async () => {
         assert.match(output, /HTTP\/1\.1 200 OK/);
         assert.match(output, / 1 s:CN = Latchkey test intermediate/);
         await server.idle();
+      });
+    }
+
+    const small = 'ECDHE-ECDSA-AES128-GCM-SHA256';
+    const large = 'ECDHE-ECDSA-AES256-GCM-SHA384';
+    const chacha = 'ECDHE-ECDSA-CHACHA20-POLY1305';
+    const orders = [
+      ['client', `${large}:${small}:${chacha}`, large],
+      ['server', `${large}:${small}:${chacha}`, small],
+      ['server', `${chacha}:${large}:${small}`, small],
+      ['modern', `${large}:${small}:${chacha}`, small],
+      ['modern', `${chacha}:${large}:${small}`, chacha],
+    ] as const;
+    for (const [cipherOrder, named, chosen] of orders) {
+      test(`of ${named} the order ${cipherOrder} takes ${chosen}`, async () => {
+        const policy = createPolicy({ cipherOrder });
+        const context = contexts.create(certificates, policy, cipherOrder);
+        await using server = await startServer({ select: () => ({ ...dual, context, policy }) });
+        const output = await openssl(server, '-tls1_2', '-cipher', named);
+        assert.match(output, new RegExp(`Cipher is ${chosen}`));
       });
     }
 

@@ -11,7 +11,7 @@ suite('A TLS policy', async () => {
     assert.equal(modernPolicy.minVersion, 'TLSv1.2');
     assert.equal(modernPolicy.maxVersion, 'TLSv1.3');
     assert.equal(modernPolicy.clientAuth, 'none');
-    assert.equal(modernPolicy.honorCipherOrder, false);
+    assert.equal(modernPolicy.cipherOrder, 'modern');
     assert.ok(modernPolicy.ciphers.split(':').every((suite) => /^ECDHE-.*(?:GCM|POLY1305)/.test(suite)));
   });
 
@@ -22,7 +22,8 @@ suite('A TLS policy', async () => {
       { maxVersion: 'TLSv1.2' },
       { ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' },
       { ciphersuites: 'TLS_AES_128_GCM_SHA256' },
-      { honorCipherOrder: true },
+      { cipherOrder: 'server' },
+      { cipherOrder: 'client' },
       { clientCa },
       { clientCa, clientAuth: 'optional' },
       { clientCa, clientAuth: 'require' },

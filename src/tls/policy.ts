@@ -14,8 +14,8 @@ export interface TlsPolicySettings {
   readonly ciphers?: string | undefined;
   /** OpenSSL list of TLS 1.3 suites. Default: OpenSSL's. */
   readonly ciphersuites?: string | undefined;
-  /** The server's order of suites counts. Default false: clients know what their hardware is good at. */
-  readonly honorCipherOrder?: boolean | undefined;
+  /** Whose order of suites counts. Default `modern`: the server's, but ChaCha20 for clients that name it first. */
+  readonly cipherOrder?: CipherOrder | undefined;
   /** `optional`: none is needed, but one that is shown must be good. Default `none`. */
   readonly clientAuth?: 'none' | 'optional' | 'require' | undefined;
   /** PEM of the CAs that client certificates must lead to. Needed unless clientAuth is `none`. */
@@ -27,6 +27,8 @@ export interface TlsPolicySettings {
   readonly signatureAlgorithms?: string | undefined;
   readonly sessions?: SessionRules | undefined;
 }
+
+export type CipherOrder = 'client' | 'server' | 'modern';
 
 /** How long, and by which keys, a client may go on where it was. */
 export interface SessionRules {
@@ -43,7 +45,7 @@ export interface TlsPolicy {
   readonly maxVersion: SecureVersion;
   readonly ciphers: string;
   readonly ciphersuites: string | undefined;
-  readonly honorCipherOrder: boolean;
+  readonly cipherOrder: CipherOrder;
   readonly clientAuth: 'none' | 'optional' | 'require';
   readonly clientCa: string | undefined;
   readonly clientRules: ClientRules;
@@ -71,7 +73,7 @@ export function createPolicy(settings: TlsPolicySettings = {}): TlsPolicy {
     maxVersion: settings.maxVersion ?? 'TLSv1.3',
     ciphers: settings.ciphers ?? modernCiphers.join(':'),
     ciphersuites: settings.ciphersuites,
-    honorCipherOrder: settings.honorCipherOrder ?? false,
+    cipherOrder: settings.cipherOrder ?? 'modern',
     clientAuth: settings.clientAuth ?? 'none',
     clientCa: settings.clientCa,
     clientRules: settings.clientRules ?? {},
@@ -94,11 +96,13 @@ export function contextOptions(policy: TlsPolicy): SecureContextOptions {
     minVersion: policy.minVersion,
     maxVersion: policy.maxVersion,
     ciphers: `${policy.ciphersuites ?? SUITES}:${policy.ciphers}`,
-    honorCipherOrder: policy.honorCipherOrder,
+    honorCipherOrder: policy.cipherOrder !== 'client',
     // A client that starts a handshake within a connection gets a refusal from OpenSSL, and does not cost another.
     // Without tickets TLS 1.3 would still send some, of sessions that nobody keeps: they lead to whole handshakes.
     secureOptions:
-      constants.SSL_OP_NO_RENEGOTIATION | (policy.sessions.tickets ? 0 : constants.SSL_OP_NO_TICKET),
+      constants.SSL_OP_NO_RENEGOTIATION |
+      (policy.sessions.tickets ? 0 : constants.SSL_OP_NO_TICKET) |
+      (policy.cipherOrder === 'modern' ? constants.SSL_OP_PRIORITIZE_CHACHA : 0),
     sessionTimeout: policy.sessions.timeout,
     ...(policy.groups === undefined ? {} : { ecdhCurve: policy.groups }),
     ...(policy.signatureAlgorithms === undefined ? {} : { sigalgs: policy.signatureAlgorithms }),

@@ -97,7 +97,7 @@ export const ssl: Family<Scope> = {
       name: 'SSLHonorCipherOrder',
       syntax: 'On|Off',
       contexts: servers,
-      default: 'Off',
+      default: 'Off with SSLCipherSuite, else On but for clients that name ChaCha20 first',
       doc: 'The server’s order of ciphers counts, not the client’s.',
       args: 'FLAG',
       apply(scope, on) {

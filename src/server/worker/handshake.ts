@@ -142,9 +142,9 @@ export class HandshakePlan {
   #policy(host: HostSettings | VirtualHostSettings): TlsPolicy {
     const { tls } = host;
     if (!tls.engine) return modernPolicy;
-    const { minVersion, maxVersion, ciphers, ciphersuites, honorCipherOrder, groups } = tls;
+    const { minVersion, maxVersion, ciphers, ciphersuites, cipherOrder, groups } = tls;
     const { signatureAlgorithms, clientAuth, clientCa, clientCaPath, clientDepth, clientRevocation } = tls;
-    const server = { minVersion, maxVersion, ciphers, ciphersuites, honorCipherOrder };
+    const server = { minVersion, maxVersion, ciphers, ciphersuites, cipherOrder };
     const sessions = this.#sessions(tls);
     const settings = { ...server, groups, signatureAlgorithms, clientAuth, sessions };
     const ofClients = { clientCa, clientCaPath, clientDepth, clientRevocation };
