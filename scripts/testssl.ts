@@ -47,7 +47,7 @@ process.stdout.write(`${FILE}: ${worth.length} findings, ${bad.length} of medium
 process.exitCode = bad.length > 0 ? 1 : 0;
 
 function configurationOfReadme(): string {
-  const text = /^Ten lines.*\n\n((?: {4}.*\n)+)/m.exec(readFileSync('README.md', 'utf8'))?.[1] ?? '';
+  const text = /^A dozen lines.*\n\n((?: {4}.*\n)+)/m.exec(readFileSync('README.md', 'utf8'))?.[1] ?? '';
   return text
     .replace(/^ *User .*\n/m, '')
     .replaceAll('example.org', NAME)

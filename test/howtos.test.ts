@@ -75,7 +75,7 @@ test('the how-tos say what they promise', (t) => {
 
 test('the first configuration of the README gets a certificate for a host at both ports', (t) => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-  const block = /^Ten lines.*\n\n((?: {4}.*\n)+)/m.exec(readme)?.[1] ?? '';
+  const block = /^A dozen lines.*\n\n((?: {4}.*\n)+)/m.exec(readme)?.[1] ?? '';
   const text = block.replace('/srv/www/html', 'htdocs');
   const { domains, listens, warnings } = load(t, text, { files });
   assert.deepEqual(warnings, []);
