@@ -32,8 +32,8 @@ export interface ManagedDomainSettings {
   readonly contacts: readonly string[];
   /** undefined: chosen by what can work. */
   readonly challenges: readonly string[] | undefined;
-  /** What sets up and takes down DNS records; in version 2 it is told the data when it takes one down, too. */
-  readonly challengeDns01: { readonly command: readonly string[]; readonly version: 1 | 2 } | undefined;
+  /** What sets up and takes down DNS records. */
+  readonly challengeDns01: DnsCommand | DnsProvider | undefined;
   readonly renewMode: 'auto' | 'manual' | 'always';
   readonly renewWindow: Window;
   readonly warnWindow: Window;
@@ -65,6 +65,27 @@ export interface ManagedDomainSettings {
   };
 }
 
+/** MDChallengeDns01; in version 2 it is told the data when it takes a record down, too. */
+export interface DnsCommand {
+  readonly command: readonly string[];
+  readonly version: 1 | 2;
+}
+
+/** Who can write DNS records in this very process: the library's way. */
+export interface DnsProvider {
+  /**
+   * Adds `value` to the TXT records of `name` (`_acme-challenge.example.org`), beside those that are there; fulfilled
+   * when all its name servers have it. A rejection is a failed renewal.
+   */
+  readonly add: (
+    name: string,
+    value: string,
+    options: { readonly signal?: AbortSignal | undefined },
+  ) => Promise<void>;
+  /** Removes that value. A rejection is told in the job's log, and has no other consequence. */
+  readonly remove: (name: string, value: string) => Promise<void>;
+}
+
 export interface ProxySettings {
   /** http or https; may hold a user and a password, which are secrets. */
   readonly url: string;
@@ -94,12 +115,18 @@ export type LimitKind = (typeof limitKinds)[number];
 /** Of one CA, as configured (MDRateLimit); `none` where it has no such limit, absent where the built-in one counts. */
 export type RateLimits = Readonly<Partial<Record<LimitKind, RateLimit | 'none'>>>;
 
+/**
+ * Whether `name` may have a certificate. `address`: of the client that calls for it; undefined before a renewal. It
+ * has 5 s; a rejection is no answer, and neither permits nor withdraws anything.
+ */
+export type OnDemandDecision = (name: string, address: string | undefined) => boolean | Promise<boolean>;
+
 /** Names that nobody configured, and their certificates (MDOnDemand). Times are ms. */
 export interface OnDemandSettings {
   /** Names them in the certificate table; stays what it is over reloads. */
   readonly id: string;
-  /** MDOnDemandAsk: whom to ask whether a name may have a certificate. */
-  readonly ask: string;
+  /** Whom to ask whether a name may have a certificate: a URL (MDOnDemandAsk), or the program that has the library. */
+  readonly ask: string | OnDemandDecision;
   /** MDOnDemandWait: so long a handshake waits for an order. */
   readonly wait: number;
   /** MDOnDemandKeep: a name that nobody has called for so long is dropped. */

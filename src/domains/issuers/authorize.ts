@@ -12,6 +12,7 @@ import {
   type Setup,
   setupLabel,
 } from './challenges.ts';
+import { knowsData } from './dns-01.ts';
 import { persistentRecord } from './dns-records.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
 import type { Run } from './run.ts';
@@ -45,7 +46,7 @@ export async function authorize(run: Run, order: Order): Promise<void> {
  * one value only: setting up another replaces it, so they come one after the other.
  */
 function roundsOf({ challengeDns01 }: ManagedDomainSettings, setups: readonly Setup[]): readonly Setup[][] {
-  if (challengeDns01?.version === 2) return [[...setups]];
+  if (challengeDns01 && knowsData(challengeDns01)) return [[...setups]];
   const rounds: Setup[][] = [];
   for (const setup of setups) {
     const earlier = rounds.filter((round) => round.some((other) => sharesRecord(setup, other))).length;

@@ -10,7 +10,7 @@ import { savePrivateKey } from '../../store/keys.ts';
 import type { Abortable, SaveOptions } from '../../store/store.ts';
 import { ownProblem, type Problem } from '../issuer.ts';
 import type { ManagedDomainSettings, Reach } from '../settings.ts';
-import { setUpRecord, tearDownRecord } from './dns-01.ts';
+import { knowsData, setUpRecord, tearDownRecord } from './dns-01.ts';
 import { accountRecordName, recordOf } from './dns-records.ts';
 import type { Run } from './run.ts';
 
@@ -150,7 +150,8 @@ export function setupLabel(
 ): string {
   const parts = [`${type}:${name}`];
   if (type === 'dns-account-01') parts.push(accountRecordName(accountUrl, name));
-  if (type.startsWith('dns-') && challengeDns01?.version === 2) parts.push(recordOf(keyAuthorization));
+  if (type.startsWith('dns-') && challengeDns01 && knowsData(challengeDns01))
+    parts.push(recordOf(keyAuthorization));
   return parts.join(' ');
 }
 

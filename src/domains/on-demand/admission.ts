@@ -47,8 +47,7 @@ export class Admission implements AsyncDisposable {
   readonly #clients: Allowance;
   readonly #registered: Allowance;
   readonly #stop = new AbortController();
-  /** By URL. */
-  readonly #permissions = new Map<string, Permissions>();
+  readonly #permissions = new Map<OnDemandSettings['ask'], Permissions>();
   /** What is wrong with the service, as last said in the log. */
   #trouble: string | undefined;
 
@@ -99,10 +98,10 @@ export class Admission implements AsyncDisposable {
   }
 
   /** Forgets services that are asked no more. */
-  async keepOnly(urls: ReadonlySet<string>): Promise<void> {
-    for (const [url, permissions] of this.#permissions) {
-      if (urls.has(url)) continue;
-      this.#permissions.delete(url);
+  async keepOnly(asked: ReadonlySet<OnDemandSettings['ask']>): Promise<void> {
+    for (const [ask, permissions] of this.#permissions) {
+      if (asked.has(ask)) continue;
+      this.#permissions.delete(ask);
       await permissions[Symbol.asyncDispose]();
     }
   }
@@ -113,13 +112,13 @@ export class Admission implements AsyncDisposable {
   }
 
   async #permission(
-    { ask: url }: OnDemandSettings,
+    { ask }: OnDemandSettings,
     name: string,
     client: string | undefined,
   ): Promise<Permission> {
     const { clock, logger } = this.#parts;
-    const permissions = this.#permissions.get(url) ?? new Permissions({ url, clock });
-    this.#permissions.set(url, permissions);
+    const permissions = this.#permissions.get(ask) ?? new Permissions({ ask, clock });
+    this.#permissions.set(ask, permissions);
     const permission = await permissions.of(name, client);
     const trouble = permission.kind === 'unknown' ? permission.problem : undefined;
     if (trouble !== undefined && trouble !== this.#trouble) {

@@ -7,7 +7,7 @@ import { Permissions } from './permissions.ts';
 async function asking(timeout?: number) {
   const service = await AskService.start();
   const clock = new TestClock();
-  const permissions = new Permissions({ url: service.url, clock, timeout });
+  const permissions = new Permissions({ ask: service.url, clock, timeout });
   return {
     service,
     clock,

@@ -1,14 +1,16 @@
 /**
- * Who may have a certificate on demand: asked of the administrator's service (MDOnDemandAsk), as Caddy asks its
- * `ask` endpoint. `GET URL?domain=NAME&client=ADDRESS`; 2xx is yes, 4xx is no, anything else is no answer. Each name
+ * Who may have a certificate on demand: decided by the program that has the library, or asked of the administrator's
+ * service (MDOnDemandAsk), as Caddy asks its `ask` endpoint. `GET URL?domain=NAME&client=ADDRESS`; 2xx is yes, 4xx is no, anything else is no answer. Each name
  * is asked for once at a time; answers are remembered, and a yes stays one while the service is down.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import PQueue from 'p-queue';
 import { Agent } from 'undici';
 import { normalizeAddress } from '../../base/addresses.ts';
 import type { Clock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
+import type { OnDemandDecision, OnDemandSettings } from '../settings.ts';
 
 export type Permission =
   | { readonly kind: 'yes' | 'no' }
@@ -16,8 +18,8 @@ export type Permission =
   | { readonly kind: 'unknown'; readonly problem: string };
 
 export interface PermissionsParts {
-  /** An http or https URL; its query stays. */
-  readonly url: string;
+  /** An http or https URL, whose query stays; or who decides in this process. */
+  readonly ask: OnDemandSettings['ask'];
   readonly clock: Clock;
   /** ms for a question, answer included; default 5 s. */
   readonly timeout?: number | undefined;
@@ -43,7 +45,7 @@ interface Memory {
 }
 
 export class Permissions implements AsyncDisposable {
-  readonly #url: string;
+  readonly #asked: OnDemandSettings['ask'];
   readonly #clock: Clock;
   readonly #timeout: number;
   // Time is bounded for the whole of a question, below.
@@ -54,8 +56,8 @@ export class Permissions implements AsyncDisposable {
   readonly #permitted = new LRUCache<string, number>({ max: MOST_REMEMBERED });
   readonly #others = new LRUCache<string, Memory>({ max: MOST_REMEMBERED });
 
-  constructor({ url, clock, timeout = TIME }: PermissionsParts) {
-    this.#url = url;
+  constructor({ ask, clock, timeout = TIME }: PermissionsParts) {
+    this.#asked = ask;
     this.#timeout = timeout;
     this.#clock = clock;
   }
@@ -105,9 +107,32 @@ export class Permissions implements AsyncDisposable {
   }
 
   async #answer(name: string, client: string | undefined): Promise<Permission> {
-    const url = new URL(this.#url);
+    const address = client === undefined ? undefined : normalizeAddress(client);
+    const ask = this.#asked;
+    return typeof ask === 'string' ? this.#request(ask, name, address) : this.#decide(ask, name, address);
+  }
+
+  async #decide(decide: OnDemandDecision, name: string, address: string | undefined): Promise<Permission> {
+    const done = new AbortController();
+    const late = delay(this.#timeout, undefined, { signal: done.signal }).then(() => {
+      throw new Error(`no answer within ${this.#timeout} ms`);
+    });
+    try {
+      // Whatever the program's types say: nothing but true is a yes.
+      const permitted: unknown = await Promise.race([decide(name, address), late]);
+      return { kind: permitted === true ? 'yes' : 'no' };
+    } catch (error) {
+      return { kind: 'unknown', problem: explain(error) };
+    } finally {
+      done.abort();
+      late.catch(() => {});
+    }
+  }
+
+  async #request(asked: string, name: string, address: string | undefined): Promise<Permission> {
+    const url = new URL(asked);
     url.searchParams.set('domain', name);
-    if (client !== undefined) url.searchParams.set('client', normalizeAddress(client));
+    if (address !== undefined) url.searchParams.set('client', address);
     const signal = AbortSignal.timeout(this.#timeout);
     try {
       const { statusCode, body } = await this.#agent.request({

@@ -38,7 +38,7 @@ export function mdDocument(
       agreement: domain.agreement,
       challenges: domain.challenges,
     },
-    'cmd-dns-01': domain.challengeDns01?.command.join(' '),
+    'cmd-dns-01': commandOf(domain),
     privkey: defaultKey ? undefined : formatKeySpecs(domain.keys),
     state: mdState[judged.state],
     'state-descr': judged.description || undefined,
@@ -76,4 +76,9 @@ export function encodedIfValid(encode: () => string): string | undefined {
     if (isDamage(error)) return undefined;
     throw error;
   }
+}
+
+/** Of what a program does by itself, the store knows nothing. */
+function commandOf({ challengeDns01 }: ManagedDomainSettings): string | undefined {
+  return challengeDns01 && 'command' in challengeDns01 ? challengeDns01.command.join(' ') : undefined;
 }

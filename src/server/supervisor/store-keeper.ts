@@ -10,7 +10,7 @@ import { addedNames } from '../../domains/stored/added.ts';
 import type { Activation, ActivateOptions } from '../../domains/stored/activate.ts';
 import type { Logger } from '../../base/log.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
-import { FsLeases, locksFolder } from '../../store/fs/leases.ts';
+import { FsLeases, locksFolder, WHOLE_STORE } from '../../store/fs/leases.ts';
 import type { Lease } from '../../store/leases.ts';
 import { StoreError } from '../../store/store.ts';
 import { Turns } from '../../store/fs/turns.ts';
@@ -136,9 +136,6 @@ async function openLeases({ md }: Settings, identity: Identity | undefined): Pro
   if (identity) await lchown(folder, identity.uid, identity.gid);
   return FsLeases.open(folder);
 }
-
-/** The name that no domain has: what a start or reload does with the whole store. */
-const WHOLE_STORE = '%store';
 
 /** As mod_md does it: without a turn in time it is said, and the start goes on. */
 async function myTurn(

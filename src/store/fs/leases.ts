@@ -178,6 +178,9 @@ export class FsLeases implements Leases {
   }
 }
 
+/** The name that no domain has: what a start or reload does with the whole store. */
+export const WHOLE_STORE = '%store';
+
 /** Where the leases of a store are. */
 export function locksFolder(storeDir: string): string {
   return join(storeDir, 'locks');

@@ -1,0 +1,310 @@
+/** The engine with what it needs around it, in one process: store, table, issuer, built-in CA, stapling. */
+import { AcmeClient } from '../acme/client.ts';
+import { LatchkeyError } from '../base/errors.ts';
+import { publish } from '../base/events.ts';
+import type { Loggers } from '../base/log.ts';
+import type { LocalCa } from '../ca/server.ts';
+import type { TableCertificate } from '../certificates/table.ts';
+import { MemoryTable } from '../certificates/memory-table.ts';
+import { LOCAL } from '../config/authorities.ts';
+import { EngineError } from '../domains/engine-options.ts';
+import { RenewalEngine } from '../domains/engine.ts';
+import { PostponedError, type Progress, RenewalError } from '../domains/issuer.ts';
+import { AcmeIssuer } from '../domains/issuers/acme.ts';
+import type { ManagedDomainSettings } from '../domains/settings.ts';
+import type { DomainStatus } from '../domains/status.ts';
+import { activateStaged } from '../domains/stored/activate.ts';
+import { syncDomains } from '../domains/stored/registry.ts';
+import { coversName, parseChain } from '../pki/certificate.ts';
+import { version } from '../server/version.ts';
+import { asOwner } from './events.ts';
+import { NamesOnDemand } from './on-demand.ts';
+import { type OpenStore, openStore } from './open-store.ts';
+import type { Resolved } from './options.ts';
+import { issuerBy } from './own-issuer.ts';
+import { Served } from './served.ts';
+import { domainSettings, type Ways } from './settings.ts';
+
+export interface CoreParts {
+  readonly resolved: Resolved;
+  readonly loggers: Loggers;
+  /** Whose events these are. */
+  readonly owner: object;
+  /** A fault of the program has ended all renewing. */
+  readonly onFault: (error: unknown) => void;
+}
+
+export interface Waiting {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface RenewOptions extends Waiting {
+  /** Called at each step. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+const DEFAULT_CA_LIFETIME = 7 * 86_400_000;
+
+export class Core implements AsyncDisposable {
+  readonly table = new MemoryTable();
+  readonly served: Served;
+  readonly onDemand: NamesOnDemand | undefined;
+  readonly opened: OpenStore;
+  readonly #parts: CoreParts;
+  readonly #ways: Ways;
+  readonly #domains = new Map<string, ManagedDomainSettings>();
+  readonly #localCa: LocalCa | undefined;
+  readonly #acme: AcmeIssuer;
+  readonly #engine: RenewalEngine;
+  #changed = Promise.withResolvers<void>();
+
+  /** Serves what the store has; asks nobody before start(). */
+  static async open(parts: CoreParts): Promise<Core> {
+    const { resolved, loggers } = parts;
+    const ways = { http: false, tls: false };
+    const domains = resolved.domains.map((names) => domainSettings(names, resolved, ways));
+    const opened = await openStore(resolved.options, domains, resolved.clock);
+    const core = new Core(parts, opened, ways, domains, await openLocalCa(resolved, loggers));
+    try {
+      for (const domain of domains) await core.served.load(domain);
+    } catch (error) {
+      await core[Symbol.asyncDispose]();
+      throw error;
+    }
+    return core;
+  }
+
+  private constructor(
+    parts: CoreParts,
+    opened: OpenStore,
+    ways: Ways,
+    domains: readonly ManagedDomainSettings[],
+    localCa: LocalCa | undefined,
+  ) {
+    const { resolved, loggers, onFault } = parts;
+    const { clock, options } = resolved;
+    const { store, leases } = opened;
+    this.#parts = parts;
+    this.opened = opened;
+    this.#ways = ways;
+    this.#localCa = localCa;
+    for (const domain of domains) this.#domains.set(domain.name, domain);
+    this.served = new Served({
+      store,
+      table: this.table,
+      clock,
+      loggers,
+      onRevoked: ({ domain, sha256 }) =>
+        this.#engine.replaceRevoked(domain, sha256, 'its OCSP responder says'),
+    });
+    this.#acme = new AcmeIssuer({ store, clock, newClient: (url) => this.#newClient(url) });
+    this.#engine = new RenewalEngine({
+      domains,
+      store,
+      clock,
+      loggers,
+      issuer: options.issuer ? issuerBy(options.issuer, { store, clock }) : this.#acme,
+      activate: async (name, { serials }) => {
+        await activateStaged(store, name, { serials, clock });
+        await this.#serve(name);
+        return {};
+      },
+      shared: leases && { leases, adopt: (name) => this.#adopt(name) },
+      directoryUrl: (authority) => (authority === LOCAL ? (localCa?.directoryUrl ?? authority) : authority),
+      admit: async (domain, asked) => this.onDemand?.admit(domain, asked),
+      onFailure: onFault,
+    });
+    this.onDemand = resolved.onDemand && this.#openOnDemand(resolved.onDemand);
+    // Nobody may be waiting when it is rejected.
+    this.#changed.promise.catch(() => {});
+  }
+
+  /** PEM of the root of the built-in CA. */
+  get localRoot(): string | undefined {
+    return this.#localCa?.rootPem;
+  }
+
+  /** Begins to obtain, to renew and to staple. */
+  start(): void {
+    asOwner(this.#parts.owner, () => {
+      this.#engine.start();
+      this.served.start();
+      this.onDemand?.start();
+    });
+  }
+
+  /** The program answers challenges in another way, too. */
+  addWay(way: keyof Ways): void {
+    if (this.#ways[way]) return;
+    this.#ways[way] = true;
+    for (const { name, domains } of this.#domains.values()) this.#domains.set(name, this.#settings(domains));
+    void this.onDemand?.reconfigure();
+    this.#engine.reconfigure([...this.#domains.values(), ...(this.onDemand?.domains ?? [])]);
+  }
+
+  get domains(): readonly ManagedDomainSettings[] {
+    return [...this.#domains.values()];
+  }
+
+  /** @throws LatchkeyError `name-taken` */
+  async add(names: readonly string[]): Promise<void> {
+    const domain = this.#settings(names);
+    const taken = names.find((name) => this.isManaged(name));
+    if (taken !== undefined)
+      throw new LatchkeyError('name-taken', `${taken} is a name of a certificate already`);
+    this.#domains.set(domain.name, domain);
+    const { store } = this.opened;
+    await syncDomains(store, [domain], this.#parts.resolved.clock);
+    await this.served.load(domain);
+    asOwner(this.#parts.owner, () => this.#engine.add(domain));
+  }
+
+  /** The store keeps what it has. */
+  remove(name: string): void {
+    const domain = this.#domains.get(name);
+    if (!domain) throw new EngineError('domain-unknown', `There is no certificate called ${name}`);
+    this.#domains.delete(name);
+    this.#engine.remove(name);
+    this.served.forget(domain);
+  }
+
+  isManaged(name: string): boolean {
+    return this.domains.some(({ domains }) => domains.includes(name));
+  }
+
+  async renew(
+    name: string,
+    { signal, onProgress }: RenewOptions,
+  ): Promise<{ readonly serials: readonly string[]; readonly notAfter: number }> {
+    const outcome = await this.#engine.renewNow(name, { signal, progress: onProgress });
+    switch (outcome.status) {
+      case 'installed':
+        return { serials: outcome.serials, notAfter: outcome.notAfter };
+      case 'staged':
+        throw new PostponedError(outcome.validFrom, 'the new certificate is not valid yet');
+      case 'postponed':
+        throw new PostponedError(outcome.until, outcome.reason);
+      case 'failed':
+        throw new RenewalError(outcome.problem);
+      default:
+        return outcome satisfies never;
+    }
+  }
+
+  status(): DomainStatus[] {
+    return this.#engine.status();
+  }
+
+  /** What is in use for a name. */
+  certificates(name: string): readonly TableCertificate[] {
+    const id = this.served.find(name) ?? this.onDemand?.idOf(name);
+    return (id === undefined ? undefined : this.table.get(id)?.certificates) ?? [];
+  }
+
+  async ready({ signal }: Waiting): Promise<void> {
+    for (;;) {
+      signal?.throwIfAborted();
+      if (this.domains.every((domain) => this.#isReady(domain))) return;
+      await abortable(this.#changed.promise, signal);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#changed.reject(new EngineError('engine-closed', 'This Latchkey is closed'));
+    await this.onDemand?.[Symbol.asyncDispose]();
+    await this.#engine[Symbol.asyncDispose]();
+    await this.served[Symbol.asyncDispose]();
+    await this.#acme[Symbol.asyncDispose]();
+    await this.#localCa?.close();
+    this.table[Symbol.dispose]();
+  }
+
+  #settings(names: readonly string[]): ManagedDomainSettings {
+    return domainSettings(names, this.#parts.resolved, this.#ways);
+  }
+
+  #isReady({ name, domains }: ManagedDomainSettings): boolean {
+    const now = this.#parts.resolved.clock.now();
+    const certificates = this.served.certificates(name);
+    const isGood = ({ chainPem, notAfter }: { chainPem: string; notAfter: number }) => {
+      const [leaf] = parseChain(chainPem);
+      return notAfter > now && leaf !== undefined && domains.every((one) => coversName(leaf, one));
+    };
+    return certificates.length > 0 && certificates.every(isGood);
+  }
+
+  async #serve(name: string): Promise<void> {
+    const domain = this.#domains.get(name);
+    if (domain) await this.served.load(domain);
+    else this.onDemand?.refetch(name);
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+    this.#changed.promise.catch(() => {});
+  }
+
+  /** Another process has renewed it. */
+  async #adopt(name: string): Promise<void> {
+    await this.#serve(name);
+    const certificates = this.served.certificates(name);
+    if (certificates.length === 0) return;
+    const serials = certificates.map(({ serial }) => serial);
+    const notAfter = Math.min(...certificates.map((one) => one.notAfter));
+    publish('latchkey:certificate:installed', { domain: name, serials, notAfter });
+  }
+
+  #openOnDemand(allow: NonNullable<Resolved['onDemand']>): NamesOnDemand {
+    const { resolved, loggers } = this.#parts;
+    return new NamesOnDemand({
+      allow,
+      resolved,
+      store: this.opened.store,
+      table: this.table,
+      clock: resolved.clock,
+      loggers,
+      engine: this.#engine,
+      template: () => this.#settings(['']),
+      isManaged: (name) => this.isManaged(name),
+    });
+  }
+
+  #newClient(directoryUrl: string): AcmeClient {
+    const { authorityCa } = this.#parts.resolved.options;
+    const ca = this.#localCa?.directoryUrl === directoryUrl ? this.#localCa.rootPem : authorityCa;
+    return new AcmeClient({ directoryUrl, userAgent: `latchkey/${version}`, ca });
+  }
+}
+
+/** Loaded only where it is asked for. Rejects with CaError. */
+async function openLocalCa(
+  { localCaDir: dir, options, ports, clock }: Resolved,
+  loggers: Loggers,
+): Promise<LocalCa | undefined> {
+  if (dir === undefined) return undefined;
+  const { startLocalCa } = await import('../ca/server.ts');
+  const { port = 0, lifetime = DEFAULT_CA_LIFETIME } = options.localCa ?? {};
+  return startLocalCa(
+    {
+      address: '127.0.0.1',
+      port,
+      dir,
+      lifetime,
+      httpPort: ports.http ?? 80,
+      tlsPort: ports.https,
+      resolver: undefined,
+      externalAccountRequired: false,
+    },
+    { clock, loggers },
+  );
+}
+
+async function abortable(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (!signal) return promise;
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

@@ -1,0 +1,253 @@
+/** The library's one class: see its docstring, and docs/library.md. */
+import { EventEmitter } from 'node:events';
+import type { RequestListener } from 'node:http';
+import {
+  createServer as createHttpsServer,
+  type Server as HttpsServer,
+  type ServerOptions,
+} from 'node:https';
+import type { SecureContext, Server as TlsServer } from 'node:tls';
+import { callbackify } from 'node:util';
+import { explain, LatchkeyError } from '../base/errors.ts';
+import { serverNameOf } from '../certificates/source.ts';
+import { Challenges } from '../server/worker/challenges.ts';
+import { checkPrivateSurface } from '../tls/accept.ts';
+import { Core, type RenewOptions, type Waiting } from './core.ts';
+import { forwardEvents, type LatchkeyEvents } from './events.ts';
+import { bindBoth, httpServer, httpsServer, Listening, type ListenOptions } from './listening.ts';
+import { loggersTo } from './log-sink.ts';
+import { type LatchkeyOptions, namesOf, resolveOptions } from './options.ts';
+import { type ChallengeHandler, challengeHandler } from './plain-http.ts';
+import { SecuredServer, type SecureOptions } from './secure.ts';
+import { Selector } from './selection.ts';
+import { type CertificateReport, reportOf, type ServedCertificate, servedCertificate } from './status.ts';
+
+/** As node:tls has it among the options of a server. */
+export type SniCallback = (
+  name: string,
+  callback: (error: Error | null, context?: SecureContext) => void,
+) => void;
+
+/** What renew() has brought. */
+export interface RenewedCertificates {
+  /** Upper-case hex. */
+  readonly serials: readonly string[];
+  /** When the first of them ends, ms since the epoch. */
+  readonly notAfter: number;
+}
+
+/**
+ * Certificates that get, renew and staple themselves, for the servers of this program.
+ *
+ *     await using latchkey = await Latchkey.open({
+ *       domains: ['example.org', 'www.example.org'],
+ *       agreement: 'accepted',
+ *       storeDir: 'certificates',
+ *     });
+ *     await latchkey.listen(app);
+ *
+ * Opened, it serves what the store has. It obtains and renews from when the first of its servers listens, or from
+ * start() on. It emits LatchkeyEvents.
+ */
+export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDisposable {
+  readonly #core: Core;
+  readonly #options: LatchkeyOptions;
+  readonly #loggers;
+  readonly #events: Disposable;
+  readonly #selector: Selector;
+  readonly #handler: ChallengeHandler;
+  readonly #ports;
+  readonly #clock;
+  readonly #secured = new Set<SecuredServer>();
+  readonly #listening = new Set<Listening>();
+  readonly #abort = () => void this.close();
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Opens the store and serves what it has. No CA is asked yet.
+   * @throws LatchkeyError `bad-option`, `tls-bad-policy`; PkiError `name-invalid`; StoreError; CaError of the `local` CA
+   */
+  static async open(options: LatchkeyOptions): Promise<Latchkey> {
+    options.signal?.throwIfAborted();
+    checkPrivateSurface();
+    const owner = {};
+    const opening = resolveOptions(options);
+    const core = await Core.open({
+      resolved: opening,
+      loggers: loggersTo(options.logger),
+      owner,
+      onFault: (cause) => {
+        latchkey.emit(
+          'error',
+          new LatchkeyError('fault', `Renewing has ended: ${explain(cause)}`, { cause }),
+        );
+      },
+    });
+    const latchkey = new Latchkey(core, opening, owner);
+    if (options.signal?.aborted) {
+      await latchkey.close();
+      options.signal.throwIfAborted();
+    }
+    return latchkey;
+  }
+
+  private constructor(core: Core, resolved: ReturnType<typeof resolveOptions>, owner: object) {
+    super();
+    const { options, ports, policy, clock } = resolved;
+    this.#core = core;
+    this.#options = options;
+    this.#ports = ports;
+    this.#clock = clock;
+    this.#loggers = loggersTo(options.logger);
+    this.#events = forwardEvents(owner, this);
+    const challenges = new Challenges(core.opened.store);
+    const { table, served, onDemand } = core;
+    const first = () => core.domains[0]?.name;
+    this.#selector = new Selector({ table, served, challenges, policy, onDemand, first });
+    this.#handler = challengeHandler({
+      challenges,
+      isServed: (name) => this.#isServed(name),
+      httpsPort: () => [...this.#listening][0]?.port ?? ports.https,
+    });
+    options.signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  /**
+   * Serves `app` by https, and answers challenges and redirects to https by plain HTTP, on the ports of the options.
+   * Fulfilled when it listens. Rejects with LatchkeyError `listen`.
+   */
+  async listen(app: RequestListener, options: ListenOptions = {}): Promise<Listening> {
+    this.#throwIfClosed();
+    const server = httpsServer(app, options);
+    const https = this.#secure(server, {});
+    const http = this.#ports.http === undefined ? undefined : httpServer(this.#handler);
+    await bindBoth(server, http, this.#ports, options.host);
+    if (http) this.#core.addWay('http');
+    this.start();
+    const listening = new Listening({ https, http, clock: this.#clock });
+    this.#listening.add(listening);
+    return listening;
+  }
+
+  /** As https.createServer(), with our certificates; `options` are those of HTTP alone (timeouts, header sizes). */
+  createServer(app?: RequestListener, options: ServerOptions = {}): HttpsServer {
+    return this.secure(createHttpsServer(options, app));
+  }
+
+  /**
+   * Has the connections of a server with TLS come in by our certificates: one of node:https, node:http2 or node:tls,
+   * yours or of a framework, before or after it listens. What it was told of TLS itself (key, cert, SNICallback,
+   * ALPNProtocols, requestCert) no longer counts: see the option `tls`.
+   * @throws LatchkeyError `not-a-tls-server`
+   */
+  secure<Server extends TlsServer>(server: Server, options: SecureOptions = {}): Server {
+    this.#throwIfClosed();
+    this.#secure(server, options);
+    if (server.listening) this.start();
+    else server.once('listening', () => this.start());
+    return server;
+  }
+
+  /**
+   * Options for https.createServer() and the like where secure() can't be used. It lacks what node:tls has no way
+   * for: tls-alpn-01, stapling, and clients that send no name. Begins to obtain certificates.
+   */
+  tlsOptions(): { readonly SNICallback: SniCallback } {
+    setImmediate(() => {
+      if (!this.#closing) this.start();
+    });
+    return { SNICallback: this.SNICallback };
+  }
+
+  /** See tlsOptions(); call start() yourself. */
+  readonly SNICallback: SniCallback = callbackify(async (name: string) => this.#selector.contextOf(name));
+
+  /** For a server of your own at port 80, or as middleware: see ChallengeHandler. */
+  get challengeHandler(): ChallengeHandler {
+    this.#core.addWay('http');
+    return this.#handler;
+  }
+
+  /** Begins to obtain, to renew and to staple; for who has no server that does it. Once more is no error. */
+  start(): void {
+    this.#throwIfClosed();
+    this.#core.start();
+  }
+
+  /** Fulfilled when all of `domains` have certificates that are in force. Rejects with the reason of `signal`, or when it is closed. */
+  ready(options: Waiting = {}): Promise<void> {
+    return this.#core.ready(options);
+  }
+
+  /**
+   * Renews a certificate now, by its first name, or joins the renewal that is under way; fulfilled when it is in use.
+   * @throws RenewalError: the CA's problem; PostponedError: not now; EngineError `domain-unknown`
+   */
+  renew(name: string, options: RenewOptions = {}): Promise<RenewedCertificates> {
+    return this.#core.renew(name, options);
+  }
+
+  /**
+   * A certificate more, until remove() or the end of the program; fulfilled when it is being taken care of.
+   * @throws PkiError `name-invalid`; LatchkeyError `name-taken`
+   */
+  async add(...names: readonly string[]): Promise<void> {
+    this.#throwIfClosed();
+    await this.#core.add(namesOf(names));
+  }
+
+  /** Serves and renews a certificate no more, by its first name. The store keeps it. @throws EngineError `domain-unknown` */
+  remove(name: string): void {
+    this.#core.remove(name);
+  }
+
+  /** All certificates, by name; those on demand, too. */
+  status(): CertificateReport[] {
+    return this.#core.status().map(reportOf);
+  }
+
+  /** The certificates in use for a name, one for each kind of key; none while there are none. */
+  certificates(name: string): ServedCertificate[] {
+    return this.#core.certificates(name).map(servedCertificate);
+  }
+
+  /** PEM of the root of the `local` CA; undefined without one. */
+  get localRoot(): string | undefined {
+    return this.#core.localRoot;
+  }
+
+  /** Ends all: what listen() has opened (answers under way have 10 s), renewals (which go on at the next start), the CA. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#options.signal?.removeEventListener('abort', this.#abort);
+    await Promise.all([...this.#listening].map((listening) => listening.close()));
+    for (const secured of this.#secured) secured[Symbol.dispose]();
+    await this.#core[Symbol.asyncDispose]();
+    this.#events[Symbol.dispose]();
+  }
+
+  #secure(server: TlsServer, options: SecureOptions): SecuredServer {
+    const secured = new SecuredServer(server, this.#selector, this.#loggers('ssl'), options);
+    this.#secured.add(secured);
+    server.once('close', () => this.#secured.delete(secured));
+    this.#core.addWay('tls');
+    return secured;
+  }
+
+  /** A visitor on demand comes by plain HTTP first. */
+  #isServed(name: string): boolean {
+    if (this.#core.isManaged(name) || this.#core.served.find(name) !== undefined) return true;
+    return this.#core.onDemand !== undefined && serverNameOf(name) !== undefined;
+  }
+
+  #throwIfClosed(): void {
+    if (this.#closing) throw new LatchkeyError('closed', 'This Latchkey is closed');
+  }
+}
