@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { explain } from '../base/errors.ts';
 import type { LocalCaSettings } from '../ca/settings.ts';
+import { defaultClientLimits } from './directives/client-limits.ts';
 import { defaultLocalCa } from './directives/localca.ts';
 import {
   addedTemplate,
@@ -22,7 +23,14 @@ import { baseSettings, hostSettings } from './hosts.ts';
 import type { Decided } from './hosts.ts';
 import { assign } from './managed.ts';
 import { openHandlers } from './open-handlers.ts';
-import type { HostTls, MdServerSettings, Settings, VirtualHostSettings, Warning } from './settings.ts';
+import type {
+  ClientLimitSettings,
+  HostTls,
+  MdServerSettings,
+  Settings,
+  VirtualHostSettings,
+  Warning,
+} from './settings.ts';
 import { hostStapling } from './stapling.ts';
 import { readTypes } from './types.ts';
 
@@ -96,6 +104,7 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
     group: server.group,
     workers: server.workers,
     listens,
+    clientLimits: clientLimits(server),
     base,
     hosts,
     domains: configured,
@@ -116,6 +125,10 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
 
 /** Below ServerRoot. */
 export const DEFAULT_PID_FILE = 'logs/httpd.pid';
+
+function clientLimits({ clientLimits: own }: ServerDraft): ClientLimitSettings {
+  return { ...defaultClientLimits, ...own, exempt: own.exempt ?? defaultClientLimits.exempt };
+}
 
 function mdSettings({ md, serverRoot }: ServerDraft): MdServerSettings {
   return {

@@ -10,6 +10,7 @@ import type { DynamicDraft } from './dynamic.ts';
 import type { OnDemandDraft } from './on-demand.ts';
 import type {
   ApiSettings,
+  ClientLimitSettings,
   ConnectionLimits,
   CustomLog,
   DirectorySettings,
@@ -46,6 +47,7 @@ export interface ServerDraft {
   }[];
   /** SSLVHostSNIPolicy. */
   sniPolicy?: Settings['sniPolicy'];
+  readonly clientLimits: Draft<ClientLimitSettings>;
   /** SSLPassPhraseDialog exec: the command and its arguments. */
   passphraseCommand?: readonly string[];
   readonly md: MdServerDraft;
@@ -264,6 +266,7 @@ export function newServer(serverRoot: string): ServerDraft {
     types: new Map(),
     tlsEngines: [],
     md: {},
+    clientLimits: {},
     localCa: {},
     serveFolders: [],
   };

@@ -3,6 +3,7 @@ import type { Directive, Family } from './directive.ts';
 import { access } from './directives/access.ts';
 import { api } from './directives/api.ts';
 import { cgi } from './directives/cgi.ts';
+import { clientLimits } from './directives/client-limits.ts';
 import { core } from './directives/core.ts';
 import { dynssl } from './directives/dynssl.ts';
 import { environment } from './directives/environment.ts';
@@ -37,6 +38,7 @@ export const families: readonly Family<Scope>[] = [
   proxy,
   proxyWorkers,
   limits,
+  clientLimits,
   log,
   md,
   mdStatus,

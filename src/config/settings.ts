@@ -46,6 +46,8 @@ export interface Settings {
   /** `Workers` (ours): worker processes; undefined: one for each processor. */
   readonly workers: number | undefined;
   readonly listens: readonly Listen[];
+  /** What one client address may have of each worker. */
+  readonly clientLimits: ClientLimitSettings;
   /** The base server: what stands outside of every `<VirtualHost>`. It has no addresses of its own. */
   readonly base: HostSettings;
   /** In configuration order: the first that matches an address is its default host. */
@@ -179,6 +181,16 @@ export interface ConnectionLimits {
   readonly requestFieldSize: number;
   /** `LimitRequestLine` (8190). */
   readonly requestLine: number;
+}
+
+/** A client address is an IPv4 address or an IPv6 /64. */
+export interface ClientLimitSettings {
+  /** `ClientConnections` (4000): open at a time; undefined: any number. */
+  readonly connections: number | undefined;
+  /** `ClientHandshakes` (200 4000): connections over TLS that are begun; undefined: any number. */
+  readonly handshakes: { readonly perSecond: number; readonly atOnce: number } | undefined;
+  /** `ClientLimitsExempt` (private networks): `address/bits`. */
+  readonly exempt: readonly string[];
 }
 
 export interface ReadTimeout {

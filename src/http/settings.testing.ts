@@ -94,6 +94,7 @@ export function settingsOf(changes: Partial<Settings> = {}): Settings {
     user: undefined,
     group: undefined,
     listens: [],
+    clientLimits: { connections: undefined, handshakes: undefined, exempt: [] },
     base: hostSettings(),
     hosts: [],
     domains: [],

@@ -7,7 +7,7 @@
 import type { DynamicStatus, Sought } from '../certificates/sources/dynamic.ts';
 import type { CertificateSet } from '../certificates/table.ts';
 import type { Settings } from '../config/settings.ts';
-import type { StatusDocument, StatusQuery } from '../status/document.ts';
+import type { StatusDocument, StatusQuery, WorkerLoad, WorkerStatus } from '../status/document.ts';
 import type { Pair } from '../store-server/protocol.ts';
 import type { Group } from '../store/store.ts';
 
@@ -86,7 +86,8 @@ export type SupervisorCalls = {
   certificateFile: (file: string) => string;
   /** Asks every worker to show what it serves for a set, by a handshake. */
   verify: (request: VerifyRequest) => Verification[];
-  workers: () => readonly { readonly id: number; readonly pid: number }[];
+  /** Those that have begun, with what each has to do at the moment. */
+  workers: () => readonly WorkerStatus[];
 };
 
 /** What came of telling a command; it has run unless there is none. */
@@ -188,6 +189,7 @@ export type EngineCalls = ReloadCalls &
 export type WorkerCalls = ReloadCalls & {
   begin: (birth: Birth) => void;
   verify: (request: VerifyRequest) => readonly string[];
+  load: (argument: undefined) => WorkerLoad;
   reopenTable: (argument: undefined) => void;
   /** Others than at birth. */
   changeTicketKeys: (keys: readonly Uint8Array[]) => void;

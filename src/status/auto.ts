@@ -7,7 +7,7 @@ import { validUntil } from './words.ts';
 
 type Fact = readonly [name: string, value: string | number | undefined];
 
-/** What is not about domains. Counts of requests are not kept: what mod_status tells of them is left out. */
+/** What is not about domains. Requests are not counted: what mod_status tells of them is left out. */
 export function serverLines(document: StatusDocument, hostname: string): string {
   const { version, now, started, generation, workers } = document;
   const uptime = Math.max(0, Math.floor((now - started) / 1000));
@@ -18,6 +18,7 @@ export function serverLines(document: StatusDocument, hostname: string): string 
     ['ParentServerConfigGeneration', generation],
     ['ServerUptimeSeconds', uptime],
     ['Uptime', uptime],
+    ['ConnsTotal', workers.reduce((sum, { load }) => sum + (load?.connections ?? 0), 0)],
     ['Processes', workers.length],
   ])}`;
 }

@@ -13,7 +13,7 @@ export interface StatusDocument {
   readonly started: number;
   /** Counts reloads from 1. */
   readonly generation: number;
-  readonly workers: readonly { readonly id: number; readonly pid: number }[];
+  readonly workers: readonly WorkerStatus[];
   /** The certificate table had no room for a set. */
   readonly tableFull: boolean;
   /** Certificates that cannot be served, and why. */
@@ -31,6 +31,28 @@ export interface StatusDocument {
   /** How far obtaining what is to be had has got; undefined where nothing is managed. */
   readonly obtaining?: Obtaining | undefined;
   readonly domains: readonly DomainInService[];
+}
+
+export interface WorkerStatus {
+  readonly id: number;
+  readonly pid: number;
+  /** Undefined where it does not answer in time. */
+  readonly load?: WorkerLoad | undefined;
+}
+
+export interface WorkerLoad {
+  /** Open at the moment, those among them whose handshake is under way. */
+  readonly connections: number;
+  readonly handshakes: number;
+  /** Connections that were refused since the worker began, before anything was done for them. */
+  readonly refused: Refusals;
+}
+
+/** By reason: too many handshakes waited, or ClientConnections, or ClientHandshakes. */
+export interface Refusals {
+  readonly overload: number;
+  readonly connections: number;
+  readonly handshakes: number;
 }
 
 export interface DomainInService extends DomainStatus {

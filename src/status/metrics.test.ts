@@ -63,3 +63,19 @@ test('problems are counted by type, of which a CA cannot make too many', async (
   assert.match(text, /^latchkey_renewals_failed_total\{problem="AH10108"\} 1$/m);
   assert.match(text, /^latchkey_renewals_failed_total\{problem="other"\} 152$/m);
 });
+
+test('workers say how much they have to do, and whom they turned away; one that is gone is not told of', async (t) => {
+  const made = metrics(t);
+  const load = { connections: 7, handshakes: 2, refused: { overload: 3, connections: 0, handshakes: 1 } };
+  made.noteWorkers([
+    { id: 1, pid: 11, load },
+    { id: 2, pid: 12 },
+  ]);
+  const text = await made.text([], NO_STAPLES, NOW);
+  assert.match(text, /^latchkey_connections\{worker="1"\} 7$/m);
+  assert.match(text, /^latchkey_handshakes\{worker="1"\} 2$/m);
+  assert.match(text, /^latchkey_connections_refused_total\{worker="1",reason="overload"\} 3$/m);
+  assert.doesNotMatch(text, /worker="2"/);
+  made.noteWorkers([{ id: 3, pid: 13, load }]);
+  assert.doesNotMatch(await made.text([], NO_STAPLES, NOW), /worker="1"/);
+});

@@ -4,7 +4,7 @@
  */
 import { Counter, Gauge, Registry } from 'prom-client';
 import { subscribe } from '../base/events.ts';
-import type { DomainInService, StaplingCounts } from './document.ts';
+import type { DomainInService, StaplingCounts, WorkerStatus } from './document.ts';
 import { countDomains } from './select.ts';
 import { validUntil } from './words.ts';
 
@@ -25,6 +25,9 @@ export class Metrics implements Disposable {
   readonly #expiry: Gauge;
   readonly #staples: Gauge;
   readonly #stapleAge: Gauge;
+  readonly #connections: Gauge;
+  readonly #handshakes: Gauge;
+  readonly #refused: Counter;
   readonly #subscriptions = new DisposableStack();
 
   constructor(version: string) {
@@ -57,6 +60,14 @@ export class Metrics implements Disposable {
       'latchkey_staple_age_seconds',
       'Age of the oldest OCSP response that is stapled.',
     );
+    this.#connections = gauge('latchkey_connections', 'Connections that are open.', ['worker']);
+    this.#handshakes = gauge('latchkey_handshakes', 'TLS handshakes that are under way.', ['worker']);
+    this.#refused = new Counter({
+      name: 'latchkey_connections_refused_total',
+      help: 'Connections refused before anything was done for them; overload: too many handshakes waited, else the limit of a client.',
+      labelNames: ['worker', 'reason'],
+      registers,
+    });
     this.#count();
   }
 
@@ -74,6 +85,19 @@ export class Metrics implements Disposable {
     this.#expiring.set({ le: '+Inf' }, left.length);
     this.#tellOfFailing(domains);
     return this.#registry.metrics();
+  }
+
+  /** What the workers have to do, and whom they have turned away. */
+  noteWorkers(workers: readonly WorkerStatus[]): void {
+    for (const metric of [this.#connections, this.#handshakes, this.#refused]) metric.reset();
+    for (const { id, load } of workers) {
+      if (!load) continue;
+      this.#connections.set({ worker: id }, load.connections);
+      this.#handshakes.set({ worker: id }, load.handshakes);
+      for (const [reason, count] of Object.entries(load.refused)) {
+        this.#refused.inc({ worker: id, reason }, count);
+      }
+    }
   }
 
   [Symbol.dispose](): void {

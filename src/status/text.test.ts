@@ -16,6 +16,20 @@ suite('the status for people', () => {
 
   test('makes no table of no domains', () => {
     assert.equal(overview(document([])), 'Latchkey 1: no managed domains; 1 workers, generation 1\n');
+    const refused = { overload: 5, connections: 4, handshakes: 0 };
+    const load = { connections: 0, handshakes: 0, refused };
+    const busy = {
+      ...document([]),
+      workers: [
+        { id: 1, pid: 1 },
+        { id: 2, pid: 2, load },
+        { id: 3, pid: 3, load },
+      ],
+    };
+    assert.match(
+      overview(busy),
+      /^warning: .*: 10 overloaded, 8 by ClientConnections, 0 by ClientHandshakes$/m,
+    );
   });
 
   test('says how far a first start has come, and what to do about a failure', () => {

@@ -6,7 +6,7 @@ import { describeObtaining, isWorthSaying } from '../domains/renewal/obtaining.t
 import type { StaplingStatus } from '../ocsp/status.ts';
 import type { DomainInService, StatusDocument } from './document.ts';
 import { stapleLine, staplingLines } from './staple-text.ts';
-import { date, lastRunOf, nextOf, onDemandOf, span, stateOf, validUntil } from './words.ts';
+import { date, lastRunOf, nextOf, onDemandOf, refusedBy, span, stateOf, validUntil } from './words.ts';
 
 /** All domains as a table, one line each, those in trouble explained below it. */
 export function overview(document: StatusDocument): string {
@@ -135,9 +135,10 @@ function problemLines(problem: Problem, indent: number): string[] {
   ];
 }
 
-function warnings({ tableFull, problems }: StatusDocument): string[] {
+function warnings({ tableFull, problems, workers }: StatusDocument): string[] {
   const full = tableFull ? ['the certificate table is full'] : [];
-  const all = [...full, ...problems];
+  const refused = refusedBy(workers);
+  const all = [...full, ...problems, ...(refused === undefined ? [] : [refused])];
   return all.length > 0 ? ['', ...all.map((problem) => `warning: ${problem}`)] : [];
 }
 

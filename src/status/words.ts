@@ -1,5 +1,5 @@
 /** How the views for people call things. */
-import type { DomainInService } from './document.ts';
+import type { DomainInService, WorkerStatus } from './document.ts';
 
 const SECOND = 1000;
 const UNITS = [
@@ -18,6 +18,19 @@ export function stateOf(domain: DomainInService): string {
   if (domain.hold && domain.certificates.length === 0) return 'waiting';
   if (domain.state !== 'complete') return domain.state;
   return domain.unserved === undefined ? 'ok' : 'not served';
+}
+
+/** How many connections were refused and by what, where any were. */
+export function refusedBy(workers: readonly WorkerStatus[]): string | undefined {
+  const sum = { overload: 0, connections: 0, handshakes: 0 };
+  for (const { load } of workers) {
+    sum.overload += load?.refused.overload ?? 0;
+    sum.connections += load?.refused.connections ?? 0;
+    sum.handshakes += load?.refused.handshakes ?? 0;
+  }
+  const { overload, connections, handshakes } = sum;
+  if (overload + connections + handshakes === 0) return undefined;
+  return `since they began, workers refused connections: ${overload} overloaded, ${connections} by ClientConnections, ${handshakes} by ClientHandshakes`;
 }
 
 /** What is done next, and when. */

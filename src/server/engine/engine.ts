@@ -394,7 +394,8 @@ export class Engine implements AsyncDisposable {
     return this.#counted;
   }
 
-  metrics(): Promise<string> {
+  async metrics(): Promise<string> {
+    this.#metrics.noteWorkers(await this.#supervisor.call('workers', undefined));
     return this.#metrics.text(this.#renewals?.describe() ?? [], this.#counts().stapling, systemClock.now());
   }
 

@@ -13,6 +13,7 @@ import type { Children } from './children.ts';
 import type { Credentials } from './credentials.ts';
 import type { InstalledHook } from './installed-hook.ts';
 import type { StoreKeeper } from './store-keeper.ts';
+import { describeWorkers } from './worker-status.ts';
 
 /** The engine waits for workers no longer than this (ms) before it says which have not shown a certificate. */
 const VERIFY_PATIENCE = 10_000;
@@ -62,7 +63,7 @@ export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
       return readFile(file, 'latin1');
     },
     verify: (request) => verifyAll(rights.children(), request),
-    workers: () => rights.children().workers.map(({ id, pid }) => ({ id, pid })),
+    workers: () => describeWorkers(rights.children()),
   };
 }
 

@@ -17,6 +17,7 @@ const calls: Handlers<WorkerCalls> = {
   prepare: (plan) => running().prepare(plan),
   commit: (generation) => running().commit(generation),
   rollback: () => running().rollback(),
+  load: () => running().load,
   verify: (request) => running().verify(request),
   reopenTable: () => running().reopenTable(),
   changeTicketKeys: (keys) => running().changeTicketKeys(keys),

@@ -31,4 +31,7 @@ test('who is turned away is counted, and told of once, each minute that it goes 
   note(1);
   assert.equal(said.length, 5);
   assert.equal(away.counts.overload, 1038);
+  for (const client of ['192.0.2.1', '192.0.2.2']) away.note('handshakes', client);
+  assert.equal(said.length, 6);
+  assert.match(said[5] ?? '', /192\.0\.2\.1 begins more .* ClientHandshakes/);
 });

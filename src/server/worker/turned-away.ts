@@ -4,43 +4,52 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import type { Refusals } from '../../status/document.ts';
 
 /** Between two lines of one reason, ms. */
 const PAUSE = 60_000;
 
-const REASONS = {
-  overload: 'more handshakes wait for their turn than can be done in time, this worker is overloaded',
-} as const;
-
-export type TurnedAwayFor = keyof typeof REASONS;
+/** Why; the client is the last one that it happened to. */
+const REASONS: Readonly<Record<keyof Refusals, (client: string) => string>> = {
+  overload: () => 'more handshakes wait for their turn than can be done in time, this worker is overloaded',
+  connections: (client) => `${client} has as many open in this worker as ClientConnections allows`,
+  handshakes: (client) => `${client} begins more handshakes in this worker than ClientHandshakes allows`,
+};
 
 export class TurnedAway {
   /** Since this process began. */
-  readonly counts: Record<TurnedAwayFor, number> = { overload: 0 };
+  readonly counts: { -readonly [Reason in keyof Refusals]: number } = {
+    overload: 0,
+    connections: 0,
+    handshakes: 0,
+  };
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #told = new Set<TurnedAwayFor>();
+  /** Of reasons that are being told of: the last client. */
+  readonly #told = new Map<keyof Refusals, string>();
 
   constructor(clock: Clock, logger: Logger) {
     this.#clock = clock;
     this.#logger = logger;
   }
 
-  note(reason: TurnedAwayFor): void {
+  note(reason: keyof Refusals, client = ''): void {
     this.counts[reason]++;
-    if (!this.#told.has(reason)) void this.#tell(reason);
+    const known = this.#told.has(reason);
+    this.#told.set(reason, client);
+    if (!known) void this.#tell(reason);
   }
 
-  async #tell(reason: TurnedAwayFor): Promise<void> {
+  async #tell(reason: keyof Refusals): Promise<void> {
     const before = this.counts[reason] - 1;
-    this.#told.add(reason);
-    this.#logger.warn(`connections are refused: ${REASONS[reason]}`);
+    const why = () => REASONS[reason](this.#told.get(reason) ?? '');
+    this.#logger.warn(`connections are refused: ${why()}`);
     for (;;) {
       const last = this.counts[reason];
       await this.#clock.sleep(PAUSE);
       const more = this.counts[reason] - last;
       if (more === 0) break;
-      this.#logger.warn(`${more} connections were refused within a minute: ${REASONS[reason]}`);
+      this.#logger.warn(`${more} connections were refused within a minute: ${why()}`);
     }
     this.#told.delete(reason);
     this.#logger.notice(`connections are refused no more, ${this.counts[reason] - before} were`);

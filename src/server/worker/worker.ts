@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { normalizeAddress } from '../../base/addresses.ts';
 import { systemClock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import { createLoggers, type Logger, type Loggers } from '../../base/log.ts';
@@ -15,6 +16,7 @@ import type { ProxyHandler } from '../../http/exchange.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
 import { Acceptor, checkPrivateSurface, endpointsOf, type Secured } from '../../tls/accept.ts';
 import { factsOf } from '../../tls/facts.ts';
+import type { WorkerLoad } from '../../status/document.ts';
 import { SecureContexts } from '../../tls/contexts.ts';
 import { Turns } from '../../tls/turns.ts';
 import type { Birth, Plan, RelayCalls, VerifyRequest } from '../calls.ts';
@@ -23,6 +25,7 @@ import type { Peer } from '../peer.ts';
 import { dropPrivileges } from '../privileges.ts';
 import { tableDir } from '../runtime-dir.ts';
 import { Challenges } from './challenges.ts';
+import { ClientLimits } from './client-limits.ts';
 import { watchDescriptors } from './descriptors.ts';
 import { HandshakePlan, Handshakes, type HandshakeTag } from './handshake.ts';
 import { Listeners } from './listeners.ts';
@@ -45,6 +48,8 @@ export class Worker {
   readonly #frontend: Frontend;
   readonly #acceptor: Acceptor<HandshakeTag>;
   readonly #listeners: Listeners;
+  readonly #clientLimits: ClientLimits;
+  readonly #turnedAway: TurnedAway;
   /** By host; those of a configuration that is gone go with it. */
   readonly #hostLoggers = new WeakMap<HostSettings, Loggers>();
   /** By configuration: a request ends with the one that it began with. */
@@ -134,9 +139,10 @@ export class Worker {
       scripts,
       isFallback: (host) => this.#handshakes.isFallback(host),
     });
-    const turnedAway = new TurnedAway(systemClock, loggers('ssl'));
+    this.#turnedAway = new TurnedAway(systemClock, loggers('core'));
+    this.#clientLimits = new ClientLimits(birth.plan.settings.clientLimits, systemClock);
     this.#acceptor = new Acceptor({
-      turns: new Turns({ onRefused: () => turnedAway.note('overload') }),
+      turns: new Turns({ onRefused: () => this.#turnedAway.note('overload') }),
       select: (hello, endpoints) => this.#handshakes.select(hello, endpoints),
       onSecure: (socket, secured) => this.#secure(socket, secured),
       handshakeTimeout: ({ localAddress, localPort }) => this.#handshakes.timeout(localAddress, localPort),
@@ -165,6 +171,7 @@ export class Worker {
       throw new Error(`generation ${generation} was not prepared`);
     this.#handshakes.plan = this.#prepared.plan;
     this.#frontend.reconfigure(this.#prepared.plan.settings);
+    this.#clientLimits.reconfigure(this.#prepared.plan.settings.clientLimits);
     this.#listeners.commit();
     this.#prepared = undefined;
   }
@@ -178,6 +185,12 @@ export class Worker {
   verify(request: VerifyRequest): Promise<readonly string[]> {
     this.#handshakes.forget(request.setId);
     return showCertificates(this.#handshakes, request);
+  }
+
+  get load(): WorkerLoad {
+    const { pending: handshakes } = this.#acceptor;
+    const connections = this.#frontend.connections + handshakes;
+    return { connections, handshakes, refused: this.#turnedAway.counts };
   }
 
   /** Opens the table again: an engine had to make another. */
@@ -234,6 +247,8 @@ export class Worker {
   }
 
   #connection(socket: Socket, listen: Listen): void {
+    const limit = this.#clientLimits.exceeded(socket, listen.tls);
+    if (limit) return this.#turnAway(socket, limit);
     if (listen.tls) {
       this.#acceptor.accept(socket);
       return;
@@ -242,6 +257,13 @@ export class Worker {
     const { localAddress, localPort } = endpoints;
     const { host } = this.#handshakes.plan.hosts.forHandshake(localAddress, localPort, undefined);
     this.#frontend.connection(socket, { ...endpoints, host, secure: false, alpn: undefined, sni: undefined });
+  }
+
+  /** By a reset: there is no answer that would cost less. */
+  #turnAway(socket: Socket, limit: 'connections' | 'handshakes'): void {
+    this.#turnedAway.note(limit, normalizeAddress(socket.remoteAddress ?? ''));
+    socket.on('error', () => {});
+    socket.resetAndDestroy();
   }
 
   #secure(socket: TLSSocket, { alpn, sni, hello, tag, endpoints }: Secured<HandshakeTag>): void {

@@ -11,7 +11,7 @@ import {
   type StatusDocument,
   type StatusQuery,
 } from '../document.ts';
-import { nextOf, span, validFrom, validUntil } from '../words.ts';
+import { nextOf, refusedBy, span, validFrom, validUntil } from '../words.ts';
 import { type Html, link, moment, page } from './page.ts';
 import { staplingTable } from './stapling.ts';
 import { stateBadge } from './state.ts';
@@ -70,8 +70,13 @@ export function overviewPage(
   return page(`Status of ${request.hostname}`, body);
 }
 
-function warnings({ tableFull, problems }: StatusDocument): Html | undefined {
-  const all = [...(tableFull ? ['The certificate table is full.'] : []), ...problems];
+function warnings({ tableFull, problems, workers }: StatusDocument): Html | undefined {
+  const refused = refusedBy(workers);
+  const all = [
+    ...(tableFull ? ['The certificate table is full.'] : []),
+    ...problems,
+    ...(refused === undefined ? [] : [refused]),
+  ];
   if (all.length === 0) return undefined;
   return html`<div class="box bad" role="alert">
     <ul>
