@@ -4,7 +4,7 @@
 # whose peer is missing skip, and say so.
 PEBBLE=github.com/letsencrypt/pebble/v2/cmd
 PEBBLE_VERSION=v2.10.1
-PACKAGES='openssl curl gnutls-bin apache2-bin nginx-light lego procps chromium'
+PACKAGES='openssl curl gnutls-bin apache2-bin nginx-light lego procps chromium python3'
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 bin=$root/.cache/bin
@@ -51,7 +51,7 @@ if ! command -v pebble >/dev/null 2>&1 || ! command -v pebble-challtestsrv >/dev
   fi
 fi
 
-for peer in openssl curl gnutls-cli apache2 nginx lego chromium pebble pebble-challtestsrv; do
+for peer in openssl curl gnutls-cli apache2 nginx lego chromium python3 pebble pebble-challtestsrv; do
   command -v "$peer" >/dev/null 2>&1 || echo "set-up: $peer is missing; the tests that need it are skipped"
 done
 exit 0

@@ -19,8 +19,8 @@ const executablePath = (process.env['PATH'] ?? '')
 export const withoutChromium: string | false = executablePath ? false : 'chromium is not installed';
 
 /** Its own sandbox needs rights that containers don't have, and it sees our own pages only. */
-export function launchChromium(): Promise<Browser> {
-  return chromium.launch({ executablePath: executablePath ?? '', args: ['--no-sandbox'] });
+export function launchChromium(...more: readonly string[]): Promise<Browser> {
+  return chromium.launch({ executablePath: executablePath ?? '', args: ['--no-sandbox', ...more] });
 }
 
 export interface Pages extends AsyncDisposable {

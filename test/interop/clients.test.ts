@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { freePorts, missing, selfSigned, TestServer } from '../latchkey.testing.ts';
-import { curl, gnutls, handshake } from './clients.testing.ts';
+import { curl, gnutls, handshake, python } from './clients.testing.ts';
 
 const RSA_ONLY = 'RSA-PSS+SHA256:RSA+SHA256';
 const ECDSA_ONLY = 'ECDSA+SHA256';
@@ -74,6 +74,16 @@ Protocols h2 http/1.1
     ] as const) {
       const only = ['--tls-max', '1.2', '--ciphers', cipher, '--cacert', cert];
       assert.equal((await curl(url, ...only)).body, 'hello\n', cipher);
+    }
+  });
+
+  await t.test('Python, which comes back with a ticket', async (t) => {
+    const without = missing('python3');
+    if (without) return t.skip(without);
+    for (const version of ['TLSv1_2', 'TLSv1_3'] as const) {
+      const spoken = version.replace('_', '.');
+      const expected = `${spoken} new hello\n${spoken} resumed hello\n`;
+      assert.equal(await python(https, { name, ca, version }), expected);
     }
   });
 

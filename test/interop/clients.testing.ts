@@ -68,6 +68,35 @@ export async function curl(url: string, ...args: readonly string[]): Promise<Ans
   return { code, version, status: Number(status), location: location || undefined, body, stderr };
 }
 
+/** Of each of two connections: the version, whether it went on where the first was, and what was answered. */
+const PYTHON = `
+import socket, ssl, sys
+port, name, ca, version = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+context = ssl.create_default_context(cafile=ca)
+context.minimum_version = context.maximum_version = getattr(ssl.TLSVersion, version)
+request = f"GET / HTTP/1.1\\r\\nHost: {name}\\r\\nConnection: close\\r\\n\\r\\n".encode()
+session = None
+for _ in range(2):
+    with socket.create_connection(("127.0.0.1", port)) as tcp:
+        with context.wrap_socket(tcp, server_hostname=name, session=session) as tls:
+            tls.sendall(request)
+            answer = b""
+            while chunk := tls.recv(65536):
+                answer += chunk
+            session = tls.session
+            body = answer.split(b"\\r\\n\\r\\n")[1].decode().strip()
+            print(tls.version(), "resumed" if tls.session_reused else "new", body)
+`;
+
+/** Two requests by Python's ssl, which verifies chain and name by the file `ca`: a line for each. */
+export async function python(
+  port: number,
+  { name, ca, version }: { name: string; ca: string; version: 'TLSv1_2' | 'TLSv1_3' },
+): Promise<string> {
+  const { stdout, stderr } = await run('python3', ['-c', PYTHON, `${port}`, name, ca, version]);
+  return stdout + stderr;
+}
+
 /**
  * What gnutls-cli prints for a handshake and an HTTP/1.1 request on the connection. It verifies the chain by the
  * file `ca`. Its input stays open until the answer's end is there: some servers take an end of input for a good-bye.
