@@ -2,6 +2,7 @@
  * What a request has to be before anybody looks at what it asks for: its size, its target, its Host, and
  * whether the connection may carry requests of that host.
  */
+import { isIP } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import type { HostSettings, HostTls, Settings } from '../config/settings.ts';
 import type { LiveExchange } from './live.ts';
@@ -64,10 +65,20 @@ function admitAuthority(exchange: LiveExchange, site: Site, given: string | unde
   exchange.host = found.host;
   exchange.known = found.known;
   exchange.directory = found.host.directory;
-  if (connection.secure && !sharePolicy(site.settings.sniPolicy, connection.host, found.host)) {
-    return { status: 421, reason: `${parsed.hostname} needs another TLS policy than this connection has` };
+  return connection.secure ? admitByHandshake(exchange, site) : undefined;
+}
+
+/** What the handshake was for decides what may be asked for on its connection. */
+function admitByHandshake({ connection, host, hostname }: LiveExchange, site: Site): Refusal | undefined {
+  const { family, strictSni } = connection.host.tls;
+  // As mod_tls: it shakes hands with whoever names no host, and serves them nothing. An address can't be named there
+  // (RFC 6066 section 3).
+  const nameless = connection.sni === undefined && isIP(hostname) === 0;
+  if (nameless && family === 'tls' && strictSni && host !== site.settings.base) {
+    return { status: 403, reason: 'The client has named no host in its handshake (SNI)' };
   }
-  return undefined;
+  if (sharePolicy(site.settings.sniPolicy, connection.host, host)) return undefined;
+  return { status: 421, reason: `${hostname} needs another TLS policy than this connection has` };
 }
 
 function needsHost({ request }: LiveExchange): boolean {
@@ -78,7 +89,8 @@ function needsHost({ request }: LiveExchange): boolean {
 function sharePolicy(policy: Settings['sniPolicy'], one: HostSettings, other: HostSettings): boolean {
   if (one === other || policy === 'insecure') return true;
   if (policy === 'strict' && one.serverName !== other.serverName) return false;
-  // Everything but the certificates: those are what clients look at before they share a connection.
+  // Everything but the certificates: those are what clients look at before they share a connection. Whose order of
+  // ciphers counted nobody is less secure by.
   return isDeepStrictEqual(asked(one.tls, policy), asked(other.tls, policy));
 }
 
@@ -86,9 +98,8 @@ function asked(tls: HostTls, policy: Settings['sniPolicy']): Partial<HostTls> {
   const { clientAuth, clientCa, clientCaPath, clientDepth, clientRevocation } = tls;
   const ofClients = { clientAuth, clientCa, clientCaPath, clientDepth, clientRevocation };
   if (policy === 'authonly') return ofClients;
-  const { minVersion, maxVersion, ciphers, ciphersuites, cipherOrder, groups, signatureAlgorithms } = tls;
-  const handshake = { minVersion, maxVersion, ciphers, ciphersuites, cipherOrder };
-  return { ...ofClients, ...handshake, groups, signatureAlgorithms };
+  const { minVersion, maxVersion, ciphers, ciphersuites, groups, signatureAlgorithms } = tls;
+  return { ...ofClients, minVersion, maxVersion, ciphers, ciphersuites, groups, signatureAlgorithms };
 }
 
 function oversized({ request, host }: LiveExchange): Refusal | undefined {

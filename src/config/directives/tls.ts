@@ -93,7 +93,7 @@ export const tls: Family<Scope> = {
       syntax: 'on|off',
       contexts: servers,
       default: 'on',
-      doc: 'Refuses clients that name a host there is not.',
+      doc: 'Refuses clients that name a host there is not. Who names none gets 403, but for an address.',
       args: 'TAKE1',
       apply(scope, text) {
         scope.host.tls.tlsStrictSni = switched('TLSStrictSNI', text);
