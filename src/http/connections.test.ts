@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http2 from 'node:http2';
-import net from 'node:net';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import tls from 'node:tls';
@@ -11,6 +10,7 @@ import type { VirtualHostSettings } from '../config/settings.ts';
 import { createFallbackCertificate } from '../pki/selfsigned.ts';
 import type { Exchange, Handler } from './exchange.ts';
 import { serve } from './frontend.testing.ts';
+import { Client, secondsOpen } from './slow-client.testing.ts';
 import { defaultLimits, settingsOf, virtualHost } from './settings.testing.ts';
 
 const ok: Handler = async ({ response }) => void response.end('ok');
@@ -25,47 +25,7 @@ function settings(handler: string, changes: Partial<VirtualHostSettings> = {}) {
   return settingsOf({ hosts: [virtualHost('a.test', { directory: { handler }, ...changes })] });
 }
 
-/** A raw client that can wait for what it is sent. */
-class Client {
-  readonly socket: net.Socket;
-  received = '';
-  closed = false;
-
-  constructor(port: number) {
-    this.socket = net.connect(port, '127.0.0.1').setEncoding('latin1');
-    this.socket.on('data', (chunk) => (this.received += String(chunk)));
-    this.socket.on('error', () => {});
-    this.socket.on('close', () => (this.closed = true));
-  }
-
-  send(text: string): Promise<void> {
-    return new Promise((resolve) => this.socket.write(text, () => resolve()));
-  }
-
-  async until(pattern: RegExp): Promise<void> {
-    while (!pattern.test(this.received)) {
-      assert.ok(!this.closed, `closed after: ${this.received}`);
-      await Promise.race([once(this.socket, 'data'), once(this.socket, 'close')]);
-    }
-  }
-
-  async end(): Promise<void> {
-    if (!this.closed) await once(this.socket, 'close');
-  }
-}
-
 const request = 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n';
-
-/** Lets time go by until the connection closes; gives how many seconds it took (at most `most`). */
-async function secondsOpen(clock: TestClock, client: Client, most: number, each?: () => Promise<void>) {
-  for (let seconds = 0; seconds < most; seconds++) {
-    if (client.socket.readableEnded || client.closed) return seconds;
-    await each?.();
-    await clock.advance(1000);
-    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
-  }
-  return most;
-}
 
 test('who says nothing is closed without a word; a head that does not end gets 408', async () => {
   const clock = new TestClock();

@@ -6,49 +6,37 @@ import { after, before, suite, test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
 import { TestServer, eventually, freePorts, missing, selfSigned } from '../latchkey.testing.ts';
 import { getSecure, server } from './faults.testing.ts';
+import {
+  CONTINUATION,
+  DATA,
+  END_HEADERS,
+  END_STREAM,
+  frame,
+  HEADERS,
+  literal,
+  opening,
+  PING,
+  PRIORITY,
+  requestFor,
+  RST_STREAM,
+  SETTINGS,
+  setting,
+  WINDOW_UPDATE,
+} from '../../src/http/http2-frames.testing.ts';
 
 const NAME = 'a.latchkey.test';
 const skip = missing('openssl') ?? false;
 /** MB that a worker may grow by, whatever is sent: far below what a flood carries. */
 const GROWTH = 96;
 
-const DATA = 0;
-const HEADERS = 1;
-const RST_STREAM = 3;
-const SETTINGS = 4;
-const PING = 6;
-const CONTINUATION = 9;
-const END_STREAM = 1;
-const END_HEADERS = 4;
+const request = requestFor(NAME);
 
 let one: TestServer;
 let http = 0;
 let https = 0;
 let children: ReturnType<TestServer['children']>;
 
-function frame(type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
-
-/** HPACK without a table: literals that are not indexed. */
-function literal(name: string, value: string): Buffer {
-  const text = (part: string) => Buffer.concat([Buffer.of(part.length), Buffer.from(part)]);
-  return Buffer.concat([Buffer.of(0), text(name), text(value)]);
-}
-
-const request = Buffer.concat([
-  Buffer.of(0x82, 0x87, 0x84), // GET, https, /
-  literal(':authority', NAME),
-]);
-
-const preface = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(SETTINGS, 0, 0)]);
-
-async function open(first = preface): Promise<{ socket: TLSSocket; closed: Promise<unknown> }> {
+async function open(first = opening): Promise<{ socket: TLSSocket; closed: Promise<unknown> }> {
   const options = { host: '127.0.0.1', port: https, servername: NAME, rejectUnauthorized: false };
   const socket = connect({ ...options, ALPNProtocols: ['h2'] });
   socket.on('error', () => {});
@@ -73,6 +61,9 @@ async function flood(chunks: (n: number) => Buffer, most: number): Promise<void>
 
 const megabytes = (pid: number) =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+
+const authority = literal(':authority', NAME);
+const many = (one: Buffer) => Buffer.concat(Array.from({ length: 200 }, () => one));
 
 before(async () => {
   if (skip) return;
@@ -148,6 +139,22 @@ suite('HTTP/2: a client', { skip }, () => {
       socket.resume();
       await closed;
     },
+    'that changes its settings over and over, and has large header tables made': () =>
+      flood((n) => {
+        const table = setting(1, n % 2 ? 0 : 2 ** 32 - 1);
+        return many(frame(SETTINGS, 0, 0, Buffer.concat([table, setting(4, 65_535)])));
+      }, 3000),
+    'that sends data without any octet in it': () =>
+      flood((n) => {
+        const head = frame(HEADERS, END_HEADERS, 1, Buffer.concat([Buffer.of(0x83, 0x87, 0x84), authority]));
+        return Buffer.concat([n === 0 ? head : Buffer.alloc(0), many(frame(DATA, 0, 1))]);
+      }, 3000),
+    'that talks of priorities only': () =>
+      flood((n) => many(frame(PRIORITY, 0, 1 + 2 * (n % 1000), Buffer.of(0, 0, 0, 0, 16))), 100_000),
+    'that opens windows over and over': () =>
+      flood(() => many(frame(WINDOW_UPDATE, 0, 0, Buffer.of(0, 0, 0, 1))), 100_000),
+    'that sends frames of unknown types': () =>
+      flood(() => many(frame(0x77, 0, 0, Buffer.alloc(8))), 100_000),
     'that opens no window for what it asked for': async () => {
       const none = frame(SETTINGS, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0]));
       const large = Buffer.concat([
@@ -158,7 +165,7 @@ suite('HTTP/2: a client', { skip }, () => {
       const streams = Array.from({ length: 50 }, (_, i) =>
         frame(HEADERS, END_STREAM | END_HEADERS, 1 + 2 * i, large),
       );
-      const { socket, closed } = await open(Buffer.concat([preface, none, ...streams]));
+      const { socket, closed } = await open(Buffer.concat([opening, none, ...streams]));
       socket.resume();
       await closed;
     },
@@ -166,7 +173,7 @@ suite('HTTP/2: a client', { skip }, () => {
 
   test('that asks in the same frames, once, is answered', async () => {
     const { socket } = await open(
-      Buffer.concat([preface, frame(HEADERS, END_STREAM | END_HEADERS, 1, request)]),
+      Buffer.concat([opening, frame(HEADERS, END_STREAM | END_HEADERS, 1, request)]),
     );
     let got = '';
     for await (const chunk of socket) {
