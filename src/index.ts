@@ -10,7 +10,9 @@ export type {
   LocalCaOptions,
   LogSink,
   OnDemandOptions,
+  RenewOptions,
   TlsSettings,
+  WaitOptions,
 } from './library/options.ts';
 export type { LatchkeyEvents } from './library/events.ts';
 export type { Listening, ListenOptions } from './library/listening.ts';

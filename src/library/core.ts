@@ -9,7 +9,7 @@ import { MemoryTable } from '../certificates/memory-table.ts';
 import { LOCAL } from '../config/authorities.ts';
 import { EngineError } from '../domains/engine-options.ts';
 import { RenewalEngine } from '../domains/engine.ts';
-import { PostponedError, type Progress, RenewalError } from '../domains/issuer.ts';
+import { PostponedError, RenewalError } from '../domains/issuer.ts';
 import { AcmeIssuer } from '../domains/issuers/acme.ts';
 import type { ManagedDomainSettings } from '../domains/settings.ts';
 import type { DomainStatus } from '../domains/status.ts';
@@ -17,10 +17,10 @@ import { activateStaged } from '../domains/stored/activate.ts';
 import { syncDomains } from '../domains/stored/registry.ts';
 import { coversName, parseChain } from '../pki/certificate.ts';
 import { version } from '../server/version.ts';
-import { asOwner } from './events.ts';
+import { asOwner, hear } from './events.ts';
 import { NamesOnDemand } from './on-demand.ts';
 import { type OpenStore, openStore } from './open-store.ts';
-import type { Resolved } from './options.ts';
+import type { RenewOptions, Resolved, WaitOptions } from './options.ts';
 import { issuerBy } from './own-issuer.ts';
 import { Served } from './served.ts';
 import { domainSettings, type Ways } from './settings.ts';
@@ -32,15 +32,6 @@ export interface CoreParts {
   readonly owner: object;
   /** A fault of the program has ended all renewing. */
   readonly onFault: (error: unknown) => void;
-}
-
-export interface Waiting {
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface RenewOptions extends Waiting {
-  /** Called at each step. */
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 const DEFAULT_CA_LIFETIME = 7 * 86_400_000;
@@ -56,7 +47,8 @@ export class Core implements AsyncDisposable {
   readonly #localCa: LocalCa | undefined;
   readonly #acme: AcmeIssuer;
   readonly #engine: RenewalEngine;
-  #changed = Promise.withResolvers<void>();
+  readonly #installed: Disposable;
+  #changed = newChange();
 
   /** Serves what the store has; asks nobody before start(). */
   static async open(parts: CoreParts): Promise<Core> {
@@ -115,8 +107,15 @@ export class Core implements AsyncDisposable {
       onFailure: onFault,
     });
     this.onDemand = resolved.onDemand && this.#openOnDemand(resolved.onDemand);
-    // Nobody may be waiting when it is rejected.
-    this.#changed.promise.catch(() => {});
+    this.#installed = hear(parts.owner, 'latchkey:certificate:installed', () => {
+      this.#changed.resolve();
+      this.#changed = newChange();
+    });
+  }
+
+  /** The set of a certificate on demand: see NamesOnDemand.find(). */
+  seek(name: string, address: string): ReturnType<NamesOnDemand['find']> | undefined {
+    return this.#asOwner(() => this.onDemand?.find(name, address));
   }
 
   /** PEM of the root of the built-in CA. */
@@ -126,7 +125,7 @@ export class Core implements AsyncDisposable {
 
   /** Begins to obtain, to renew and to staple. */
   start(): void {
-    asOwner(this.#parts.owner, () => {
+    this.#asOwner(() => {
       this.#engine.start();
       this.served.start();
       this.onDemand?.start();
@@ -138,8 +137,10 @@ export class Core implements AsyncDisposable {
     if (this.#ways[way]) return;
     this.#ways[way] = true;
     for (const { name, domains } of this.#domains.values()) this.#domains.set(name, this.#settings(domains));
-    void this.onDemand?.reconfigure();
-    this.#engine.reconfigure([...this.#domains.values(), ...(this.onDemand?.domains ?? [])]);
+    this.#asOwner(() => {
+      void this.onDemand?.reconfigure();
+      this.#engine.reconfigure([...this.#domains.values(), ...(this.onDemand?.domains ?? [])]);
+    });
   }
 
   get domains(): readonly ManagedDomainSettings[] {
@@ -156,7 +157,7 @@ export class Core implements AsyncDisposable {
     const { store } = this.opened;
     await syncDomains(store, [domain], this.#parts.resolved.clock);
     await this.served.load(domain);
-    asOwner(this.#parts.owner, () => this.#engine.add(domain));
+    this.#asOwner(() => this.#engine.add(domain));
   }
 
   /** The store keeps what it has. */
@@ -176,7 +177,7 @@ export class Core implements AsyncDisposable {
     name: string,
     { signal, onProgress }: RenewOptions,
   ): Promise<{ readonly serials: readonly string[]; readonly notAfter: number }> {
-    const outcome = await this.#engine.renewNow(name, { signal, progress: onProgress });
+    const outcome = await this.#asOwner(() => this.#engine.renewNow(name, { signal, progress: onProgress }));
     switch (outcome.status) {
       case 'installed':
         return { serials: outcome.serials, notAfter: outcome.notAfter };
@@ -201,7 +202,7 @@ export class Core implements AsyncDisposable {
     return (id === undefined ? undefined : this.table.get(id)?.certificates) ?? [];
   }
 
-  async ready({ signal }: Waiting): Promise<void> {
+  async ready({ signal }: WaitOptions): Promise<void> {
     for (;;) {
       signal?.throwIfAborted();
       if (this.domains.every((domain) => this.#isReady(domain))) return;
@@ -210,6 +211,7 @@ export class Core implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#installed[Symbol.dispose]();
     this.#changed.reject(new EngineError('engine-closed', 'This Latchkey is closed'));
     await this.onDemand?.[Symbol.asyncDispose]();
     await this.#engine[Symbol.asyncDispose]();
@@ -217,6 +219,11 @@ export class Core implements AsyncDisposable {
     await this.#acme[Symbol.asyncDispose]();
     await this.#localCa?.close();
     this.table[Symbol.dispose]();
+  }
+
+  /** Whoever calls, what comes of it is an event of this instance. */
+  #asOwner<Result>(task: () => Result): Result {
+    return asOwner(this.#parts.owner, task);
   }
 
   #settings(names: readonly string[]): ManagedDomainSettings {
@@ -237,9 +244,6 @@ export class Core implements AsyncDisposable {
     const domain = this.#domains.get(name);
     if (domain) await this.served.load(domain);
     else this.onDemand?.refetch(name);
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers();
-    this.#changed.promise.catch(() => {});
   }
 
   /** Another process has renewed it. */
@@ -272,6 +276,13 @@ export class Core implements AsyncDisposable {
     const ca = this.#localCa?.directoryUrl === directoryUrl ? this.#localCa.rootPem : authorityCa;
     return new AcmeClient({ directoryUrl, userAgent: `latchkey/${version}`, ca });
   }
+}
+
+function newChange(): PromiseWithResolvers<void> {
+  const change = Promise.withResolvers<void>();
+  // Nobody may be waiting when it is rejected.
+  change.promise.catch(() => {});
+  return change;
 }
 
 /** Loaded only where it is asked for. Rejects with CaError. */

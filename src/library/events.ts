@@ -54,10 +54,20 @@ export function asOwner<Result>(owner: object, task: () => Result): Result {
 export function forwardEvents(owner: object, emitter: EventEmitter<LatchkeyEvents>): Disposable {
   const subscriptions = new DisposableStack();
   for (const name of names) {
-    const handler = (event: Events[EventName]) => {
-      if (owners.getStore() === owner) (emitter as EventEmitter).emit(name, event);
-    };
-    subscriptions.use(subscribe(`latchkey:${name}`, handler));
+    subscriptions.use(
+      hear(owner, `latchkey:${name}`, (event) => (emitter as EventEmitter).emit(name, event)),
+    );
   }
   return subscriptions;
+}
+
+/** Listens to one event of `owner`, until disposed. */
+export function hear<Name extends EventName>(
+  owner: object,
+  name: Name,
+  listener: (event: Events[Name]) => void,
+): Disposable {
+  return subscribe(name, (event) => {
+    if (owners.getStore() === owner) listener(event);
+  });
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer as createHttps } from 'node:https';
 import { test } from 'node:test';
-import { get, handshake, openLatchkey, serialAt } from './library.testing.ts';
+import { get, handshake, openLatchkey, serialAt, settled } from './library.testing.ts';
 
 test('an app is served by https with the certificate that was obtained', async () => {
   await using latchkey = await openLatchkey();
@@ -49,7 +49,7 @@ test('a client without a name gets the first certificate, one with a foreign nam
 test('a renewed certificate is in the next handshake, and what is connected goes on', async () => {
   await using latchkey = await openLatchkey();
   const { port } = await latchkey.listen((_request, response) => response.end('still here'));
-  await latchkey.ready();
+  await settled(latchkey);
   const open = await handshake(port);
   const before = await serialAt(port, 'example.org');
   const steps: string[] = [];

@@ -12,11 +12,24 @@ import { explain, LatchkeyError } from '../base/errors.ts';
 import { serverNameOf } from '../certificates/source.ts';
 import { Challenges } from '../server/worker/challenges.ts';
 import { checkPrivateSurface } from '../tls/accept.ts';
-import { Core, type RenewOptions, type Waiting } from './core.ts';
+import { Core } from './core.ts';
 import { forwardEvents, type LatchkeyEvents } from './events.ts';
-import { bindBoth, httpServer, httpsServer, Listening, type ListenOptions } from './listening.ts';
+import {
+  bindBoth,
+  BoundServers,
+  httpServer,
+  httpsServer,
+  type Listening,
+  type ListenOptions,
+} from './listening.ts';
 import { loggersTo } from './log-sink.ts';
-import { type LatchkeyOptions, namesOf, resolveOptions } from './options.ts';
+import {
+  type LatchkeyOptions,
+  namesOf,
+  type RenewOptions,
+  resolveOptions,
+  type WaitOptions,
+} from './options.ts';
 import { type ChallengeHandler, challengeHandler } from './plain-http.ts';
 import { SecuredServer, type SecureOptions } from './secure.ts';
 import { Selector } from './selection.ts';
@@ -101,9 +114,7 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
     this.#loggers = loggersTo(options.logger);
     this.#events = forwardEvents(owner, this);
     const challenges = new Challenges(core.opened.store);
-    const { table, served, onDemand } = core;
-    const first = () => core.domains[0]?.name;
-    this.#selector = new Selector({ table, served, challenges, policy, onDemand, first });
+    this.#selector = new Selector({ core, challenges, policy });
     this.#handler = challengeHandler({
       challenges,
       isServed: (name) => this.#isServed(name),
@@ -124,7 +135,7 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
     await bindBoth(server, http, this.#ports, options.host);
     if (http) this.#core.addWay('http');
     this.start();
-    const listening = new Listening({ https, http, clock: this.#clock });
+    const listening = new BoundServers({ https, http, clock: this.#clock });
     this.#listening.add(listening);
     return listening;
   }
@@ -175,7 +186,7 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
   }
 
   /** Fulfilled when all of `domains` have certificates that are in force. Rejects with the reason of `signal`, or when it is closed. */
-  ready(options: Waiting = {}): Promise<void> {
+  ready(options: WaitOptions = {}): Promise<void> {
     return this.#core.ready(options);
   }
 

@@ -5,7 +5,7 @@ import http, { type IncomingHttpHeaders } from 'node:http';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { issueFor } from '../acme/issue.testing.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
-import { DAY } from '../domains/domains.testing.ts';
+import { DAY, eventually } from '../domains/domains.testing.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { Latchkey } from './latchkey.ts';
 import type { LatchkeyOptions } from './options.ts';
@@ -25,6 +25,12 @@ export function openLatchkey(options: Partial<LatchkeyOptions> = {}): Promise<La
     ...store,
     ...options,
   });
+}
+
+/** Has all its certificates, and has nothing to do. */
+export async function settled(latchkey: Latchkey): Promise<void> {
+  await latchkey.ready();
+  await eventually(() => latchkey.status().every(({ running }) => !running));
 }
 
 /** Whose certificates are of no CA, and who asks an address: what counts is the name. */

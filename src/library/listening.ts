@@ -24,19 +24,31 @@ export interface ListenOptions {
 /** ms that answers under way have once it is closed. */
 const PATIENCE = 10_000;
 
-export interface ListeningParts {
+export interface BoundParts {
   readonly https: SecuredServer;
   readonly http: HttpServer | undefined;
   readonly clock: Clock;
 }
 
 /** What listen() has opened. */
-export class Listening implements AsyncDisposable {
-  readonly #parts: ListeningParts;
+export interface Listening extends AsyncDisposable {
+  /** The port of https. */
+  readonly port: number;
+  /** The port of plain HTTP, if there is one. */
+  readonly httpPort: number | undefined;
+  /** Of https: for WebSockets (`upgrade`) and timeouts. */
+  readonly server: HttpsServer | Http2SecureServer;
+  /** Takes no more connections, and is fulfilled when the last one has ended: after 10 s at the latest. */
+  close(): Promise<void>;
+}
+
+/** Both, bound. */
+export class BoundServers implements Listening {
+  readonly #parts: BoundParts;
   readonly #sessions = new Set<ServerHttp2Session>();
   #closing: Promise<void> | undefined;
 
-  constructor(parts: ListeningParts) {
+  constructor(parts: BoundParts) {
     this.#parts = parts;
     parts.https.server.on('session', (session: ServerHttp2Session) => {
       this.#sessions.add(session);
@@ -44,23 +56,19 @@ export class Listening implements AsyncDisposable {
     });
   }
 
-  /** The port of https. */
   get port(): number {
     return portOf(this.#parts.https.server);
   }
 
-  /** The port of plain HTTP, if there is one. */
   get httpPort(): number | undefined {
     const { http } = this.#parts;
     return http && portOf(http);
   }
 
-  /** Of https: for `upgrade` (WebSockets) and timeouts. */
   get server(): HttpsServer | Http2SecureServer {
     return this.#parts.https.server as HttpsServer | Http2SecureServer;
   }
 
-  /** Takes no more connections, and is fulfilled when the last one has ended: after 10 s at the latest. */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
   }

@@ -1,5 +1,4 @@
 /** What a program says to Latchkey.open(), and what it comes to: checked, with all defaults in. */
-import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { LatchkeyError } from '../base/errors.ts';
@@ -12,7 +11,8 @@ import type { Store } from '../store/store.ts';
 import { createPolicy, type TlsPolicy } from '../tls/policy.ts';
 import type { CertificateIssuer } from './own-issuer.ts';
 
-export type KeyKind = 'P-256' | 'P-384' | 'RSA-2048' | 'RSA-3072' | 'RSA-4096';
+const kinds = ['P-256', 'P-384', 'RSA-2048', 'RSA-3072', 'RSA-4096'] as const;
+export type KeyKind = (typeof kinds)[number];
 export type ChallengeType = 'http-01' | 'tls-alpn-01' | 'dns-01';
 
 export interface LatchkeyOptions {
@@ -113,6 +113,16 @@ export interface LogSink {
   readonly debug: (line: string) => void;
 }
 
+export interface WaitOptions {
+  /** Ends the waiting, and nothing else. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface RenewOptions extends WaitOptions {
+  /** Called at each step, with a short name of it and a sentence for people. */
+  readonly onProgress?: ((progress: { readonly step: string; readonly detail: string }) => void) | undefined;
+}
+
 /** What was said, checked. */
 export interface Resolved {
   readonly options: LatchkeyOptions;
@@ -179,11 +189,9 @@ function directoryOf(text: string): string {
 }
 
 function keySpecOf(kind: KeyKind): KeySpec {
-  if (/^P-\d+$/.test(kind)) return { type: 'EC', name: kind.toLowerCase() };
-  const bits = Number(/^RSA-(\d{4})$/.exec(kind)?.[1]);
-  if (!Number.isFinite(bits))
-    throw bad(`keys: '${kind}' is not one of P-256, P-384, RSA-2048, RSA-3072, RSA-4096`);
-  return { type: 'RSA', bits };
+  if (!kinds.includes(kind)) throw bad(`keys: '${kind}' is not one of ${kinds.join(', ')}`);
+  const [type, size] = kind.split('-');
+  return type === 'RSA' ? { type, bits: Number(size) } : { type: 'EC', name: kind.toLowerCase() };
 }
 
 function localCaDirOf({ localCa, storeDir }: LatchkeyOptions): string {
@@ -194,9 +202,4 @@ function localCaDirOf({ localCa, storeDir }: LatchkeyOptions): string {
 
 export function bad(message: string): LatchkeyError<'bad-option'> {
   return new LatchkeyError('bad-option', message);
-}
-
-/** Whether a name is an address, which no SNI has. */
-export function isAddress(name: string): boolean {
-  return isIP(name) !== 0;
 }

@@ -2,23 +2,17 @@
 import type { SecureContext } from 'node:tls';
 import { normalizeAddress } from '../base/addresses.ts';
 import { serverNameOf } from '../certificates/source.ts';
-import type { CertificateTable } from '../certificates/table.ts';
 import type { Challenges } from '../server/worker/challenges.ts';
 import type { Endpoints, Selection } from '../tls/accept.ts';
 import type { ClientHello } from '../tls/clienthello.ts';
 import { SecureContexts, type ServingContext } from '../tls/contexts.ts';
 import { modernPolicy, type TlsPolicy } from '../tls/policy.ts';
-import type { NamesOnDemand } from './on-demand.ts';
-import type { Served } from './served.ts';
+import type { Core } from './core.ts';
 
 export interface SelectorParts {
-  readonly table: CertificateTable;
-  readonly served: Served;
+  readonly core: Core;
   readonly challenges: Challenges;
   readonly policy: TlsPolicy;
-  readonly onDemand: NamesOnDemand | undefined;
-  /** Whose certificate a client gets that names none and comes to no address with one. */
-  readonly first: () => string | undefined;
 }
 
 export const ACME_TLS = 'acme-tls/1';
@@ -52,23 +46,26 @@ export class Selector {
     return sought ? sought.then(serve) : UNKNOWN_NAME;
   }
 
-  /** What can be served for a name without waiting. `orFirst`: rather the first domain's than nothing. */
+  /** What can be served for a name without waiting. `orFirst`: whoever names none gets the first domain's. */
   find(wanted: string, orFirst = false): Serving | undefined {
-    const { served, first } = this.#parts;
+    const { served, domains } = this.#parts.core;
     const name = serverNameOf(wanted) ?? wanted;
-    return this.#serving(served.find(name) ?? (orFirst ? this.#idOf(first()) : undefined));
+    return this.#serving(served.find(name) ?? (orFirst ? this.#idOf(domains[0]?.name) : undefined));
   }
 
   /** Waits for a certificate on demand; undefined where there is no such thing. */
   seek(sni: string, address: string): Promise<Serving | undefined> | undefined {
     const name = serverNameOf(sni);
-    const { onDemand, policy } = this.#parts;
-    if (!onDemand || name === undefined) return undefined;
-    return onDemand.find(name, address).then((found) => {
-      if (!found) return undefined;
-      // Not in the table: there is no room for it, and it is served all the same.
-      return this.#serving(found.id) ?? (found.set && this.#contexts.serving(found.set, policy, found.id));
-    });
+    const { core, policy } = this.#parts;
+    return name === undefined
+      ? undefined
+      : core.seek(name, address)?.then((found) => {
+          if (!found) return undefined;
+          // Not in the table: there is no room for it, and it is served all the same.
+          return (
+            this.#serving(found.id) ?? (found.set && this.#contexts.serving(found.set, policy, found.id))
+          );
+        });
   }
 
   /** For node:tls, which tells of a client only the name it wants; undefined where there is nothing. */
@@ -78,12 +75,12 @@ export class Selector {
   }
 
   #idOf(name: string | undefined): string | undefined {
-    return name === undefined ? undefined : this.#parts.served.find(name);
+    return name === undefined ? undefined : this.#parts.core.served.find(name);
   }
 
   #serving(id: string | undefined): Serving | undefined {
-    const { table, policy } = this.#parts;
-    return id === undefined ? undefined : this.#contexts.get(table, id, policy);
+    const { core, policy } = this.#parts;
+    return id === undefined ? undefined : this.#contexts.get(core.table, id, policy);
   }
 
   async #challenge(hello: ClientHello): Promise<Selection<undefined>> {
