@@ -17,7 +17,7 @@ import { isOnDemand, OnDemandNames } from './on-demand.ts';
 import type { HostDraft, ServerDraft } from './draft.ts';
 import { ConfigError } from './errors.ts';
 import { forwardProxyWarnings } from './forward-proxy.ts';
-import { baseTls, hostsTls, secureHosts } from './host-tls.ts';
+import { baseAddresses, baseTls, hostsTls, secureHosts } from './host-tls.ts';
 import type { TlsContext } from './host-tls.ts';
 import { baseSettings, hostSettings } from './hosts.ts';
 import type { Decided } from './hosts.ts';
@@ -80,7 +80,11 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
   }));
 
   const md = mdSettings(server);
-  const hostsOf = Map.groupBy(hosts, (host) => host.managedDomain);
+  const everywhere = [
+    { ...base, addresses: baseAddresses(server), at: { file: configFile, line: 0 } },
+    ...hosts,
+  ];
+  const hostsOf = Map.groupBy(everywhere, (host) => host.managedDomain);
   const configured = [...values].map(([domain, own]) =>
     configuredDomain(domain, own, hostsOf.get(domain.name) ?? [], server, { listens, md }),
   );

@@ -264,6 +264,25 @@ test('the base server is managed only with MDBaseServer', (t) => {
   assert.equal(managed.domains[0]?.used, true);
 });
 
+test('a managed base server speaks TLS where no virtual host does, and can be validated there', (t) => {
+  const text = 'ServerName a.example\nMDomain a.example\nMDBaseServer on\nProtocols http/1.1 acme-tls/1\n';
+  const at = (more: string) => {
+    const { base, domains: found, listens } = load(t, text + more);
+    const { http01, tlsAlpn01 } = found[0]?.reach ?? {};
+    const reach = [http01?.possible, tlsAlpn01?.possible];
+    return [base.tls.engine && base.tls.family, listens.map(({ tls }) => tls), reach];
+  };
+  assert.deepEqual(at('Listen 80\nListen 443'), ['ssl', [false, true], [true, true]]);
+  assert.deepEqual(at('Listen 80\nListen 443 http\nTLSEngine 443'), ['tls', [false, true], [true, true]]);
+  assert.deepEqual(at('Listen 443\nSSLEngine on'), ['ssl', [true], [false, true]]);
+  assert.deepEqual(at('Listen 443\nSSLEngine off'), [false, [true], [false, false]]);
+  const other = '<VirtualHost *:443>\nServerName b.example\nSSLCertificateFile b.pem\n</VirtualHost>';
+  assert.deepEqual(
+    load(t, `${text}Listen 80\nListen 443\n${other}`, { files: { 'b.pem': 'x' } }).base.tls.engine,
+    false,
+  );
+});
+
 test('`local` is the embedded CA, which must run', (t) => {
   const text = 'MDCertificateAuthority Local\nMDomain a.example\n';
   const error = refusal(t, text);

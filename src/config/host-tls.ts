@@ -26,10 +26,29 @@ export interface TlsContext {
   readonly warn: (warning: Warning) => void;
 }
 
-/** TLS of the base server: what its virtual hosts inherit. It has no address, so it speaks TLS by SSLEngine only. */
-export function baseTls({ server }: TlsContext): HostTls {
-  const family = server.tlsEngines.length > 0 && server.base.tls.engine?.on !== true ? 'tls' : 'ssl';
-  return tlsOf(server.base, undefined, family, server.base.tls.engine?.on === true);
+/** TLS of the base server: what its virtual hosts inherit, and what it speaks itself where there are none. */
+export function baseTls({ server, managed }: TlsContext): HostTls {
+  const { base, tlsEngines } = server;
+  const said = base.tls.engine?.on;
+  const family = tlsEngines.length > 0 && said !== true ? 'tls' : 'ssl';
+  const tls = tlsOf(base, undefined, family, said === true);
+  if (said !== undefined || (tls.certificates.length === 0 && !managed(base))) return tls;
+  const engine = baseAddresses(server).some((address) =>
+    server.listens.some(
+      (listen) =>
+        covers(address, listen) &&
+        (listen.protocol === 'https' || tlsEngines.some((place) => covers(address, place))),
+    ),
+  );
+  return { ...tls, engine };
+}
+
+/** Where the base server answers: what is listened at, and no virtual host is for. */
+export function baseAddresses({ listens, hosts }: ServerDraft): HostAddress[] {
+  const taken = hosts.flatMap(({ addresses }) => addresses);
+  return listens
+    .filter((listen) => !taken.some((address) => covers(address, listen)))
+    .map(({ address = '*', port }) => ({ address, port }));
 }
 
 /** Tells hosts that speak TLS once they have a certificate. */

@@ -95,6 +95,27 @@ suite('how-tos', together, () => {
     assert.equal((await site.get(`https://real.${site.org}/`, '-k')).status, 503);
   });
 
+  test('Other ACME CAs: one for one domain, and trusted there alone', async () => {
+    await using site = newSite();
+    const [closed = 0] = await freePorts(1);
+    const text = howto('another-authority')
+      .replace('https://ca.example.net/acme', authority?.pebble.directoryUrl ?? '')
+      .replace('certs/certificate.pem', 'pebble.pem');
+    await site.configure(
+      `Listen 80\nMDCACertificateFile none\nMDCertificateAuthority https://127.0.0.1:${closed}/dir`,
+      text,
+      `<MDomain wary.example.org>\nMDCertificateAuthority ${authority?.pebble.directoryUrl}\n</MDomain>`,
+      host('wary.example.org'),
+    );
+    await site.start();
+    await site.green(`sandbox.${site.org}`);
+    await eventually('a problem', async () =>
+      /self[- ]signed|unable to (?:get|verify)/i.test(
+        (await site.server.run('status', `wary.${site.org}`)).stdout,
+      ),
+    );
+  });
+
   test('MDHttpProxy: the CA by way of a forward proxy', async () => {
     await using site = newSite();
     await using proxy = new TestServer();
@@ -146,7 +167,8 @@ CustomLog logs/access_log "%m %U %>s"
 
   test('A key to bind them: a CA for its own customers', async () => {
     const hmac = 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W';
-    await using binding = await Authority.start({ externalAccounts: { 'kid-1': hmac } });
+    const externalAccounts = { 'kid-1': hmac, 'kid-2': hmac };
+    await using binding = await Authority.start({ externalAccounts });
     await using site = binding.site();
     const common = `Listen 80\nListen 443\n${contact}\nMDomain example.org\n${host('example.org')}`;
     await site.configure(common);
@@ -154,13 +176,36 @@ CustomLog logs/access_log "%m %U %>s"
     await eventually('a problem', async () =>
       (await site.server.status()).domains[0]?.problem?.type.endsWith('externalAccountRequired'),
     );
-    await site.configure(`${common}\nMDExternalAccountBinding kid-1 ${hmac}`);
-    await site.reload();
+    const bind = async (kid: string) => {
+      await site.configure(`${common}\nMDExternalAccountBinding ${kid} ${hmac}`);
+      await site.reload();
+    };
+    const bound = () =>
+      readdirSync(join(site.server.dir, 'md/accounts')).map((account) => {
+        const { eab } = JSON.parse(site.server.read(`md/accounts/${account}/account.json`)) as {
+          eab: unknown;
+        };
+        return eab;
+      });
+    const [first, second] = [
+      { kid: 'kid-1', hmac },
+      { kid: 'kid-2', hmac },
+    ];
+    await bind('kid-1');
     assert.equal((await site.server.run('renew', site.org)).code, 0);
     await site.green(site.org);
-    const [account = ''] = readdirSync(join(site.server.dir, 'md/accounts'));
-    const { eab } = JSON.parse(site.server.read(`md/accounts/${account}/account.json`)) as { eab: unknown };
-    assert.deepEqual(eab, { kid: 'kid-1', hmac });
+    assert.deepEqual(bound(), [first]);
+    // "If you change the EAB afterwards, nothing will happen until the certificate needs to be renewed."
+    const serial = await site.serial(site.org);
+    await bind('kid-2');
+    assert.equal(await site.serial(site.org), serial);
+    assert.deepEqual(bound(), [first]);
+    assert.equal((await site.server.run('renew', site.org)).code, 0);
+    assert.deepEqual(bound(), [first, second]);
+    // "Should you change back, a renewal will find the previous account."
+    await bind('kid-1');
+    assert.equal((await site.server.run('renew', site.org)).code, 0);
+    assert.deepEqual(bound(), [first, second]);
   });
 
   test('Managing by hand, with a store elsewhere', async () => {

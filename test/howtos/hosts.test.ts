@@ -203,6 +203,27 @@ suite('how-tos', together, () => {
     assert.match(site.server.log(), /the name\/alias left-out\.[\w.]+ itself is not managed/);
   });
 
+  test('One on One: a host that had files, and all names of MDMembers manual', async () => {
+    await using site = newSite();
+    await site.configure(howto('manual-membership'), 'Listen 80', 'Protocols h2 http/1.1 acme-tls/1');
+    await site.start();
+    await site.green(`www.${site.org}`);
+    assert.deepEqual(await site.names(site.org), [`mail.${site.org}`, site.org, `www.${site.org}`]);
+    const [alpn] = /ALPN protocol: \S+/.exec((await site.handshake(site.org, '-alpn', 'h2')).stdout) ?? [];
+    assert.equal(alpn, 'ALPN protocol: h2');
+  });
+
+  test('MDBaseServer: what stands outside of all virtual hosts', async () => {
+    await using site = newSite();
+    const text =
+      'Listen 80\nListen 443\nServerName example.org\nDocumentRoot htdocs\n' +
+      'MDContactEmail admin@example.org\nMDCertificateAgreement accepted\nMDomain example.org\n';
+    await site.configure(`${text}MDBaseServer on`);
+    await site.start();
+    assert.match((await site.green(site.org)).body, /hello/);
+    assert.deepEqual(await site.names(site.org), [site.org]);
+  });
+
   test('Redirecting to https: bare bones, phase in, switch over', async () => {
     await using site = newSite();
     const name = `www.${site.org}`;

@@ -120,6 +120,25 @@ suite('how-tos', together, () => {
     assert.equal(await site.serial(site.org), before, 'restored');
   });
 
+  test('File Storage: a mistake is undone by an archived folder', async () => {
+    await using site = newSite();
+    await site.configure([listen, contact, 'MDomain example.org', host('example.org')].join('\n'));
+    await site.start();
+    await site.green(site.org);
+    const good = await site.serial(site.org);
+    assert.equal((await site.server.run('renew', site.org)).code, 0);
+    assert.notEqual(await site.serial(site.org), good);
+    await site.server.stop();
+    const domain = join(site.server.dir, 'md/domains', site.org);
+    rmSync(domain, { recursive: true });
+    // The first one has what was there before any certificate.
+    cpSync(join(site.server.dir, `md/archive/${site.org}.2`), domain, { recursive: true });
+    await site.start();
+    assert.equal((await site.get(`https://${site.org}/`)).status, 200);
+    assert.equal(await site.serial(site.org), good);
+    assert.equal(site.server.log().split('Creating new order').length, 3, 'nothing is ordered for that');
+  });
+
   test('MDNotifyCmd and MDMessageCmd', async () => {
     await using site = newSite();
     const [notify, message] = [recorder(site, 'notify'), recorder(site, 'message')];

@@ -1,7 +1,10 @@
 /** How-tos about OCSP stapling, with the embedded CA, which has a responder. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
+import { OcspTestCa } from '../../src/pki/ocsp.testing.ts';
 import { hosts, localAuthority, server as base } from '../faults/faults.testing.ts';
+import { OpensslResponder } from '../interop/responder.testing.ts';
 import { eventually, freePorts, missing, run, TestServer } from '../latchkey.testing.ts';
 
 const skip = missing('openssl', 'curl') ?? false;
@@ -45,7 +48,45 @@ async function started(server: TestServer, all: string, some?: string): Promise<
   };
 }
 
+/** Two hosts with certificates from files, and the responder of their CA. */
+async function files(server: TestServer) {
+  const [https = 0, ocspPort = 0] = await freePorts(2);
+  const ca = await OcspTestCa.create(Date.now());
+  const ocsp = `http://127.0.0.1:${ocspPort}`;
+  const issued = await Promise.all(names.map((name) => ca.issue({ ocsp, names: [name] })));
+  const responder = await OpensslResponder.start(join(server.dir, 'responder'), ocspPort, ca, issued);
+  const host = (index: number, more: string) => {
+    const chain = server.write(`${index}.crt`, issued[index]?.chainPem ?? '');
+    const key = server.write(`${index}.key`, issued[index]?.keyPem ?? '');
+    return `<VirtualHost *:${https}>\nServerName ${names[index]}\nSSLEngine on\nSSLCertificateFile ${chain}\nSSLCertificateKeyFile ${key}\n${more}\n</VirtualHost>`;
+  };
+  const staples = async (name: string) => {
+    const to = ['-connect', `127.0.0.1:${https}`, '-servername', name, '-status'];
+    return (await run('openssl', ['s_client', ...to], { input: '' })).stdout.includes('Cert Status: good');
+  };
+  const listen = `Workers 1\nMDRetryDelay 1s\nListen 127.0.0.1:${https} https`;
+  return { responder, host, staples, listen };
+}
+
 suite('how-tos', { concurrency: 2, skip }, () => {
+  test('Just the Stapling, Mam! And some sites without', async () => {
+    await using server = new TestServer();
+    const { responder, host, staples, listen } = await files(server);
+    await using _responder = responder;
+    const all = 'MDStapling on\nMDStapleOthers on\n<IfModule ssl_module>\nSSLUseStapling on\n</IfModule>';
+    server.configure([listen, all, host(0, ''), host(1, 'SSLUseStapling off')].join('\n'));
+    await server.start();
+    await eventually('a staple', () => staples('a.localhost'));
+    assert.equal(await staples('b.localhost'), false, 'SSLUseStapling off');
+    assert.match((await server.run('status')).stdout, /1 of 1 certificates are stapled/);
+    // "Enable this for all managed domains, but not for the hosts with SSLCertificateFile."
+    const managed = 'MDStapling on\nMDStapleOthers off';
+    server.configure([listen, managed, host(0, ''), host(1, 'SSLUseStapling on')].join('\n'));
+    assert.equal((await server.run('-k', 'graceful')).code, 0);
+    await eventually('the other way round', () => staples('b.localhost'));
+    assert.equal(await staples('a.localhost'), false, 'MDStapleOthers off');
+  });
+
   test('How to Staple All My Certificates', async () => {
     await using server = new TestServer();
     const { staples } = await started(server, 'MDStapling on');
