@@ -52,6 +52,15 @@ test('without word from the CA it asks soon, then less and less often', async ()
   assert.deepEqual(asked, [0, 0.1, 0.3, 0.7, 1.5, 3.1, 6.3, 12.7, 22.7, 32.7]);
 });
 
+test('a CA that has only begun is given a moment first', async () => {
+  const clock = new TestClock();
+  const { client, asked } = orders(clock, 2);
+  const polling = pollOrder(client, account, url, { until, clock, headStart: 250 });
+  await clock.advance(60_000);
+  await polling;
+  assert.deepEqual(asked, [0.25, 0.35]);
+});
+
 test('Retry-After is obeyed, and at least a second', async () => {
   for (const [retryAfter, times] of [
     [20_000, [0, 20, 40]],

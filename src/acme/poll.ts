@@ -11,6 +11,8 @@ export interface PollOptions<Thing> extends Abortable {
   readonly clock: Clock;
   /** ms of waiting; default 5 minutes. A pause that would exceed it is not begun. */
   readonly timeout?: number | undefined;
+  /** ms before it is asked for the first time: what the CA needs in any case. Default 0. */
+  readonly headStart?: number | undefined;
 }
 
 const FIRST_WAIT = 100;
@@ -49,8 +51,9 @@ interface Pollable {
 async function poll<Thing extends Pollable>(
   ask: () => Promise<Thing>,
   what: string,
-  { until, clock, signal, timeout = 5 * 60_000 }: PollOptions<Thing>,
+  { until, clock, signal, timeout = 5 * 60_000, headStart = 0 }: PollOptions<Thing>,
 ): Promise<Thing> {
+  if (headStart > 0) await clock.sleep(headStart, { signal });
   let left = timeout;
   for (let wait = FIRST_WAIT; ; wait = Math.min(wait * 2, LONGEST_WAIT)) {
     const thing = await ask();

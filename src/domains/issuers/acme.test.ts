@@ -209,6 +209,15 @@ suite('obtaining from a CA that misbehaves', () => {
     });
   });
 
+  test('gives an order its moment that is not ready with the last authorization', async () => {
+    await using ca = await startHostileCa();
+    ca.next('finalize', reply.problem('orderNotReady', 403));
+    const store = await storeFor('a.example');
+    await obtain({ store, ...ca }, settings('a.example'));
+    await assertObtained(store, settings('a.example'));
+    assert.equal(orders(ca), 1);
+  });
+
   test('persists an order and its challenges before the CA is told to look', async () => {
     await using ca = await startHostileCa();
     const store = await storeFor('a.example');

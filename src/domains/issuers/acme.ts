@@ -171,8 +171,11 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
       const until = ({ status }: Order) => !states.includes(status);
       order = until(order) ? order : await pollOrder(client, account, order.url, { until, clock, signal });
     };
-    if (order.status === 'pending') await authorize(run, order);
-    await waitWhile('pending');
+    if (order.status === 'pending') {
+      await authorize(run, order);
+      // With all names validated it is (RFC 8555 section 7.1.6): a question would only confirm it.
+      order = { ...order, status: 'ready' };
+    }
     if (order.status === 'ready') {
       progress({ step: 'finalize', detail: `Submitting the ${keyName(spec)} certificate request` });
       order = await finalize(run, order, await this.#key(run, spec));

@@ -2,17 +2,16 @@
 import type { KeyObject } from 'node:crypto';
 import type { Order } from '../../acme/client.ts';
 import type { AcmeError } from '../../acme/errors.ts';
+import { pollOrder } from '../../acme/poll.ts';
 import { createCsr } from '../../pki/csr.ts';
 import type { Run } from './run.ts';
 import { isRefusal } from './staged-order.ts';
 
 /** Asks for the certificate of an order that is ready. The same order is finalized without must-staple if need be. */
 export async function finalize(run: Run, order: Order, key: KeyObject): Promise<Order> {
-  const { client, account, domain, options } = run;
-  const request = async (mustStaple: boolean) => {
-    const csr = await createCsr({ key, names: domain.domains, mustStaple });
-    return client.finalize(account, order, csr, options);
-  };
+  const { domain, options } = run;
+  const request = async (mustStaple: boolean) =>
+    submit(run, order, await createCsr({ key, names: domain.domains, mustStaple }));
   if (!run.mustStaple) return request(false);
   try {
     return await request(true);
@@ -26,6 +25,21 @@ export async function finalize(run: Run, order: Order, key: KeyObject): Promise<
     return request(false);
   }
 }
+
+/** A CA may take a moment from the last authorization to the order. */
+async function submit(run: Run, order: Order, csr: Uint8Array): Promise<Order> {
+  const { client, account, clock, options } = run;
+  try {
+    return await client.finalize(account, order, csr, options);
+  } catch (error) {
+    if (!isRefusal(error) || error.problem?.type !== NOT_READY) throw error;
+    const until = ({ status }: Order) => status !== 'pending';
+    const later = await pollOrder(client, account, order.url, { until, clock, signal: options.signal });
+    return later.status === 'ready' ? client.finalize(account, order, csr, options) : later;
+  }
+}
+
+const NOT_READY = 'urn:ietf:params:acme:error:orderNotReady';
 
 const OF_REQUESTS = /^urn:ietf:params:acme:error:(?:badCSR|unauthorized|malformed|rejectedIdentifier)$/;
 

@@ -151,7 +151,8 @@ suite('must-staple', () => {
   test('is left out with another order where the refusal has cost the first', async () => {
     await using ca = await startHostileCa();
     const refused = reply.problem('badCSR', 400);
-    ca.next('finalize', refused, reply.problem('orderNotReady', 403));
+    const dead = reply.problem('orderNotReady', 403);
+    ca.next('finalize', refused, dead, dead);
     const store = await newStore();
     await obtain(store, ca, wanting);
     assert.ok(!hasMustStaple(await staged(store)));
