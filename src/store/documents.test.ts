@@ -193,8 +193,11 @@ test('any JSON is read as a document or refused as garbage', async () => {
   );
 });
 
-test('an empty job is none: a power cut may leave one, as its progress need not last', async () => {
+test('an empty document is none: a power cut may leave one where it need not last', async () => {
   const store = new MemoryStore();
-  await store.save('staging', name, 'job.json', '', { durable: false });
-  assert.equal(await documents.readJob(store, 'staging', name), undefined);
+  const { readJob, readAccount, readOrder } = documents;
+  for (const [aspect, read] of Object.entries({ job: readJob, account: readAccount, order: readOrder })) {
+    await store.save('staging', name, `${aspect}.json`, '', { durable: false });
+    assert.equal(await read(store, 'staging', name), undefined);
+  }
 });

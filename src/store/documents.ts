@@ -162,15 +162,11 @@ type Write<Document> = (
 
 export const readMd: Read<MdDocument> = reader(md);
 export const writeMd: Write<MdDocument> = writer(md);
-/** An empty one is none: a power cut may leave that, as a job's progress is not saved to last. */
-export const readJob: Read<JobDocument> = async (store, group, name, options) => {
-  const bytes = await store.load(group, name, job.aspect, options);
-  return bytes?.length ? parse(job, bytes, describe(group, name, job.aspect)) : undefined;
-};
+export const readJob: Read<JobDocument> = reader(job, true);
 export const writeJob: Write<JobDocument> = writer(job);
-export const readAccount: Read<AccountDocument> = reader(account);
+export const readAccount: Read<AccountDocument> = reader(account, true);
 export const writeAccount: Write<AccountDocument> = writer(account);
-export const readOrder: Read<OrderDocument> = reader(order);
+export const readOrder: Read<OrderDocument> = reader(order, true);
 export const writeOrder: Write<OrderDocument> = writer(order);
 
 /** A managed domain of which nothing is known but its names: all else is at its default. */
@@ -188,10 +184,12 @@ export function encodeJob(document: JobDocument): string {
   return encode(job, document, 'job.json');
 }
 
-function reader<Document>(kind: Kind<Document>): Read<Document> {
+/** `emptyIsNone`: a power cut may leave that of what is not always saved to last. */
+function reader<Document>(kind: Kind<Document>, emptyIsNone = false): Read<Document> {
   return async (store, group, name, options) => {
     const bytes = await store.load(group, name, kind.aspect, options);
-    return bytes && parse(kind, bytes, describe(group, name, kind.aspect));
+    if (!bytes || (bytes.length === 0 && emptyIsNone)) return undefined;
+    return parse(kind, bytes, describe(group, name, kind.aspect));
   };
 }
 

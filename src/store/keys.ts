@@ -5,7 +5,7 @@
 import type { KeyObject } from 'node:crypto';
 import { PkiError } from '../pki/errors.ts';
 import { derivationCost } from '../pki/key-cost.ts';
-import { encryptKeyPem, keyFromPem, keyToPem } from '../pki/keys.ts';
+import { keyFromPem, keyToPem } from '../pki/keys.ts';
 import { describe } from './names.ts';
 import { StoreError } from './store.ts';
 import type { Abortable, Group, SaveOptions, Store } from './store.ts';
@@ -25,13 +25,13 @@ export async function savePrivateKey(
   options?: SaveOptions,
 ): Promise<void> {
   const known = typeof key === 'string' ? keyFromPem(key) : key;
-  const pem = encrypted.has(group) ? encryptKeyPem(known, store.key.passphrase()) : keyToPem(known);
+  const pem = encrypted.has(group) ? store.key.seal(known) : keyToPem(known);
   await store.save(group, name, aspect, pem, options);
 }
 
 /**
  * A key from any group, plain or encrypted with the store's key (what was put there by hand counts), or
- * undefined where there is none. StoreError `garbage` where it is no key or another store's.
+ * undefined where there is none, or an empty file (what a power cut leaves). StoreError `garbage` where it is no key or another store's.
  */
 export async function loadPrivateKey(
   store: Store,
@@ -41,13 +41,13 @@ export async function loadPrivateKey(
   options?: Abortable,
 ): Promise<KeyObject | undefined> {
   const pem = await store.load(group, name, aspect, options);
-  if (!pem) return undefined;
+  if (!pem?.length) return undefined;
   try {
     const text = pem.toString('latin1');
-    if (derivationCost(text) > MOST_COSTLY) {
+    if (!store.key.knows(text) && derivationCost(text) > MOST_COSTLY) {
       throw new PkiError('key-unreadable', 'The private key would take too long to decrypt');
     }
-    return keyFromPem(text, store.key.passphrase());
+    return store.key.open(text);
   } catch (cause) {
     const what = describe(group, name, aspect);
     throw new StoreError('garbage', `${what} is not a private key that this store can read`, { cause });

@@ -5,7 +5,8 @@
  * What every Store promises (conformance.testing.ts tries each on every implementation):
  * - `save` is atomic and durable: a reader sees the old value or the new one, never a mixture, and once the
  *   promise is fulfilled the new one survives a power cut. A crash at any instant harms nothing. What is saved
- *   with `durable: false` is written in a fraction of the time, and a power cut may leave it empty or as it was.
+ *   or removed with `durable: false` is so in a fraction of the time, and a power cut may leave it as it was, or
+ *   what was saved empty.
  * - `load` of what isn't there gives undefined; of what can't be read it rejects with StoreError `unreadable`.
  * - `activate` replaces a domain's set as a whole; see there.
  * - Names and aspects are checked: nothing outside the store can be reached through one (StoreError
@@ -55,9 +56,9 @@ export interface Store {
     options?: SaveOptions,
   ): Promise<void>;
   /** Removing what isn't there is no error. */
-  remove(group: Group, name: string, aspect: string, options?: Abortable): Promise<void>;
+  remove(group: Group, name: string, aspect: string, options?: SaveOptions): Promise<void>;
   /** Removes a name with all its aspects. */
-  purge(group: Group, name: string, options?: Abortable): Promise<void>;
+  purge(group: Group, name: string, options?: SaveOptions): Promise<void>;
   /** Names of a group, sorted. Stray files are left out. */
   list(group: Group, options?: Abortable): Promise<string[]>;
   /** Aspects of a name, sorted; empty when there is none. */

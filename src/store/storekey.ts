@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { inspect } from 'node:util';
+import { LRUCache } from 'lru-cache';
+import { encryptKeyPem, keyFromPem } from '../pki/keys.ts';
 
 const length = 48;
+
+/** Decrypted keys remembered: one renewal reads its key several times, and each time takes that of a signature. */
+const REMEMBERED = 64;
 
 /**
  * The secret of a store: 48 random bytes, kept base64url-encoded in md_store.json. The raw bytes are the
@@ -9,6 +15,9 @@ const length = 48;
  */
 export class StoreKey {
   readonly #bytes: Buffer;
+  readonly #sealed = new WeakMap<KeyObject, string>();
+  /** By their encrypted PEM. */
+  readonly #opened = new LRUCache<string, KeyObject>({ max: REMEMBERED });
 
   /** `bytes` are copied; RangeError unless there are 48. */
   constructor(bytes: Uint8Array) {
@@ -35,6 +44,33 @@ export class StoreKey {
   /** The secret as the passphrase of a private key. */
   passphrase(): Buffer {
     return Buffer.from(this.#bytes);
+  }
+
+  /** A private key as encrypted PEM. */
+  seal(key: KeyObject): string {
+    const known = this.#sealed.get(key);
+    if (known !== undefined) return known;
+    const pem = encryptKeyPem(key, this.passphrase());
+    this.#sealed.set(key, pem);
+    this.#opened.set(pem, key);
+    return pem;
+  }
+
+  /** Whether open() has the key of this PEM at hand. */
+  knows(pem: string): boolean {
+    return this.#opened.has(pem);
+  }
+
+  /**
+   * The key of a PEM, which need not be encrypted.
+   * @throws PkiError as keyFromPem()
+   */
+  open(pem: string): KeyObject {
+    const known = this.#opened.get(pem);
+    if (known) return known;
+    const key = keyFromPem(pem, this.passphrase());
+    if (pem.includes('ENCRYPTED')) this.#opened.set(pem, key);
+    return key;
   }
 
   toJSON(): string {

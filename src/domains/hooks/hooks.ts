@@ -61,6 +61,11 @@ export class Hooks {
     this.commands = options.commands;
   }
 
+  /** Whether there is anybody to tell of a renewed certificate. */
+  get any(): boolean {
+    return this.commands.notify !== undefined || this.commands.message !== undefined;
+  }
+
   /**
    * Tells MDMessageCmd, unless it was told of the same a short while ago. Fulfilled with the problem where the
    * command did not end with 0: it stands in the job's log, which the caller saves. Rejects when aborted.

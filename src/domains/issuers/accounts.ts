@@ -9,7 +9,7 @@ import { AcmeError } from '../../acme/errors.ts';
 import { generateKey } from '../../pki/keys.ts';
 import { type AccountDocument, readAccount, writeAccount } from '../../store/documents.ts';
 import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
-import type { Group, Store } from '../../store/store.ts';
+import type { Group, SaveOptions, Store } from '../../store/store.ts';
 import { isDamage } from '../stored/held.ts';
 import { type ObtainOptions, ownProblem, RenewalError } from '../issuer.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
@@ -42,7 +42,10 @@ export class Accounts {
     if (staged) await this.#unstage(domain.name);
     const account = await this.#shared(domain, client, options);
     signal?.throwIfAborted();
-    await this.#stage(domain.name, account);
+    // One that was registered for this domain just now is there.
+    if (!(await this.#load('staging', domain.name))) {
+      await this.#stage(domain.name, account, { durable: false });
+    }
     return this.#current(account, domain, client, options);
   }
 
@@ -85,9 +88,7 @@ export class Accounts {
     const id = idOf(wantedBy(domain, options));
     this.#found.set(id, registering);
     registering.catch(() => this.#found.delete(id));
-    const account = await registering;
-    await this.#stage(domain.name, account);
-    return account;
+    return registering;
   }
 
   /** With the old key first: of a CA that has only lost its memory, the account folder stays the right one. */
@@ -187,6 +188,7 @@ export class Accounts {
       throw !externalAccount && isBindingRequired(error) ? mustBind(authority, { cause: error }) : error;
     });
     const document = accountDocument(made, { authority, contacts, terms, externalAccount });
+    await writeAccount(this.#store, 'staging', name, document, { signal });
     return { url: made.url, key, authority, document };
   }
 
@@ -198,9 +200,9 @@ export class Accounts {
   }
 
   /** The key first: a document without it would be of no use. */
-  async #stage(name: string, { key, document }: KnownAccount): Promise<void> {
-    await savePrivateKey(this.#store, 'staging', name, 'account.pem', key);
-    await writeAccount(this.#store, 'staging', name, document);
+  async #stage(name: string, { key, document }: KnownAccount, options?: SaveOptions): Promise<void> {
+    await savePrivateKey(this.#store, 'staging', name, 'account.pem', key, options);
+    await writeAccount(this.#store, 'staging', name, document, options);
   }
 
   async #unstage(name: string): Promise<void> {

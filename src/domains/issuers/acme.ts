@@ -35,7 +35,6 @@ import {
   dropOrder,
   isRefusal,
   resumeOrder,
-  saveOrder,
   ValidationError,
 } from './staged-order.ts';
 
@@ -179,7 +178,6 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
     if (order.status === 'ready') {
       progress({ step: 'finalize', detail: `Submitting the ${keyName(spec)} certificate request` });
       order = await finalize(run, order, await this.#key(run, spec));
-      await saveOrder(run, order);
     }
     await waitWhile('processing');
     if (order.status !== 'valid') throw new DeadOrderError(failureOf(order));

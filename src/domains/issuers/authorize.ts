@@ -32,11 +32,10 @@ export async function authorize(run: Run, order: Order): Promise<void> {
     client.authorization(account, url, { signal }),
   );
   const setups = authorizations.filter(({ status }) => status !== 'valid').map((open) => choose(run, open));
-  if (setups.length === 0) return;
   const labels = setups
     .filter(({ type }) => type !== PERSISTENT)
     .map((setup) => setupLabel(run.domain, setup, proofOf(run, setup)));
-  await saveOrder(run, order, labels);
+  await saveOrder(run, order, { setups: labels, durable: true });
   for (const round of roundsOf(run.domain, setups)) {
     // One by one: a command for DNS need not bear a second call while it works.
     for (const setup of round) await putUp(run, setup);

@@ -172,7 +172,7 @@ export async function removeChallenges(
       const problem = await tearDownRecord(domain.challengeDns01, { name, data: more[0], at }, options);
       if (problem !== undefined) options.progress({ step: 'challenge', detail: problem });
     } else {
-      await store.purge('challenges', name);
+      await store.purge('challenges', name, { durable: false });
     }
     publish('latchkey:challenge:removed', { domain: domain.name, name, type });
   }

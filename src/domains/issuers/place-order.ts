@@ -28,7 +28,8 @@ export async function placeOrder(run: Run, spec: KeySpec, accounts: Accounts): P
     }
     try {
       const order = await client.newOrder(run.account, { identifiers, ...extras, signal: options.signal });
-      await saveOrder(run, order);
+      // One with names to be validated is saved once more, with what is set up for them.
+      await saveOrder(run, order, { durable: order.status !== 'pending' });
       return order;
     } catch (error) {
       const fewer = isRefusal(error) ? without(run, extras, error) : undefined;

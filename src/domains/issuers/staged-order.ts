@@ -13,8 +13,15 @@ export class DeadOrderError extends RenewalError {}
 /** It died just now, as a name could not be validated: another order would not do better at once. */
 export class ValidationError extends DeadOrderError {}
 
-/** Remembers `order` before anything is done with it; challenge set-ups already remembered stay. */
-export async function saveOrder(run: Run, order: Order, setups: readonly string[] = []): Promise<void> {
+/**
+ * Remembers `order` before anything is done with it; challenge set-ups already remembered stay. What comes of it
+ * later the CA is asked for: its URL is what counts.
+ */
+export async function saveOrder(
+  run: Run,
+  order: Order,
+  { setups = [], durable }: { readonly setups?: readonly string[]; readonly durable: boolean },
+): Promise<void> {
   const before = await loadDocument(run);
   const kept = before?.url === order.url ? before['challenge-setups'] : [];
   await writeOrder(
@@ -29,7 +36,7 @@ export async function saveOrder(run: Run, order: Order, setups: readonly string[
       finalize: order.finalize,
       certificate: order.certificate,
     },
-    run.options,
+    { signal: run.options.signal, durable },
   );
 }
 
@@ -69,7 +76,8 @@ export async function dropOrder(run: Pick<Run, 'store' | 'domain' | 'options'>):
   const document = await readOrder(store, 'staging', domain.name, options);
   if (!document) return;
   await removeChallenges(run, document['challenge-setups']);
-  await store.remove('staging', domain.name, 'order.json');
+  // Come back after a power cut, it turns out to be done.
+  await store.remove('staging', domain.name, 'order.json', { durable: false });
 }
 
 /**

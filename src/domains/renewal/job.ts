@@ -159,6 +159,8 @@ export class Job {
     this.nextRun = undefined;
     this.problem = undefined;
     this.activity = 'starting';
+    // Who begins it saves it.
+    this.#saved = now;
     this.append(now, 'starting', reason);
   }
 

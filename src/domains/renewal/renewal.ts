@@ -104,7 +104,10 @@ export async function renew(context: RenewalContext, task: RenewalTask): Promise
     const staged = await obtain(context, task);
     await conclude(context, task, staged, activating);
     const waiting: Outcome = { status: 'staged', serials: staged.serials, validFrom: staged.validFrom };
-    if (staged.validFrom > context.clock.now()) return waiting;
+    if (staged.validFrom > context.clock.now()) {
+      await job.save(context.store);
+      return waiting;
+    }
     const refusal = await announce(context, task);
     if (context.activateOn === 'restart') {
       if (refusal) throw new RenewalError(refusal);
@@ -199,7 +202,7 @@ function progress(context: RenewalContext, { domain, job, tell }: RenewalTask, s
 }
 
 async function conclude(
-  { clock, store, activateOn }: RenewalContext,
+  { clock, store, hooks, activateOn }: RenewalContext,
   { domain, job }: RenewalTask,
   { serials, validFrom }: StagedSet,
   activating: boolean,
@@ -210,7 +213,8 @@ async function conclude(
   const tail = activateOn === 'restart' ? ' A graceful server restart now is recommended.' : '';
   const detail = `The certificate for the managed domain has been renewed successfully and can be used (${usable}).${tail}`;
   job.succeed(now, validFrom, detail, activating);
-  await job.save(store);
+  // Commands find it said; without any the end of this run says it at once.
+  if (hooks.any) await job.save(store);
   if (activating) return;
   publish('latchkey:renewal:obtained', { domain: domain.name, serials, validFrom });
 }
@@ -222,7 +226,8 @@ async function announce(context: RenewalContext, task: RenewalTask): Promise<Pro
   const first = !job.notified;
   const refusal = await hooks.renewed(job, { signal });
   if (!refusal && activateOn === 'restart') job.settle();
-  await job.save(store);
+  // Activation moves it to where it lasts.
+  await job.save(store, { durable: activateOn === 'restart' || refusal !== undefined });
   if (first && job.notified && activateOn === 'restart') {
     logger.notice(
       `AH10059: The Managed Domain ${domain.name} has been setup and changes will be activated on next (graceful) server restart.`,

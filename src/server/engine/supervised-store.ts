@@ -37,12 +37,12 @@ export class SupervisedStore implements Store {
     return this.#own.save(group, name, aspect, value, options);
   }
 
-  async remove(group: Group, name: string, aspect: string, options?: Abortable): Promise<void> {
+  async remove(group: Group, name: string, aspect: string, options?: SaveOptions): Promise<void> {
     if (!OWN.has(group)) throw denied('remove from', group, name);
     return this.#own.remove(group, name, aspect, options);
   }
 
-  async purge(group: Group, name: string, options?: Abortable): Promise<void> {
+  async purge(group: Group, name: string, options?: SaveOptions): Promise<void> {
     if (!OWN.has(group)) throw denied('purge', group, name);
     return this.#own.purge(group, name, options);
   }

@@ -172,22 +172,22 @@ export class FsStore implements Store {
     );
   }
 
-  async remove(group: Group, name: string, aspect: string, options?: Abortable): Promise<void> {
+  async remove(group: Group, name: string, aspect: string, options?: SaveOptions): Promise<void> {
     checkNames(name, aspect);
     await this.#write(group, name, options, `remove ${describe(group, name, aspect)}`, async () => {
       const { disk } = this.#tree;
       const unlink = this.#tree.within(group, name, async (folder) => {
         await disk.unlink(join(folder, aspect));
-        await syncFolder(disk, folder);
+        if (options?.durable ?? true) await syncFolder(disk, folder);
       });
       await ignoring(['ENOENT', 'ENOTDIR'], unlink);
     });
   }
 
-  async purge(group: Group, name: string, options?: Abortable): Promise<void> {
+  async purge(group: Group, name: string, options?: SaveOptions): Promise<void> {
     checkNames(name);
     await this.#write(group, name, options, `remove ${describe(group, name)}`, () =>
-      this.#tree.removeName(group, name),
+      this.#tree.removeName(group, name, options),
     );
   }
 

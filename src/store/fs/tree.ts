@@ -104,9 +104,10 @@ export class Tree {
     });
   }
 
-  /** Removes a name with all that is in its folder: at one stroke, where it can be moved to `tmp`. */
-  async removeName(group: Group, name: string): Promise<void> {
+  /** Removes a name with all that is in its folder: at one stroke, where it can be moved to `tmp` and is to last. */
+  async removeName(group: Group, name: string, { durable = true }: SaveOptions = {}): Promise<void> {
     const folder = this.path(group, name);
+    if (!durable && !this.ownerOf(group)) return this.disk.rm(folder, { recursive: true, force: true });
     const moved = this.scratch();
     try {
       await this.disk.rename(folder, moved);
@@ -117,7 +118,7 @@ export class Tree {
       await this.disk.rm(folder, { recursive: true, force: true });
       return syncFolder(this.disk, this.path(group));
     }
-    await syncFolder(this.disk, this.path(group));
+    if (durable) await syncFolder(this.disk, this.path(group));
     await discard(this.disk, moved, () => this.scratch());
   }
 
