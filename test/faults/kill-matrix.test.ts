@@ -21,6 +21,8 @@ interface Step {
   readonly request?: number;
   /** What is asked for first when the order goes on; default: the same. */
   readonly next?: Endpoint;
+  /** The CA refuses to finalize at first, which makes the engine ask for the order. */
+  readonly notReady?: true;
   /** What is in the store by then, and what is not yet. */
   readonly there: string;
   readonly missing?: string;
@@ -35,7 +37,12 @@ const STEPS: readonly Step[] = [
   { endpoint: 'challenge', there: CHALLENGE, missing: staged('privkey.secp256r1.pem') },
   // By then the name is valid: it is the order that is looked at next.
   { endpoint: 'authorization', request: 2, next: 'order', there: CHALLENGE },
-  { endpoint: 'order', there: CHALLENGE, missing: staged('privkey.secp256r1.pem') },
+  {
+    endpoint: 'order',
+    notReady: true,
+    there: staged('privkey.secp256r1.pem'),
+    missing: staged('pubcert.secp256r1.pem'),
+  },
   { endpoint: 'finalize', there: staged('privkey.secp256r1.pem'), missing: staged('pubcert.secp256r1.pem') },
   { endpoint: 'certificate', there: staged('order.json'), missing: staged('pubcert.secp256r1.pem') },
 ];
@@ -128,6 +135,7 @@ suite('an order goes on after kill -9 of the engine, and of the supervisor,', { 
     const { endpoint, request = 1, next = endpoint, there, missing } = step;
     test(`when the CA is asked for ${endpoint}${request > 1 ? ' again' : ''}`, async () => {
       await using r = await rig();
+      if (step.notReady) r.ca.next('finalize', reply.problem('orderNotReady', 403));
       r.ca.next(endpoint, ...Array.from({ length: request - 1 }, () => reply.honest), reply.silence);
       await r.one.start();
       await asked(r, endpoint, request);
