@@ -154,6 +154,7 @@ suite('certificates by name', () => {
     assert.equal((await at.seek('a.example')).kind, 'stored');
     await at.hits(2);
     await soon(() => at.said.length > 0);
+    assert.deepEqual([at.said.length, at.server.hits.length], [1, 2], at.said.join('\n'));
     await at.clock.advance(3 * HOUR);
     assert.equal((await at.seek('a.example')).kind, 'stored');
     await at.clock.advance(HOUR);

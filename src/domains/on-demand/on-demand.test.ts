@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { createLoggers } from '../../base/log.ts';
 import { DAY, P256, put, settings, until } from '../domains.testing.ts';
 import { type Fixture, fixture, idle } from '../engine.testing.ts';
@@ -16,6 +17,8 @@ interface Setting extends AsyncDisposable {
   readonly ask: AskService;
   readonly discarded: string[];
   readonly configured: Set<string>;
+  /** Waited for before files are removed. */
+  discarding: Promise<void> | undefined;
   /** Names that lead elsewhere. */
   readonly strays: Set<string>;
   onDemand: OnDemand;
@@ -54,6 +57,7 @@ async function setting(changes: Partial<OnDemandSettings> = {}): Promise<Setting
       straying: async (name) => (strays.has(name) ? 'it leads elsewhere' : undefined),
       discard: async (name) => {
         discarded.push(name);
+        await self.discarding;
         await at.store.purge('domains', name);
       },
     });
@@ -63,6 +67,7 @@ async function setting(changes: Partial<OnDemandSettings> = {}): Promise<Setting
     discarded,
     configured,
     strays,
+    discarding: undefined,
     onDemand: make(),
     call: (name, client = CLIENT) => self.onDemand.provide('on-demand', name, client),
     async restart() {
@@ -230,6 +235,24 @@ suite('a name that has a certificate', () => {
     assert.deepEqual(self.at.engine.names, []);
     assert.deepEqual(await self.at.store.aspects('limits', 'on-demand'), []);
     assert.match(self.at.log.join('\n'), /dropped, as MDOnDemandAsk permits it no more/);
+  });
+
+  test('and is called for while it is being dropped is taken on anew, and keeps what it gets then', async () => {
+    await using self = await setting();
+    self.ask.permit(NAME);
+    await self.call(NAME);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    self.discarding = promise;
+    await pass(self, 31 * DAY);
+    await until(() => self.discarded.includes(NAME));
+    const late = self.call(NAME);
+    for (let turns = 0; turns < 100; turns += 1) await turn();
+    resolve();
+    assert.equal(await late, undefined);
+    assert.equal(self.at.issuer.count(NAME), 2);
+    assert.deepEqual(await self.at.store.list('domains'), [NAME]);
+    assert.deepEqual(await self.at.store.aspects('limits', 'on-demand'), [`${NAME}.json`]);
+    assert.ok(self.onDemand.status(NAME));
   });
 
   test('is not renewed while it leads elsewhere', async () => {

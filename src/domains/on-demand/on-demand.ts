@@ -8,6 +8,7 @@ import { explain } from '../../base/errors.ts';
 import { subscribe } from '../../base/events.ts';
 import type { Logger } from '../../base/log.ts';
 import { Schedule } from '../../base/schedule.ts';
+import { Turns } from '../../store/fs/turns.ts';
 import type { Abortable, Store } from '../../store/store.ts';
 import type { RenewalEngine } from '../engine.ts';
 import { readHeld } from '../stored/held.ts';
@@ -51,7 +52,8 @@ export class OnDemand implements AsyncDisposable {
   readonly #parts: OnDemandParts;
   readonly #admission: Admission;
   readonly #entries = new Map<string, Entry>();
-  readonly #loading = new Map<string, Promise<Entry | undefined>>();
+  /** Of what the store has of a name: who calls for one that is being dropped is served by what comes after. */
+  readonly #turns = new Turns();
   readonly #pending = new Set<string>();
   readonly #stop = new AbortController();
   readonly #drops: Schedule;
@@ -114,9 +116,7 @@ export class OnDemand implements AsyncDisposable {
     entry.seen = this.#parts.clock.now();
     if (entry.seen - entry.record.seen < DAY) return;
     entry.record = { ...entry.record, seen: entry.seen };
-    writeRecord(this.#parts.store, name, entry.record).catch((error: unknown) => {
-      this.#parts.logger.error(`md(${name}): that it is in use can't be written: ${explain(error)}`);
-    });
+    void this.#rewrite(name, entry);
   }
 
   /**
@@ -133,7 +133,7 @@ export class OnDemand implements AsyncDisposable {
       if (this.#pending.size >= MOST_PENDING) {
         return `${MOST_PENDING} other names wait for their first certificate`;
       }
-      if (!this.#entries.has(name)) await this.#takeOn(id, name);
+      await this.#turns.take(name, () => this.#takeOn(id, name));
     }
     this.seen(name);
     return (await this.#isHeld(name)) ? undefined : this.#arrival(name, settings);
@@ -177,12 +177,9 @@ export class OnDemand implements AsyncDisposable {
 
   /** From memory, else from the store: another server on it may have taken it on. */
   async #entry(name: string): Promise<Entry | undefined> {
-    const known = this.#entries.get(name) ?? this.#loading.get(name);
-    if (known) return known;
-    if (refusalOf(name) !== undefined) return undefined;
-    const loading = this.#load(name).finally(() => this.#loading.delete(name));
-    this.#loading.set(name, loading);
-    return loading;
+    const known = this.#entries.get(name);
+    if (known || refusalOf(name) !== undefined) return known;
+    return this.#turns.take(name, async () => this.#entries.get(name) ?? this.#load(name));
   }
 
   async #load(name: string): Promise<Entry | undefined> {
@@ -203,11 +200,23 @@ export class OnDemand implements AsyncDisposable {
 
   /** The record is there before anything is ordered. */
   async #takeOn(id: string, name: string): Promise<void> {
+    if (this.#entries.has(name)) return;
     const record = { id, seen: this.#parts.clock.now() };
     await writeRecord(this.#parts.store, name, record);
     this.#parts.logger.notice(`md(${name}): a certificate is obtained on demand`);
     this.#pending.add(name);
     this.#enter(name, record);
+  }
+
+  /** Never rejects. One that was dropped meanwhile stays so. */
+  async #rewrite(name: string, entry: Entry): Promise<void> {
+    const { store, logger } = this.#parts;
+    const write = async () => {
+      if (this.#entries.get(name) === entry) await writeRecord(store, name, entry.record);
+    };
+    await this.#turns.take(name, write).catch((error: unknown) => {
+      logger.error(`md(${name}): that it is in use can't be written: ${explain(error)}`);
+    });
   }
 
   /** Waits for the order that is under way. Gives why there is no certificate then. */
@@ -265,7 +274,7 @@ export class OnDemand implements AsyncDisposable {
 
   /** Never rejects. */
   async #drop(name: string, why: string): Promise<void> {
-    const { engine, store, logger, discard, isConfigured } = this.#parts;
+    const { engine, logger, isConfigured } = this.#parts;
     if (!this.#entries.delete(name)) return;
     this.#pending.delete(name);
     this.#drops.remove(name);
@@ -273,14 +282,19 @@ export class OnDemand implements AsyncDisposable {
     const isOurs = !isConfigured(name);
     if (isOurs) engine.remove(name);
     try {
-      await removeRecord(store, name);
-      if (!isOurs) return;
-      await store.purge('staging', name);
-      await discard(name);
-      logger.notice(`md(${name}): dropped, as ${why}`);
+      await this.#turns.take(name, () => this.#clear(name, isOurs));
+      if (isOurs) logger.notice(`md(${name}): dropped, as ${why}`);
     } catch (error) {
       logger.error(`md(${name}): is dropped, but its files can't be removed: ${explain(error)}`);
     }
+  }
+
+  async #clear(name: string, isOurs: boolean): Promise<void> {
+    const { store, discard } = this.#parts;
+    await removeRecord(store, name);
+    if (!isOurs) return;
+    await store.purge('staging', name);
+    await discard(name);
   }
 }
 
