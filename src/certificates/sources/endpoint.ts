@@ -6,7 +6,7 @@ import type { Found, SourceStatus } from '../source.ts';
 import { readAnswer } from './answer.ts';
 import { Breaker, type BreakerState } from './breaker.ts';
 import { connector } from './connector.ts';
-import { StoreFault, statusFault, storeFault } from './faults.ts';
+import { StoreFault, isCutOff, statusFault, storeFault } from './faults.ts';
 import type { DynamicStoreSettings, StoreUrl } from './settings.ts';
 
 export interface EndpointParts {
@@ -32,6 +32,8 @@ export class Endpoint implements AsyncDisposable {
   readonly #life = new AbortController();
   /** The connection made last speaks HTTP/2. */
   #multiplexed = false;
+  /** Connections made so far. */
+  #connections = 0;
 
   constructor(url: StoreUrl, parts: EndpointParts) {
     this.#parts = parts;
@@ -93,6 +95,7 @@ export class Endpoint implements AsyncDisposable {
   #newClient(origin: URL, options: object): Dispatcher {
     const client = new Client(origin, options);
     client.on('connect', () => {
+      this.#connections++;
       client.pipelining = this.#multiplexed ? STREAMS : 1;
     });
     return client;
@@ -120,17 +123,7 @@ export class Endpoint implements AsyncDisposable {
   }
 
   async #request(name: string, known: string | undefined, signal: AbortSignal): Promise<Found> {
-    const { token } = this.#parts.settings;
-    const answer = await this.#pool.request({
-      method: 'GET',
-      path: `${this.#path}/${encodeURIComponent(name)}`,
-      headers: {
-        accept: 'application/json',
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-        ...(known === undefined ? {} : { 'if-none-match': known }),
-      },
-      signal,
-    });
+    const answer = await this.#send(name, known, signal);
     const { statusCode, headers, body } = answer;
     if (statusCode === 200) {
       const found = readAnswer(await this.#text(answer), name, this.#parts.clock.now());
@@ -141,6 +134,32 @@ export class Endpoint implements AsyncDisposable {
     if (statusCode === 404) return { kind: 'none' };
     if (statusCode === 304 && known !== undefined) return { kind: 'unchanged' };
     throw statusFault(statusCode);
+  }
+
+  /** A store may end a kept connection at the moment when it is used: then it is asked once more, over another. */
+  async #send(
+    name: string,
+    known: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
+    const { token } = this.#parts.settings;
+    const question = {
+      method: 'GET',
+      path: `${this.#path}/${encodeURIComponent(name)}`,
+      headers: {
+        accept: 'application/json',
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(known === undefined ? {} : { 'if-none-match': known }),
+      },
+      signal,
+    } as const;
+    const before = this.#connections;
+    try {
+      return await this.#pool.request(question);
+    } catch (error) {
+      if (!isCutOff(error) || this.#connections !== before) throw error;
+      return this.#pool.request(question);
+    }
   }
 
   async #text({ body }: Dispatcher.ResponseData): Promise<string> {

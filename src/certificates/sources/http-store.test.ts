@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { TestClock } from '../../base/clock.testing.ts';
 import { systemClock } from '../../base/clock.ts';
 import { silent } from '../../base/log.ts';
@@ -119,6 +120,24 @@ suite('a certificate store', () => {
     await Promise.all(Array.from({ length: 50 }, () => at.client.find('a.example')));
     assert.ok(at.store.hits.every(({ httpVersion }) => httpVersion === '2.0'));
     assert.equal(at.store.connections, 1);
+  });
+
+  test('that ends kept connections at the moment when they are used is asked once more', async () => {
+    for (const tls of [undefined, local]) {
+      await using at = await setting({}, tls ? { tls, ca: authority.rootPem } : {});
+      await at.client.find('a.example');
+      // Its connection counts as free from then on.
+      await turn();
+      at.store.behaviour = (request, response, name) => {
+        const { socket } = response;
+        if (!socket || at.store.hits.length > 2) return at.store.answer(request, response, name);
+        socket.destroy();
+      };
+      const again = await at.client.find('a.example');
+      assert.equal(again.kind, 'found', JSON.stringify(again));
+      assert.equal(at.store.hits.length, 3);
+      assert.equal(at.client.status()[0]?.breaker.failures, 0);
+    }
   });
 
   test('is reached over a unix socket', async (t) => {
