@@ -7,15 +7,17 @@ import { isIP } from 'node:net';
 import { certificateName } from '../pki/names.ts';
 import type { CertificateSet } from './table.ts';
 
+export interface FoundCertificates {
+  readonly kind: 'found';
+  readonly set: Omit<CertificateSet, 'version'>;
+  /** What the certificate is good for, in lower case, `*.rest` too; the name that was asked for is covered. */
+  readonly names: readonly string[];
+  /** To be given as `known` the next time; undefined where the source has no such thing. */
+  readonly tag: string | undefined;
+}
+
 export type Found =
-  | {
-      readonly kind: 'found';
-      readonly set: Omit<CertificateSet, 'version'>;
-      /** What the certificate is good for, in lower case, `*.rest` too; the name that was asked for is covered. */
-      readonly names: readonly string[];
-      /** To be given as `known` the next time; undefined where the source has no such thing. */
-      readonly tag: string | undefined;
-    }
+  | FoundCertificates
   /** What `known` stands for still holds. */
   | { readonly kind: 'unchanged' }
   /** The source answers, and has no certificate for this name. `reason` for the log; default: it doesn't know it. */

@@ -31,7 +31,7 @@ import type {
   VirtualHostSettings,
   Warning,
 } from './settings.ts';
-import { hostStapling } from './stapling.ts';
+import { addedStapling, hostStapling } from './stapling.ts';
 import { readTypes } from './types.ts';
 
 /** Throws ConfigError for what contradicts itself. `warnings` are added to. */
@@ -88,6 +88,7 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
   const configured = [...values].map(([domain, own]) =>
     configuredDomain(domain, own, hostsOf.get(domain.name) ?? [], server, { listens, md }),
   );
+  const added = addedTemplate(server, hosts, { listens, md });
   const ordered = onDemand.settings(hosts, { listens, md });
   for (const { template } of ordered) {
     const warning = unboundWarning(template);
@@ -112,7 +113,8 @@ export function assemble(server: ServerDraft, configFile: string, warnings: Warn
     base,
     hosts,
     domains: configured,
-    addedTemplate: addedTemplate(server, hosts, { listens, md }),
+    addedTemplate: added,
+    addedStapling: addedStapling(server.base, base.tls, added.stapling),
     api: server.api,
     md,
     sniPolicy: server.sniPolicy ?? 'secure',

@@ -56,6 +56,8 @@ export interface Settings {
   readonly domains: readonly ConfiguredDomain[];
   /** What a domain is like that is added at run time, but for `name` and `domains`. */
   readonly addedTemplate: ConfiguredDomain;
+  /** How those are stapled; undefined: they aren't. */
+  readonly addedStapling: Omit<HostStapling, 'domain'> | undefined;
   /** RuntimeAPI; undefined: the control socket only. */
   readonly api: ApiSettings | undefined;
   readonly md: MdServerSettings;
@@ -152,7 +154,7 @@ export interface HostSettings {
 
 /** How responses for the certificates of a host are had. */
 export interface HostStapling {
-  /** The managed domain whose certificates the host shows; undefined for files of its own. */
+  /** The managed domain whose certificates are shown; undefined for files of a host's own. */
   readonly domain: string | undefined;
   /** SSLStaplingForceURL; undefined: whom the certificate names. */
   readonly responderUrl: string | undefined;

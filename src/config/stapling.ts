@@ -31,6 +31,15 @@ export function hostStapling(
   };
 }
 
+/** Of domains that are added at run time. `stapling`: their MDStapling. */
+export function addedStapling(
+  base: HostDraft,
+  tls: HostTls,
+  stapling: boolean,
+): Omit<HostStapling, 'domain'> | undefined {
+  return hostStapling(base, base, { ...tls, engine: true }, { name: '', stapling });
+}
+
 function staplesOthers({ md }: HostDraft, base: HostDraft): boolean {
   return (md.stapling ?? base.md.stapling ?? false) && (md.stapleOthers ?? base.md.stapleOthers ?? true);
 }

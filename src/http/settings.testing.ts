@@ -125,6 +125,7 @@ export function settingsOf(changes: Partial<Settings> = {}): Settings {
     serveFolders: [],
     api: undefined,
     addedTemplate: { ...domainSettings('added'), at: { file: '', line: 0 } },
+    addedStapling: undefined,
     types: { html: 'text/html', txt: 'text/plain', css: 'text/css', png: 'image/png' },
     logFormats: {},
     warnings: [],

@@ -243,7 +243,7 @@ export class Core implements AsyncDisposable {
   async #serve(name: string): Promise<void> {
     const domain = this.#domains.get(name);
     if (domain) await this.served.load(domain);
-    else this.onDemand?.refetch(name);
+    else await this.onDemand?.load(name);
   }
 
   /** Another process has renewed it. */

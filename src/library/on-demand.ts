@@ -44,6 +44,7 @@ const CACHE_BYTES = 64 * 1024 * 1024;
 export class NamesOnDemand implements AsyncDisposable {
   readonly #parts: NamesOnDemandParts;
   readonly #onDemand: OnDemand;
+  readonly #orders: OnDemandSource;
   readonly #certificates: DynamicCertificates;
   readonly #names: Names;
 
@@ -63,13 +64,14 @@ export class NamesOnDemand implements AsyncDisposable {
         this.#certificates.flush(name);
       },
     });
+    const orders = { id: ID, onDemand: this.#onDemand, store, clock, logger: loggers('md') };
+    this.#orders = new OnDemandSource(orders);
     this.#certificates = new DynamicCertificates({
       table,
       clock,
       logger: loggers('md'),
       settings: { stores: [], onDemand: [this.#source()], cacheBytes: CACHE_BYTES },
-      open: () =>
-        new OnDemandSource({ id: ID, onDemand: this.#onDemand, store, clock, logger: loggers('md') }),
+      open: () => this.#orders,
     });
     this.#names = new Names({
       table: () => table,
@@ -102,8 +104,9 @@ export class NamesOnDemand implements AsyncDisposable {
   }
 
   /** There is another certificate for a name in the store. */
-  refetch(name: string): void {
-    this.#certificates.refetch(name);
+  async load(name: string): Promise<void> {
+    const found = await this.#orders.load(name);
+    if (found) this.#certificates.bring(ID, name, found);
   }
 
   /** Of the set that is kept for a name. */

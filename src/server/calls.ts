@@ -63,8 +63,8 @@ export interface LoadedCredential {
 
 export interface Verification {
   readonly worker: number;
-  /** Serials the worker's own accept path has shown. */
-  readonly serials: readonly string[];
+  /** Serials the worker's own accept path has shown; undefined where no address has the name looked for by name. */
+  readonly serials: readonly string[] | undefined;
   readonly problem: string | undefined;
 }
 
@@ -105,6 +105,8 @@ export interface StoreAddress {
 export interface VerifyRequest {
   readonly setId: string;
   readonly name: string;
+  /** Of the certificate table, where `name` leads to the set; undefined: hosts have it by the configuration. */
+  readonly scope: string | undefined;
   /** `rsa`, `ec`: one handshake for each. */
   readonly keyTypes: readonly string[];
 }
@@ -112,6 +114,11 @@ export interface VerifyRequest {
 /** The id of a managed domain's certificate set. */
 export function domainSetId(domain: string): string {
   return `md:${domain}`;
+}
+
+/** The other way round; undefined for other sets. */
+export function domainOfSet(setId: string): string | undefined {
+  return setId.startsWith('md:') ? setId.slice('md:'.length) : undefined;
 }
 
 /** Of the certificate table: names of managed domains that were added at run time. */
@@ -188,7 +195,7 @@ export type EngineCalls = ReloadCalls &
 
 export type WorkerCalls = ReloadCalls & {
   begin: (birth: Birth) => void;
-  verify: (request: VerifyRequest) => readonly string[];
+  verify: (request: VerifyRequest) => readonly string[] | undefined;
   load: (argument: undefined) => WorkerLoad;
   reopenTable: (argument: undefined) => void;
   /** Others than at birth. */

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { LatchkeyError } from '../../base/errors.ts';
 import { coversName, dnsNames, parseChain } from '../../pki/certificate.ts';
 import { createCredential } from '../credential.ts';
-import type { Found } from '../source.ts';
+import type { FoundCertificates } from '../source.ts';
 import { serverNameOf } from '../source.ts';
 
 /** A certificate that must not be served for the name it was given for. */
@@ -16,18 +16,13 @@ export class BadAnswer extends LatchkeyError<'store-bad-answer'> {
 const Answer = v.object({ cert: v.string(), key: v.string() });
 
 /** @throws BadAnswer, or a LatchkeyError of what cannot be read; no message has anything of the key in it. */
-export function readAnswer(body: string, name: string, now: number): Extract<Found, { kind: 'found' }> {
+export function readAnswer(body: string, name: string, now: number): FoundCertificates {
   const { cert, key } = parse(body);
   return checkCertificate(cert, key, name, now);
 }
 
 /** `chain` and `key` in PEM. Throws as readAnswer(). */
-export function checkCertificate(
-  chain: string,
-  key: string,
-  name: string,
-  now: number,
-): Extract<Found, { kind: 'found' }> {
+export function checkCertificate(chain: string, key: string, name: string, now: number): FoundCertificates {
   const credential = createCredential({ chain, key });
   const [leaf] = parseChain(chain);
   const names = leaf ? dnsNames(leaf) : [];

@@ -7,7 +7,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { dnsNames, parseChain } from '../../pki/certificate.ts';
 import { encodeSet } from '../blob.ts';
-import { wildcardOf, type Found } from '../source.ts';
+import { wildcardOf, type FoundCertificates } from '../source.ts';
 import type { CertificateTable } from '../table.ts';
 import { DYNAMIC_PREFIX, type SourceSettings } from './settings.ts';
 import { Slru } from './slru.ts';
@@ -17,7 +17,6 @@ const NAME_SIZE = 300;
 /** How many entries make room for one, at most, where the table itself is full: it adds only with some to spare. */
 const MOST_EVICTED = 512;
 
-export type Given = Extract<Found, { kind: 'found' }>;
 type Lifetimes = Pick<SourceSettings, 'id' | 'cacheFloor' | 'renewBefore'>;
 
 export interface Entry {
@@ -96,7 +95,7 @@ export class DynamicCache {
    * Keeps what was found for `asked`, in the place of what was there. Names that lead to an entry of their own are
    * left to it. Gives the entry, undefined where there is no room.
    */
-  keep(store: Lifetimes, asked: string, found: Given): Entry | undefined {
+  keep(store: Lifetimes, asked: string, found: FoundCertificates): Entry | undefined {
     const id = idOf(store.id, asked);
     const names = new Set([asked]);
     for (const name of found.names) if (this.#isFree(store.id, name, id)) names.add(name);
@@ -167,7 +166,7 @@ export class DynamicCache {
     return entry?.asked !== name;
   }
 
-  #write(id: string, { set }: Given, store: string, names: ReadonlySet<string>): boolean {
+  #write(id: string, { set }: FoundCertificates, store: string, names: ReadonlySet<string>): boolean {
     for (let tries = 0; tries <= MOST_EVICTED; tries++) {
       if (this.#table.put(id, set) !== 'full' && this.#table.point(store, [...names], id) === 'stored') {
         return true;
@@ -195,13 +194,13 @@ function idOf(store: string, asked: string): string {
 }
 
 /** What an entry takes of the cache's bytes: values beyond half a page of the table have pages of their own. */
-function sizeOf(set: Given['set'], names: number): number {
+function sizeOf(set: FoundCertificates['set'], names: number): number {
   const { blob, chains } = encodeSet(set);
   const chain = [...chains.values()].reduce((sum, { length }) => sum + length, 0);
   const bytes = blob.length + chain;
   return (bytes > 2048 ? Math.ceil(bytes / 4096) * 4096 : bytes) + names * NAME_SIZE;
 }
 
-function firstEnd({ certificates }: Given['set']): number {
+function firstEnd({ certificates }: FoundCertificates['set']): number {
   return Math.min(...certificates.map(({ notAfter }) => notAfter));
 }

@@ -8,7 +8,7 @@ import PQueue from 'p-queue';
 import type { Clock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import type { CertificateSource, Found, SourceStatus } from '../source.ts';
+import type { CertificateSource, Found, FoundCertificates, SourceStatus } from '../source.ts';
 import type { CertificateSet, CertificateTable, TableCertificate } from '../table.ts';
 import { DynamicCache, type Entry } from './cache.ts';
 import { Earlier, type Kept } from './earlier.ts';
@@ -192,15 +192,12 @@ export class DynamicCertificates implements AsyncDisposable {
     }
   }
 
-  /** A source has another certificate for a name, or the first: it is asked again, and what it had is served meanwhile. */
-  refetch(name: string): void {
-    for (const { settings } of this.#stores.values()) {
-      const entry = this.#cache.find(settings, name);
-      if (entry) {
-        entry.refetchAt = this.#parts.clock.now();
-        this.#refresh(entry);
-      } else if (this.#absent.delete(keyOf(settings.id, name))) this.#announceFlush();
-    }
+  /** A source has another certificate for a name, or the first. Gives its id in the table; undefined without room. */
+  bring(storeId: string, name: string, found: FoundCertificates): string | undefined {
+    const store = this.#stores.get(storeId);
+    const entry = store && this.#cache.keep(store.settings, name, found);
+    if (this.#absent.delete(keyOf(storeId, name))) this.#announceFlush();
+    return entry?.id;
   }
 
   /** Forgets everything; false where the table could not be written. */

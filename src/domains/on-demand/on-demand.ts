@@ -99,6 +99,11 @@ export class OnDemand implements AsyncDisposable {
     return entry && this.#domain(name, entry.record);
   }
 
+  /** The id of the settings that a name is ordered by. */
+  sourceOf(name: string): string | undefined {
+    return this.domain(name) && this.#entries.get(name)?.record.id;
+  }
+
   status(name: string): OnDemandStatus | undefined {
     const entry = this.domain(name) && this.#entries.get(name);
     return entry && { seen: entry.seen, dropAt: this.#dropAt(name, entry) };

@@ -5,12 +5,12 @@
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CertificateTable } from '../../certificates/table.ts';
-import type { ConfiguredDomain, Settings } from '../../config/settings.ts';
+import type { ConfiguredDomain, HostStapling, Settings } from '../../config/settings.ts';
 import { AddedDomains } from '../../domains/stored/added.ts';
 import { heldSuffixes } from '../../domains/stored/held.ts';
 import type { DomainInService } from '../../status/document.ts';
 import type { Store } from '../../store/store.ts';
-import { ADDED_SCOPE, domainSetId } from '../calls.ts';
+import { ADDED_SCOPE, domainOfSet, domainSetId } from '../calls.ts';
 import type { Renewals } from './renewals.ts';
 import type { TableKeeper } from './table-keeper.ts';
 
@@ -66,6 +66,20 @@ export class EngineAdded {
     const { domains } = this.#domains;
     if (domains.length === 0) return this.#settings;
     return { ...this.#settings, domains: [...this.#settings.domains, ...domains] };
+  }
+
+  /** Whether it was added, and the configuration has it not. */
+  has(name: string): boolean {
+    return this.#domains.domain(name) !== undefined;
+  }
+
+  /** How a set is stapled that is one of theirs. */
+  stapling(setId: string): HostStapling | undefined {
+    const domain = domainOfSet(setId);
+    const { addedStapling } = this.#settings;
+    return domain !== undefined && addedStapling && this.has(domain)
+      ? { ...addedStapling, domain }
+      : undefined;
   }
 
   get setIds(): string[] {
@@ -134,7 +148,7 @@ export class EngineAdded {
     return described.map(({ name, names, state, certificates, problem }) => ({
       name,
       names,
-      added: this.#domains.domain(name) !== undefined,
+      added: this.has(name),
       state,
       notAfter: certificates[0]?.notAfter,
       problem: problem?.detail,

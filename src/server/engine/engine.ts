@@ -6,6 +6,7 @@ import { publish } from '../../base/events.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
 import { openTableForWriting, type LmdbTable } from '../../certificates/lmdb-table.ts';
 import type { CertificateSource } from '../../certificates/source.ts';
+import type { CertificateTable } from '../../certificates/table.ts';
 import type { Settings } from '../../config/settings.ts';
 import type {
   DomainInService,
@@ -20,7 +21,15 @@ import type { ActivationResult } from '../../domains/renewal/renewal.ts';
 import type { SharedStore } from '../../domains/renewal/sharing.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
 import { FsLeases, locksFolder } from '../../store/fs/leases.ts';
-import { domainSetId, type Birth, type Plan, type SupervisorCalls, type Wanted } from '../calls.ts';
+import {
+  ADDED_SCOPE,
+  domainSetId,
+  type Birth,
+  type Plan,
+  type SupervisorCalls,
+  type VerifyRequest,
+  type Wanted,
+} from '../calls.ts';
 import { LogSender } from '../logpipe.ts';
 import type { Peer } from '../peer.ts';
 import { dropPrivileges } from '../privileges.ts';
@@ -41,6 +50,9 @@ import { TableKeeper } from './table-keeper.ts';
 /** ms. */
 const COUNTS_LIFE = 1000;
 
+/** See VerifyRequest. */
+type Place = Pick<VerifyRequest, 'setId' | 'scope'>;
+
 interface Counted {
   readonly at: number;
   readonly domains: Counts;
@@ -51,6 +63,7 @@ export class Engine implements AsyncDisposable {
   readonly #supervisor: Peer<SupervisorCalls>;
   readonly #loggers: Loggers;
   readonly #table: LmdbTable;
+  readonly #stapledTable: CertificateTable;
   readonly #keeper: TableKeeper;
   readonly #store: SupervisedStore;
   /** Certificates by name. */
@@ -112,8 +125,10 @@ export class Engine implements AsyncDisposable {
       want: (id) => this.#keeper.want(id),
       logger: this.#loggers('dynssl'),
     });
-    const stapling = stapledTable(table, () => this.#staples);
-    this.names = new EngineNames(stapling, this.#loggers, store.key.passphrase(), (id) => this.#orders(id));
+    this.#stapledTable = stapledTable(table, () => this.#staples);
+    this.names = new EngineNames(this.#stapledTable, this.#loggers, store.key.passphrase(), (id) =>
+      this.#orders(id),
+    );
   }
 
   /** See EngineCalls.begin. */
@@ -138,9 +153,7 @@ export class Engine implements AsyncDisposable {
     this.#serving = true;
     this.#fillTable(this.#staples?.setIds);
     this.names.adopt();
-    this.#added?.load(this.#stop.signal).catch((error: unknown) => {
-      this.#loggers('md').error(`loading certificates of added domains: ${explain(error)}`);
-    });
+    this.#loadAdded();
     this.#renewals?.start();
     this.#staples?.start();
   }
@@ -166,6 +179,7 @@ export class Engine implements AsyncDisposable {
     this.#added?.reconfigure(this.#plan.settings);
     this.#keeper.keepOnly(new Set([...setIdsOf(this.#plan), ...(this.#added?.setIds ?? [])]));
     this.#fillTable(await this.#restaple());
+    this.#loadAdded();
     this.#changedDomains();
     await this.#api?.configure(this.#plan.settings.api);
     if (this.#renewals) await this.#renewals.reconfigure(this.#settings);
@@ -218,6 +232,12 @@ export class Engine implements AsyncDisposable {
     });
   }
 
+  #loadAdded(): void {
+    this.#added?.load(this.#stop.signal).catch((error: unknown) => {
+      this.#loggers('md').error(`loading certificates of added domains: ${explain(error)}`);
+    });
+  }
+
   async #openStaples(): Promise<Staples | undefined> {
     if (!needsStaples(this.#plan.settings)) return undefined;
     const { Staples } = await import('./staples.ts');
@@ -227,6 +247,7 @@ export class Engine implements AsyncDisposable {
       table: this.#table,
       loggers: this.#loggers,
       onRevoked: ({ domain, sha256 }) => this.#renewals?.replaceRevoked(domain, sha256),
+      added: (setId) => this.#added?.stapling(setId),
     });
     if (this.#serving) this.#staples.start();
     return this.#staples;
@@ -272,7 +293,7 @@ export class Engine implements AsyncDisposable {
   #openAdded(): Promise<EngineAdded> {
     const parts = {
       store: this.#store,
-      table: this.#table,
+      table: this.#stapledTable,
       keeper: this.#keeper,
       logger: this.#loggers('md'),
       changed: () => this.#changedDomains(),
@@ -309,7 +330,7 @@ export class Engine implements AsyncDisposable {
   async #sharedStore(storeDir: string): Promise<SharedStore> {
     return {
       leases: await FsLeases.open(locksFolder(storeDir)),
-      adopt: (name) => this.#refresh(name),
+      adopt: async (name) => void (await this.#refresh(name)),
     };
   }
 
@@ -319,18 +340,26 @@ export class Engine implements AsyncDisposable {
     return this.#renewals.sourceOf(id);
   }
 
-  /** The set of a domain has changed in the store. */
-  async #refresh(name: string): Promise<void> {
-    if (this.#renewals?.onDemand.domain(name)) return this.names.refetch(name);
-    await this.#keeper.refresh([domainSetId(name)]);
-    this.#added?.point(name);
+  /** The set of a domain has changed in the store. Gives where clients find it; undefined: nowhere. */
+  async #refresh(name: string): Promise<Place | undefined> {
+    const ordered = await this.#renewals?.onDemandSet(name);
+    if (ordered) {
+      const setId = ordered.found && this.names.bring(ordered.source, name, ordered.found);
+      return setId === undefined ? undefined : { setId, scope: ordered.source };
+    }
+    const setId = domainSetId(name);
+    await this.#keeper.refresh([setId]);
+    if (this.#plan.setIds.includes(setId)) return { setId, scope: undefined };
+    if (!this.#added?.has(name)) return undefined;
+    this.#added.point(name);
+    return { setId, scope: ADDED_SCOPE };
   }
 
   /** Into domains/, into the table, into every worker, then told to the administrator's command. */
   async #activate(name: string, wanted: readonly string[]): Promise<ActivationResult> {
     const { serials } = await this.#supervisor.call('activate', { domain: name, serials: wanted });
-    await this.#refresh(name);
-    const { missing } = await this.#showAll(name, domainSetId(name), serials);
+    const place = await this.#refresh(name);
+    const { missing } = place ? await this.#showAll(name, place, serials) : { missing: [] };
     const told = await this.#supervisor.call('tellInstalled', name);
     // The command may have trimmed the chain.
     if (told.ran) await this.#refresh(name);
@@ -338,11 +367,11 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Fulfilled when each worker has shown the new certificates, with those that have not. */
-  async #showAll(name: string, setId: string, serials: readonly string[]): Promise<{ missing: number[] }> {
-    if (!this.#plan.setIds.includes(setId)) return { missing: [] };
+  async #showAll(name: string, place: Place, serials: readonly string[]): Promise<{ missing: number[] }> {
+    const { setId, scope } = place;
     const keyTypes = this.#table.get(setId)?.certificates.map(({ keyType }) => keyType) ?? [];
-    const shown = await this.#supervisor.call('verify', { setId, name, keyTypes });
-    const lacking = shown.filter(({ serials: own }) => !serials.every((serial) => own.includes(serial)));
+    const shown = await this.#supervisor.call('verify', { setId, name, scope, keyTypes });
+    const lacking = shown.filter(({ serials: own }) => own && !serials.every((one) => own.includes(one)));
     for (const { worker, problem } of lacking) {
       this.#loggers('md').error(
         `worker ${worker} does not show the new certificate of ${name}: ${problem ?? 'it shows another'}`,
@@ -415,8 +444,8 @@ function needsRenewals({ domains, onDemand, localCa, md }: Settings): boolean {
 }
 
 /** Likewise. */
-function needsStaples({ base, hosts }: Settings): boolean {
-  return [base, ...hosts].some(({ stapling }) => stapling !== undefined);
+function needsStaples({ base, hosts, addedStapling }: Settings): boolean {
+  return addedStapling !== undefined || [base, ...hosts].some(({ stapling }) => stapling !== undefined);
 }
 
 function setIdsOf({ setIds }: Plan): string[] {

@@ -2,7 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { explain } from '../../base/errors.ts';
 import type { Loggers } from '../../base/log.ts';
-import { type CertificateSource, serverNameOf } from '../../certificates/source.ts';
+import { type CertificateSource, type FoundCertificates, serverNameOf } from '../../certificates/source.ts';
 import type { DynamicCertificates, Sought } from '../../certificates/sources/dynamic.ts';
 import type { DynamicSettings } from '../../certificates/sources/settings.ts';
 import type { CertificateTable } from '../../certificates/table.ts';
@@ -67,9 +67,9 @@ export class EngineNames implements AsyncDisposable {
     this.#dynamic?.used(ids);
   }
 
-  /** There is another certificate for a name in the store. */
-  refetch(name: string): void {
-    this.#dynamic?.refetch(name);
+  /** See DynamicCertificates.bring(). */
+  bring(storeId: string, name: string, found: FoundCertificates): string | undefined {
+    return this.#dynamic?.bring(storeId, name, found);
   }
 
   /** There is none any more. */

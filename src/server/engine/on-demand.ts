@@ -2,7 +2,12 @@
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Clock } from '../../base/clock.ts';
-import { type CertificateSource, type Found, wildcardOf } from '../../certificates/source.ts';
+import {
+  type CertificateSource,
+  type Found,
+  type FoundCertificates,
+  wildcardOf,
+} from '../../certificates/source.ts';
 import { checkCertificate } from '../../certificates/sources/answer.ts';
 import type { Settings } from '../../config/settings.ts';
 import { readPems } from '../../domains/stored/held.ts';
@@ -21,8 +26,6 @@ export interface OnDemandSourceParts {
   readonly logger: Logger;
 }
 
-type FoundSet = Extract<Found, { kind: 'found' }>;
-
 export class OnDemandSource implements CertificateSource {
   readonly #parts: OnDemandSourceParts;
 
@@ -33,11 +36,11 @@ export class OnDemandSource implements CertificateSource {
   async find(name: string, known?: string, client?: string): Promise<Found> {
     const { onDemand } = this.#parts;
     try {
-      const stored = (await onDemand.knows(name)) ? await this.#load(name) : undefined;
+      const stored = (await onDemand.knows(name)) ? await this.load(name) : undefined;
       if (stored) return stored.tag === known ? { kind: 'unchanged' } : stored;
       const reason = await onDemand.provide(this.#parts.id, name, client);
       if (reason !== undefined) return { kind: 'none', reason: `on demand: ${reason}` };
-      return (await this.#load(name)) ?? { kind: 'none', reason: 'on demand: it was not kept' };
+      return (await this.load(name)) ?? { kind: 'none', reason: 'on demand: it was not kept' };
     } catch (error) {
       return { kind: 'failed', problem: `orders on demand: ${explain(error)}` };
     }
@@ -54,7 +57,7 @@ export class OnDemandSource implements CertificateSource {
   async [Symbol.asyncDispose](): Promise<void> {}
 
   /** What the store has and can be served, of any of the keys. */
-  async #load(name: string): Promise<FoundSet | undefined> {
+  async load(name: string): Promise<FoundCertificates | undefined> {
     const { store, onDemand } = this.#parts;
     const { keys = [] } = onDemand.domain(name) ?? {};
     const pems = await readPems(store, 'domains', name, keys);
@@ -66,7 +69,7 @@ export class OnDemandSource implements CertificateSource {
     return { ...first, set: { ...first.set, certificates }, tag };
   }
 
-  #checked(name: string, chainPem: string, keyPem: string): FoundSet | undefined {
+  #checked(name: string, chainPem: string, keyPem: string): FoundCertificates | undefined {
     const { clock, logger } = this.#parts;
     try {
       return checkCertificate(chainPem, keyPem, name, clock.now());

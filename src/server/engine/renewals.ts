@@ -32,7 +32,7 @@ import { readMd } from '../../store/documents.ts';
 import type { Store } from '../../store/store.ts';
 import { version } from '../version.ts';
 import type { RenewalReport } from './control-server.ts';
-import type { CertificateSource } from '../../certificates/source.ts';
+import type { FoundCertificates } from '../../certificates/source.ts';
 import { configuredNames, OnDemandSource, strayingBy } from './on-demand.ts';
 import { Preflights } from './preflights.ts';
 import { unservedBy } from './unserved.ts';
@@ -54,6 +54,11 @@ export interface RenewalsParts {
 export interface Report {
   readonly outcome: 'served' | 'obtained' | 'failed';
   readonly detail: string;
+}
+
+interface OnDemandSet {
+  readonly source: string;
+  readonly found: FoundCertificates | undefined;
 }
 
 export class Renewals implements AsyncDisposable, DomainSource {
@@ -157,7 +162,7 @@ export class Renewals implements AsyncDisposable, DomainSource {
   }
 
   /** Certificates on demand by the settings with this id. */
-  sourceOf(id: string): CertificateSource {
+  sourceOf(id: string): OnDemandSource {
     const logger = this.#loggers('md');
     return new OnDemandSource({
       id,
@@ -166,6 +171,12 @@ export class Renewals implements AsyncDisposable, DomainSource {
       clock: systemClock,
       logger,
     });
+  }
+
+  /** Where a name on demand is looked for, and what the store has for it; undefined for other names. */
+  async onDemandSet(name: string): Promise<OnDemandSet | undefined> {
+    const source = this.onDemand.sourceOf(name);
+    return source === undefined ? undefined : { source, found: await this.sourceOf(source).load(name) };
   }
 
   /** `settings`: with this domain. */

@@ -33,6 +33,7 @@ function staples(t: TestContext, table: CertificateTable): Staples {
     table,
     loggers: silent,
     onRevoked: () => {},
+    added: (id) => (id === 'md:added' ? { ...policy, domain: 'added' } : undefined),
   });
 }
 
@@ -61,6 +62,20 @@ suite('the staples of the certificate table', () => {
     await until(() => table.get('file:a')?.certificates[0]?.staple !== undefined);
     const [again] = await engine.dress('file:a', found(issued));
     assert.ok(again?.staple);
+  });
+
+  test('come to a domain that was added, until it is removed', async (t) => {
+    await using responder = await HostileResponder.start(ca, systemClock);
+    const issued = await ca.issue({ ocsp: responder.url });
+    const table = new MemoryTable();
+    await using engine = staples(t, table);
+    const certificates = await engine.dress('md:added', found(issued));
+    table.put('md:added', { fallback: false, certificates });
+    engine.start();
+    await until(() => table.get('md:added')?.certificates[0]?.staple !== undefined);
+    assert.equal(engine.status()[0]?.domain, 'added');
+    stapledTable(table, () => engine).remove('md:added');
+    assert.deepEqual(engine.status(), []);
   });
 
   test('have a set that the table has no room for any more handed out with them', async (t) => {

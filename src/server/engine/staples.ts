@@ -27,20 +27,24 @@ export interface StaplesParts {
   readonly table: CertificateTable;
   readonly loggers: Loggers;
   readonly onRevoked: OcspEngineOptions['onRevoked'];
+  /** How sets are stapled that no host has. */
+  readonly added: (setId: string) => HostStapling | undefined;
 }
 
 export class Staples implements AsyncDisposable {
   readonly #engine: OcspEngine;
   readonly #table: CertificateTable;
   readonly #logger: Logger;
+  readonly #added: StaplesParts['added'];
   #closed = false;
   #policies: ReadonlyMap<string, HostStapling>;
   /** By store of certificates by name. */
   #byStore: ReadonlyMap<string, HostStapling>;
 
   /** Asks no responder before start(). */
-  constructor({ plan, store, table, loggers, onRevoked }: StaplesParts) {
+  constructor({ plan, store, table, loggers, onRevoked, added }: StaplesParts) {
     this.#table = table;
+    this.#added = added;
     this.#logger = loggers('ssl');
     this.#policies = policiesOf(plan);
     this.#byStore = storePoliciesOf(plan);
@@ -80,7 +84,7 @@ export class Staples implements AsyncDisposable {
    * is kept supplied. Nobody waits for a responder.
    */
   async dress(id: string, found: readonly FoundCertificate[]): Promise<TableCertificate[]> {
-    const policy = this.#policies.get(id);
+    const policy = this.#policies.get(id) ?? this.#added(id);
     if (!policy || found.length === 0) {
       this.#engine.forget(id);
       return found.map(({ certificate }) => certificate);

@@ -68,6 +68,8 @@ interface Asking {
   readonly host: HostSettings;
   readonly state: HostTlsState;
   readonly hello: ClientHello;
+  /** Shown is what was added at run time: whether it is stapled is no matter of the host's. */
+  readonly added?: true;
 }
 
 /** What hosts and policies a plan makes; replaced as a whole at a reload. */
@@ -102,7 +104,7 @@ export class HandshakePlan {
   }
 
   /** An address and a name by which a client reaches the host that serves `setId`. */
-  addressOf(setId: string): (LocalAddress & { readonly name: string | undefined }) | undefined {
+  addressOf(setId: string): Target | undefined {
     for (const host of this.settings.hosts) {
       if (this.#states.get(host)?.setId !== setId) continue;
       const listen = this.settings.listens.find((candidate) => candidate.tls && isAt(host, candidate));
@@ -120,6 +122,26 @@ export class HandshakePlan {
       };
     }
     return undefined;
+  }
+
+  /** An address where `name` is looked for in a scope of the table: no host there has it, and a certificate for it. */
+  addressFor(name: string, scope: string): Target | undefined {
+    for (const listen of this.settings.listens.filter(({ tls }) => tls)) {
+      for (const localAddress of this.#localAddresses(listen)) {
+        const at = { localAddress, localPort: listen.port, name };
+        const { host, known } = this.hosts.forHandshake(localAddress, listen.port, name);
+        const { setId, store } = this.#states.get(host) ?? {};
+        const isFree = !known || setId === undefined;
+        if (isFree && (scope === ADDED_SCOPE || scope === store?.id)) return at;
+      }
+    }
+    return undefined;
+  }
+
+  #localAddresses({ address }: Listen): readonly string[] {
+    if (address !== undefined) return [address];
+    const specific = this.settings.hosts.flatMap(({ addresses }) => addresses.map((at) => at.address));
+    return ['127.0.0.1', ...specific.filter((one) => one !== '*')];
   }
 
   /** With the contents of the files. */
@@ -176,6 +198,7 @@ export class Handshakes {
     this.plan = plan;
   }
 
+  /** Without `remoteAddress` the server looks at itself: nothing is asked of anybody, and nothing counts as used. */
   select(
     hello: ClientHello,
     at: LocalAddress & { readonly remoteAddress?: string },
@@ -190,8 +213,8 @@ export class Handshakes {
       if (!(known && state.setId !== undefined)) {
         const asking = { host, state, hello };
         const added = this.#addedSet(hello);
-        if (added !== undefined) return this.#ofSet(asking, added);
-        if (state.store) return this.#byName(asking, state.store, at.remoteAddress ?? '');
+        if (added !== undefined) return this.#ofSet({ ...asking, added: true }, added);
+        if (state.store) return this.#byName(asking, state.store, at.remoteAddress);
       }
       return !known && isStrict(host.tls, hello) ? UNKNOWN_NAME : this.#ofHost({ host, state, hello });
     } catch (error) {
@@ -219,15 +242,17 @@ export class Handshakes {
   #byName(
     asking: Asking,
     store: SourceSettings,
-    client: string,
+    client: string | undefined,
   ): Selection<HandshakeTag> | Promise<Selection<HandshakeTag>> {
     const { sni } = asking.hello;
     const name = sni === undefined ? undefined : serverNameOf(sni);
     if (name === undefined) return this.#ofHost(asking);
     const id = this.#parts.names.find(store.id, name);
     const serving = id === undefined ? undefined : this.#current(id, asking.state);
-    if (!serving || id === undefined) return this.#seek(asking, store, name, client);
-    this.#parts.names.note(id);
+    if (!serving || id === undefined) {
+      return client === undefined ? this.#ofHost(asking) : this.#seek(asking, store, name, client);
+    }
+    if (client !== undefined) this.#parts.names.note(id);
     return this.#serve(asking, serving);
   }
 
@@ -341,14 +366,19 @@ function isAt(host: VirtualHostSettings, listen: Listen): boolean {
 
 const UNKNOWN_NAME = { kind: 'refuse', alert: 'unrecognized_name' } as const;
 
+/** Where a client reaches a set, and by which name. */
+interface Target extends LocalAddress {
+  readonly name: string | undefined;
+}
+
 export interface LocalAddress {
   readonly localAddress: string;
   readonly localPort: number;
 }
 
-function serve({ host, state, hello }: Asking, serving: Serving): Selection<HandshakeTag> {
+function serve({ host, state, hello, added }: Asking, serving: Serving): Selection<HandshakeTag> {
   const { policy, alpn } = state;
   const tag = { host, fallback: serving.fallback, challenge: false };
   const { context, staple } = serving.forClient(hello, host.tls.family === 'tls');
-  return { kind: 'serve', context, alpn, policy, tag, staple: host.stapling && staple };
+  return { kind: 'serve', context, alpn, policy, tag, staple: (added ?? host.stapling) && staple };
 }

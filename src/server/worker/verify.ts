@@ -24,10 +24,17 @@ const ONLY: Readonly<Record<string, SecureContext>> = {
 };
 const ANY = client();
 
-/** Serials (upper-case hex) shown for the host that serves `setId`, one handshake for each key type. */
-export async function showCertificates(handshakes: Handshakes, request: VerifyRequest): Promise<string[]> {
-  const target = handshakes.plan.addressOf(request.setId);
-  if (!target) return [];
+/** Serials (upper-case hex) shown for the set, one handshake for each key type. See Verification.serials. */
+export async function showCertificates(
+  handshakes: Handshakes,
+  request: VerifyRequest,
+): Promise<string[] | undefined> {
+  const { setId, scope, keyTypes } = request;
+  // A client names no wildcard, but a name under it.
+  const name = request.name.replace(/^\*/, 'www');
+  const target =
+    scope === undefined ? handshakes.plan.addressOf(setId) : handshakes.plan.addressFor(name, scope);
+  if (!target) return scope === undefined ? [] : undefined;
   using acceptor = new Acceptor<HandshakeTag>({
     select: (hello) => handshakes.select(hello, target),
     onSecure: (socket) => socket.end(),
@@ -37,9 +44,7 @@ export async function showCertificates(handshakes: Handshakes, request: VerifyRe
   const server = createServer((socket) => acceptor.accept(socket));
   const port = await listen(server);
   try {
-    return await Promise.all(
-      request.keyTypes.map((type) => serialShown(port, target.name ?? request.name, type)),
-    );
+    return await Promise.all(keyTypes.map((type) => serialShown(port, target.name ?? name, type)));
   } finally {
     server.close();
   }

@@ -182,7 +182,7 @@ export class Worker {
   }
 
   /** Serials of the certificates that a client gets here for a set, by a handshake through this very worker. */
-  verify(request: VerifyRequest): Promise<readonly string[]> {
+  verify(request: VerifyRequest): Promise<readonly string[] | undefined> {
     this.#handshakes.forget(request.setId);
     return showCertificates(this.#handshakes, request);
   }
