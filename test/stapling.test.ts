@@ -58,7 +58,7 @@ test(
 );
 
 test(
-  'a certificate of a store is stapled once its responder has answered, in every worker',
+  'certificates of a store and of domains added at run time are stapled once their responder has answered, in every worker',
   { skip: missing('openssl') },
   async () => {
     await using server = new TestServer();
@@ -80,12 +80,17 @@ test(
       server.read('md/domains/a.localhost/privkey.secp256r1.pem'),
     ];
     store.certificates.set('c.localhost', { chainPem, keyPem });
-    const staple = async () => {
-      const to = ['-connect', `127.0.0.1:${https}`, '-servername', 'c.localhost', '-status'];
+    const staple = async (name: string) => {
+      const to = ['-connect', `127.0.0.1:${https}`, '-servername', name, '-status'];
       return (await run('openssl', ['s_client', ...to], { input: '' })).stdout;
     };
-    await eventually('a staple', async () => (await staple()).includes('Cert Status: good'));
-    for (let n = 0; n < 8; n += 1) assert.match(await staple(), /Cert Status: good/);
+    assert.equal((await server.run('domains', 'add', 'added.localhost')).code, 0);
+    for (const name of ['c.localhost', 'added.localhost']) {
+      await eventually(`a staple for ${name}`, async () =>
+        (await staple(name)).includes('Cert Status: good'),
+      );
+      for (let n = 0; n < 8; n += 1) assert.match(await staple(name), /Cert Status: good/);
+    }
     assert.ok(store.names().includes('c.localhost'));
   },
 );
