@@ -3,6 +3,8 @@ import { isIP } from 'node:net';
 
 /** One spelling per address: no zone, no brackets, IPv4-mapped IPv6 as IPv4, IPv6 compressed. */
 export function normalizeAddress(address: string): string {
+  // Asked several times for every connection.
+  if (/^[0-9.]+$/.test(address)) return address;
   const bare = address.replace(/^\[|\]$|%.*$/g, '').toLowerCase();
   if (!bare.includes(':')) return bare;
   if (bare.startsWith('::ffff:') && bare.includes('.')) return bare.slice('::ffff:'.length);

@@ -3,10 +3,12 @@
  * what was chosen. tls.Server cannot do that: its callbacks come too late for the protocols offered, for clients
  * without SNI, and for certificates of several key types.
  */
+import { Readable } from 'node:stream';
 import type { Socket } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import { normalizeAddress } from '../base/addresses.ts';
 import { systemClock } from '../base/clock.ts';
+import { CoarseTimers } from '../base/coarse-timers.ts';
 import { explain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { clientProblemBy } from './client-certificates.ts';
@@ -75,7 +77,7 @@ export interface AcceptorOptions<Tag> {
   readonly turns?: Turns;
   /** Octets of a ClientHello at most. Default 64 KiB. */
   readonly maxHello?: number;
-  /** Calls back once after that many milliseconds, unless disposed before. Default: setTimeout. */
+  /** Calls back once after that many milliseconds, unless disposed before. Default: up to two seconds late. */
   readonly setTimer?: (callback: () => void, ms: number) => Disposable;
 }
 
@@ -87,12 +89,13 @@ const USUAL_TIME: HandshakeTime = { initial: 60_000, max: 0, minRate: 0 };
 const LINGER = 2000;
 
 export class Acceptor<Tag> implements Disposable {
-  readonly #options: AcceptorOptions<Tag>;
+  readonly #options: HandshakeOptions<Tag>;
   readonly #pending = new Set<Handshake<Tag>>();
   #closed = false;
 
   constructor(options: AcceptorOptions<Tag>) {
-    this.#options = options;
+    const timers = new CoarseTimers();
+    this.#options = { setTimer: (callback, ms) => timers.start(callback, ms), ...options };
   }
 
   /** Handshakes under way, and refused connections not closed yet. */
@@ -106,7 +109,7 @@ export class Acceptor<Tag> implements Disposable {
       socket.destroy();
       return;
     }
-    const handshake = new Handshake(socket, this.#options, () => this.#pending.delete(handshake));
+    const handshake = new Handshake(socket, this.#options, this.#pending);
     this.#pending.add(handshake);
     handshake.begin();
   }
@@ -123,24 +126,25 @@ export class Acceptor<Tag> implements Disposable {
 }
 
 type Serve<Tag> = Extract<Selection<Tag>, { kind: 'serve' }>;
+type HandshakeOptions<Tag> = AcceptorOptions<Tag> & Required<Pick<AcceptorOptions<Tag>, 'setTimer'>>;
 
 /** One connection, until it is secure or gone. */
 class Handshake<Tag> {
   readonly #socket: Socket;
-  readonly #options: AcceptorOptions<Tag>;
+  readonly #options: HandshakeOptions<Tag>;
   readonly #endpoints: Endpoints;
-  readonly #done: () => void;
+  readonly #pending: Set<Handshake<Tag>>;
   readonly #reader: ClientHelloReader;
   readonly #chunks: Buffer[] = [];
   /** The connection, in its present form. */
   #connection: Socket;
   #timer: Disposable | undefined;
 
-  constructor(socket: Socket, options: AcceptorOptions<Tag>, done: () => void) {
+  constructor(socket: Socket, options: HandshakeOptions<Tag>, pending: Set<Handshake<Tag>>) {
     this.#socket = socket;
     this.#connection = socket;
     this.#options = options;
-    this.#done = done;
+    this.#pending = pending;
     this.#endpoints = endpointsOf(socket);
     this.#reader = new ClientHelloReader(options.maxHello === undefined ? {} : { size: options.maxHello });
   }
@@ -151,9 +155,14 @@ class Handshake<Tag> {
     // With one side closed there is nothing more to say in TLS, and http2 would keep the other open for ever.
     socket.allowHalfOpen = false;
     socket.on('error', ignore);
-    socket.once('close', this.#finish);
-    socket.on('readable', this.#read);
-    socket.once('end', this.#ended);
+    socket.on('close', () => this.#finish());
+    // What arrives is taken where the socket would put it in its buffer: by way of its events a handshake is dearer
+    // by a thirtieth.
+    socket.push = (chunk: Buffer | null) => {
+      if (chunk === null) this.#fail('the client closed the connection before its ClientHello');
+      else this.#take(chunk);
+      return true;
+    };
   }
 
   destroy(): void {
@@ -167,28 +176,18 @@ class Handshake<Tag> {
     else this.#fail(`not done within ${Math.round(elapsed)} ms`);
   }
 
-  readonly #finish = () => {
+  #finish(): void {
     this.#timer?.[Symbol.dispose]();
-    this.#socket.off('close', this.#finish);
-    this.#done();
-  };
+    this.#pending.delete(this);
+  }
 
-  readonly #ended = () => this.#fail('the client closed the connection before its ClientHello');
-
-  readonly #read = () => {
-    for (let chunk = this.#next(); chunk !== null; chunk = this.#next()) {
-      this.#chunks.push(chunk);
-      const peek = this.#reader.push(chunk);
-      if (peek.kind === 'incomplete') continue;
-      this.#socket.off('readable', this.#read);
-      if (peek.kind === 'hello') this.#takeTurn(peek.hello);
-      else this.#reject(peek.reason);
-      return;
-    }
-  };
-
-  #next(): Buffer | null {
-    return this.#socket.read() as Buffer | null;
+  #take(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    const peek = this.#reader.push(chunk);
+    if (peek.kind === 'incomplete') return;
+    this.#socket.push = Readable.prototype.push;
+    if (peek.kind === 'hello') this.#takeTurn(peek.hello);
+    else this.#reject(peek.reason);
   }
 
   #reject(reason: string): void {
@@ -210,17 +209,25 @@ class Handshake<Tag> {
     if (this.#socket.destroyed) return;
     try {
       const selection = this.#options.select(hello, this.#endpoints);
-      if (!(selection instanceof Promise)) return this.#carryOut(selection, hello);
-      selection.then((late) => this.#carryOut(late, hello)).catch(this.#selectFailed);
+      if (selection instanceof Promise) void this.#carryOutLate(selection, hello);
+      else this.#carryOut(selection, hello);
     } catch (error) {
       this.#selectFailed(error);
     }
   }
 
-  readonly #selectFailed = (error: unknown) => {
+  async #carryOutLate(selection: Promise<Selection<Tag>>, hello: ClientHello): Promise<void> {
+    try {
+      this.#carryOut(await selection, hello);
+    } catch (error) {
+      this.#selectFailed(error);
+    }
+  }
+
+  #selectFailed(error: unknown): void {
     this.#options.logger.error(`choosing a certificate for ${this.#peer()} failed: ${explain(error)}`);
     this.#refuse('no choice could be made', alertRecord('internal_error'));
-  };
+  }
 
   #carryOut(selection: Selection<Tag>, hello: ClientHello): void {
     // It may have gone while the choice was made.
@@ -230,8 +237,8 @@ class Handshake<Tag> {
   }
 
   #serve(selection: Serve<Tag>, hello: ClientHello): void {
-    this.#socket.off('end', this.#ended);
-    this.#socket.unshift(Buffer.concat(this.#chunks));
+    const [first, ...others] = this.#chunks;
+    this.#socket.unshift(others.length === 0 ? first : Buffer.concat(this.#chunks));
     this.#connection = startTls(this.#socket, {
       context: selection.context,
       clientAuth: selection.policy.clientAuth,
@@ -271,7 +278,6 @@ class Handshake<Tag> {
   #refuse(reason: string, answer: Buffer): void {
     this.#log(reason);
     const socket = this.#socket;
-    socket.off('end', this.#ended);
     this.#startTimer(LINGER, () => socket.destroy());
     socket.end(answer);
     socket.resume();
@@ -280,7 +286,7 @@ class Handshake<Tag> {
 
   #startTimer(ms: number, callback: () => void): void {
     this.#timer?.[Symbol.dispose]();
-    this.#timer = (this.#options.setTimer ?? systemTimer)(callback, ms);
+    this.#timer = this.#options.setTimer(callback, ms);
   }
 
   #log(reason: string): void {
@@ -306,10 +312,6 @@ export function endpointsOf(socket: Socket): Endpoints {
     remoteAddress: socket.remoteAddress ?? '',
     remotePort: socket.remotePort ?? 0,
   };
-}
-
-function systemTimer(callback: () => void, ms: number): Disposable {
-  return setTimeout(callback, ms);
 }
 
 function ignore(): void {}

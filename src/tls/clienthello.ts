@@ -37,6 +37,7 @@ export type Peek =
   | { readonly kind: 'invalid'; readonly reason: 'not-tls' | 'malformed' | 'too-long' };
 
 const INCOMPLETE: Peek = { kind: 'incomplete' };
+const NOTHING = Buffer.alloc(0);
 const HANDSHAKE_RECORD = 22;
 const CLIENT_HELLO = 1;
 const RECORD_HEADER = 5;
@@ -56,11 +57,11 @@ export interface PeekLimits {
 export class ClientHelloReader {
   readonly #limit: number;
   #taken = 0;
-  readonly #header = Buffer.alloc(RECORD_HEADER);
+  #header = NOTHING;
   #headerLength = 0;
   #recordLeft = 0;
   /** The handshake message so far, its own header first; grows to what that header announces. */
-  #message = Buffer.alloc(512);
+  #message = NOTHING;
   #messageLength = 0;
 
   constructor({ size = 2 ** 16 }: PeekLimits = {}) {
@@ -68,6 +69,12 @@ export class ClientHelloReader {
   }
 
   push(chunk: Buffer): Peek {
+    if (this.#taken === 0) {
+      const whole = this.#wholeIn(chunk);
+      if (whole) return understood(parseClientHello(whole));
+      this.#header = Buffer.alloc(RECORD_HEADER);
+      this.#message = Buffer.alloc(512);
+    }
     let rest = chunk.subarray(0, this.#limit - this.#taken);
     this.#taken += rest.length;
     while (rest.length > 0) {
@@ -76,6 +83,18 @@ export class ClientHelloReader {
       rest = rest.subarray(consumed);
     }
     return this.#taken === this.#limit ? invalid('too-long') : INCOMPLETE;
+  }
+
+  /** The message of a chunk that is just one record with just one ClientHello: nearly all are, and need no copying. */
+  #wholeIn(chunk: Buffer): Buffer | undefined {
+    const start = RECORD_HEADER + MESSAGE_HEADER;
+    if (chunk.length < start || chunk.length > Math.min(this.#limit, LONGEST_RECORD)) return undefined;
+    if (chunk[0] !== HANDSHAKE_RECORD || chunk[1] !== 3 || chunk[RECORD_HEADER] !== CLIENT_HELLO)
+      return undefined;
+    if (chunk.readUInt16BE(3) !== chunk.length - RECORD_HEADER) return undefined;
+    return chunk.readUIntBE(RECORD_HEADER + 1, 3) === chunk.length - start
+      ? chunk.subarray(start)
+      : undefined;
   }
 
   #takeHeader(chunk: Buffer): number | Peek {
@@ -103,8 +122,7 @@ export class ClientHelloReader {
     const end = MESSAGE_HEADER + this.#message.readUIntBE(1, 3);
     if (end > this.#limit) return invalid('too-long');
     if (this.#messageLength < end) return part.length;
-    const hello = parseClientHello(this.#message.subarray(MESSAGE_HEADER, end));
-    return hello ? { kind: 'hello', hello } : invalid('malformed');
+    return understood(parseClientHello(this.#message.subarray(MESSAGE_HEADER, end)));
   }
 
   #grow(length: number): void {
@@ -112,6 +130,10 @@ export class ClientHelloReader {
     this.#message.copy(larger, 0, 0, this.#messageLength);
     this.#message = larger;
   }
+}
+
+function understood(hello: ClientHello | undefined): Peek {
+  return hello ? { kind: 'hello', hello } : invalid('malformed');
 }
 
 function invalid(reason: 'not-tls' | 'malformed' | 'too-long'): Peek {

@@ -15,10 +15,10 @@
  * checkPrivateSurface() looks for them at start-up; server-socket.test.ts tries what each does.
  */
 import { Duplex } from 'node:stream';
-import { randomBytes } from 'node:crypto';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { explain, LatchkeyError } from '../base/errors.ts';
+import { TicketIvs } from './ticket-keys.ts';
 import type { TicketKey } from './ticket-keys.ts';
 
 export interface ServerSocketOptions {
@@ -102,13 +102,14 @@ const GOOD_AND_RENEW = 2;
 /** Tickets of this context: the first key encrypts them, all open them. Asked for each ticket, so that keys may change. */
 export function protectTickets(context: SecureContext, keys: () => readonly TicketKey[]): void {
   const handle = (context as { readonly context: PrivateContext }).context;
+  const ivs = new TicketIvs();
   handle.onticketkeycallback = (name, _iv, encrypts) => {
     const all = keys();
     const [first] = all;
     const key = encrypts ? first : all.find((one) => one.name.equals(name));
     if (!key) return [UNKNOWN, nobody, nobody];
     const { hmacSecret, aesKey } = key;
-    if (encrypts) return [GOOD, hmacSecret, aesKey, key.name, randomBytes(16)];
+    if (encrypts) return [GOOD, hmacSecret, aesKey, key.name, ivs.next()];
     return [GOOD_AND_RENEW, hmacSecret, aesKey];
   };
   handle.enableTicketKeyCallback();

@@ -1,4 +1,5 @@
 /** Keys of session tickets: what a client brings back to go on where it was is encrypted by them (RFC 5077). */
+import { randomBytes } from 'node:crypto';
 import { LatchkeyError } from '../base/errors.ts';
 
 export const TICKET_KEY_SIZE = 48;
@@ -21,4 +22,23 @@ export function ticketKeyOf(bytes: Uint8Array): TicketKey {
   }
   const own = Buffer.from(bytes);
   return { name: own.subarray(0, 16), hmacSecret: own.subarray(16, 32), aesKey: own.subarray(32) };
+}
+
+/** Of AES-128-CBC. */
+const IV_SIZE = 16;
+const IVS_AT_ONCE = 64;
+
+/** Random starting points for tickets, drawn many at a time: a draw costs more than the rest of a ticket's key. */
+export class TicketIvs {
+  #drawn = Buffer.alloc(0);
+  #used = 0;
+
+  /** Never the same one again. */
+  next(): Buffer {
+    if (this.#used === this.#drawn.length) {
+      this.#drawn = randomBytes(IVS_AT_ONCE * IV_SIZE);
+      this.#used = 0;
+    }
+    return this.#drawn.subarray(this.#used, (this.#used += IV_SIZE));
+  }
 }
