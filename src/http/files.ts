@@ -11,6 +11,7 @@ import type { DirectorySettings } from '../config/settings.ts';
 import { accessDenied } from './access.ts';
 import type { LiveExchange } from './live.ts';
 import { listingPage } from './pages.ts';
+import { entityTag } from './small-files.ts';
 import type { SmallFiles } from './small-files.ts';
 import { encodePath } from './target.ts';
 
@@ -116,14 +117,14 @@ async function sendFile(
   const type = typeOf(exchange, filename);
   if (type === undefined) exchange.untyped = true;
   else response.setHeader('Content-Type', type);
-  response.setHeader('ETag', entityTag(stats, exchange.started));
   if (errorStatus !== undefined) response.statusCode = errorStatus;
-  const content = isPlain(exchange) ? await smallFiles.read(filename, stats) : undefined;
-  if (content) {
+  const small = isPlain(exchange) ? await smallFiles.read(filename, stats) : undefined;
+  response.setHeader('ETag', asOf(exchange.started, stats, small?.tag ?? entityTag(stats)));
+  if (small) {
     response.setHeader('Accept-Ranges', 'bytes');
-    response.setHeader('Last-Modified', new Date(Number(stats.mtimeMs)).toUTCString());
-    response.setHeader('Content-Length', content.length);
-    response.end(content);
+    response.setHeader('Last-Modified', small.modified);
+    response.setHeader('Content-Length', small.content.length);
+    response.end(small.content);
     return answered;
   }
   const { promise, resolve } = Promise.withResolvers<FileResult>();
@@ -160,10 +161,9 @@ function typeOf({ directory, settings }: LiveExchange, filename: string): string
   return Object.hasOwn(settings.types, extension) ? settings.types[extension] : undefined;
 }
 
-/** httpd's: size and time of change; weak while the file could still change within the same second. */
-function entityTag(stats: BigIntStats, now: number): string {
-  const tag = `"${stats.size.toString(16)}-${(stats.mtimeNs / 1000n).toString(16)}"`;
-  return now - Number(stats.mtimeMs) < 1000 ? `W/${tag}` : tag;
+/** Weak while the file could still change within the same second (as httpd). */
+function asOf(now: number, { mtimeMs }: BigIntStats, tag: string): string {
+  return now - Number(mtimeMs) < 1000 ? `W/${tag}` : tag;
 }
 
 async function serveFolder(exchange: LiveExchange, filename: string): Promise<FileResult> {

@@ -39,7 +39,7 @@ export class Frontend {
   readonly #watch: Watch;
   readonly #connections = new Set<Connection>();
   /** By what Node's servers know them by: the socket, or the HTTP/2 session. */
-  readonly #owners = new WeakMap<object, Connection>();
+  readonly #owners = new Map<object, Connection>();
   #site: Site;
   #engines: Engines;
   #drained: PromiseWithResolvers<void> | undefined;
@@ -68,8 +68,10 @@ export class Frontend {
     this.#connections.add(connection);
     this.#owners.set(socket, connection);
     this.#watch.add(connection);
-    socket.once('close', () => this.#remove(connection));
-    socket.on('error', (error) => this.#deps.loggers('core').debug(`connection: ${explain(error)}`));
+    socket.on('close', () => this.#remove(connection, socket));
+    // Of a secure connection, who accepted it does that.
+    if (!info.secure)
+      socket.on('error', (error) => this.#deps.loggers('core').debug(`connection: ${explain(error)}`));
     const speaksHttp2 = info.secure && info.alpn === 'h2';
     // A client may have said all it wants to say (`printf … | nc`); http2 would keep such a connection for ever.
     socket.allowHalfOpen = !speaksHttp2;
@@ -106,8 +108,10 @@ export class Frontend {
     this.#engines.http1.close();
   }
 
-  #remove(connection: Connection): void {
+  #remove(connection: Connection, socket: Socket): void {
     this.#connections.delete(connection);
+    this.#owners.delete(socket);
+    if (connection.session) this.#owners.delete(connection.session);
     this.#watch.remove(connection);
     if (this.#connections.size === 0) this.#drained?.resolve();
   }

@@ -18,10 +18,10 @@ test('a file is read once for each state it is in', async (t) => {
   const files = new SmallFiles();
   write('first');
   const first = await files.read(file, stats());
-  assert.equal(first?.toString(), 'first');
+  assert.equal(first?.content.toString(), 'first');
   assert.equal(await files.read(file, stats()), first);
   write('other');
-  assert.equal((await files.read(file, stats()))?.toString(), 'other');
+  assert.equal((await files.read(file, stats()))?.content.toString(), 'other');
 });
 
 test('what is not as it was looked at is not given', async (t) => {
