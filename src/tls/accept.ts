@@ -185,6 +185,7 @@ class Handshake<Tag> {
     this.#chunks.push(chunk);
     const peek = this.#reader.push(chunk);
     if (peek.kind === 'incomplete') return;
+    // oxlint-disable-next-line typescript/unbound-method -- it is put back to where it belongs
     this.#socket.push = Readable.prototype.push;
     if (peek.kind === 'hello') this.#takeTurn(peek.hello);
     else this.#reject(peek.reason);
