@@ -148,6 +148,7 @@ suite('a store without a secret', () => {
       t,
       `<VirtualHost *:443>\nSSLEngine on\nSSLCertificateFile ${ca}\nSSLCACertificateFile ${ca}\nSSLVerifyClient require\n${place('')}\n</VirtualHost>`,
     );
+    load(t, place('SSLVerifyClient require'));
   });
 });
 

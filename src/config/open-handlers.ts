@@ -37,10 +37,10 @@ function* openIn(
 
 function refuseWithoutSecret(
   at: Position | undefined,
-  { serveTokenDigest }: DirectorySettings,
+  { serveTokenDigest, clientAuth }: DirectorySettings,
   { tls }: HostSettings,
 ): void {
-  if (serveTokenDigest !== undefined || tls.clientAuth === 'require') return;
+  if (serveTokenDigest !== undefined || clientAuth === 'require' || tls.clientAuth === 'require') return;
   throw new ConfigError(
     'SetHandler dynssl-store gives the private keys of all certificates to everybody here: add DynSSLServeToken, a Require that restricts it, or SSLVerifyClient require',
     at,

@@ -60,7 +60,9 @@ export async function writeSnapshot(
 ): Promise<void> {
   const part = `${file}.${process.pid}.part`;
   try {
-    await using handle = await open(part, 'w', 0o600);
+    // Of a crash, or of somebody else who may write here: it is not written through.
+    await rm(part, { force: true });
+    await using handle = await open(part, 'wx', 0o600);
     const salt = randomBytes(SALT);
     const writer = new BlockWriter(handle, keyOf(secret, salt));
     await handle.write(Buffer.concat([MAGIC, salt]));

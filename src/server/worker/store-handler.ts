@@ -15,6 +15,12 @@ export function storeHandlers(supervisor: Supervisor): Readonly<Record<string, H
       if (!secure && !isLoopbackAddress(remoteAddress)) {
         return exchange.fail(403, 'dynssl-store: private keys leave this machine over https only');
       }
+      if (lacksCertificate(exchange)) {
+        return exchange.fail(
+          403,
+          'dynssl-store: the client has shown no certificate (SSLVerifyClient require)',
+        );
+      }
       let reply: StoreReply;
       try {
         reply = await answerStore(questionOf(exchange), exchange.directory.serveTokenDigest, (name) =>
@@ -26,6 +32,12 @@ export function storeHandlers(supervisor: Supervisor): Readonly<Record<string, H
       send(exchange, reply);
     },
   };
+}
+
+/** Where client certificates are what keeps others out: they are not asked for over http, nor by another host's handshake. */
+function lacksCertificate({ directory, host, connection }: Exchange): boolean {
+  const isAllThereIs = directory.serveTokenDigest === undefined && host.tls.clientAuth === 'require';
+  return isAllThereIs && connection.tls?.client === undefined;
 }
 
 function questionOf({ method, path, request, authority, connection }: Exchange): StoreQuestion {
