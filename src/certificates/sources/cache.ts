@@ -6,12 +6,13 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import { dnsNames, parseChain } from '../../pki/certificate.ts';
-import { encodeSet } from '../blob.ts';
 import { wildcardOf, type FoundCertificates } from '../source.ts';
 import type { CertificateTable } from '../table.ts';
 import { DYNAMIC_PREFIX, type SourceSettings } from './settings.ts';
 import { Slru } from './slru.ts';
 
+/** What a certificate takes in the table beside its texts, bytes. */
+const RECORD_SIZE = 100;
 /** What a name costs, beside the set: its record here and in the table, bytes. */
 const NAME_SIZE = 300;
 /** How many entries make room for one, at most, where the table itself is full: it adds only with some to spare. */
@@ -100,11 +101,9 @@ export class DynamicCache {
     const names = new Set([asked]);
     for (const name of found.names) if (this.#isFree(store.id, name, id)) names.add(name);
     if (!this.#write(id, found, store.id, names)) return undefined;
-    const lost = this.#leadingTo(id, store.id, this.#entries.get(id)?.names ?? []);
-    this.#table.unpoint(
-      store.id,
-      lost.filter((name) => !names.has(name)),
-    );
+    const before = this.#leadingTo(id, store.id, this.#entries.get(id)?.names ?? []);
+    const lost = before.filter((name) => !names.has(name));
+    if (lost.length > 0) this.#table.unpoint(store.id, lost);
     const { set, tag } = found;
     const entry = this.#enter(store, { id, asked, names, tag, notAfter: firstEnd(set) });
     this.#order.set(id, sizeOf(set, names.size));
@@ -193,12 +192,11 @@ function idOf(store: string, asked: string): string {
   return `${DYNAMIC_PREFIX}${store}:${asked}`;
 }
 
-/** What an entry takes of the cache's bytes: values beyond half a page of the table have pages of their own. */
-function sizeOf(set: FoundCertificates['set'], names: number): number {
-  const { blob, chains } = encodeSet(set);
-  const chain = [...chains.values()].reduce((sum, { length }) => sum + length, 0);
-  const bytes = blob.length + chain;
-  return (bytes > 2048 ? Math.ceil(bytes / 4096) * 4096 : bytes) + names * NAME_SIZE;
+/** What an entry takes of the cache's bytes, about: values beyond half a page of the table have pages of their own. */
+function sizeOf({ certificates }: FoundCertificates['set'], names: number): number {
+  const text = certificates.reduce((sum, { chainPem, keyPem }) => sum + chainPem.length + keyPem.length, 0);
+  const bytes = certificates.length * RECORD_SIZE + text * 0.75;
+  return Math.ceil(bytes > 2048 ? Math.ceil(bytes / 4096) * 4096 : bytes) + names * NAME_SIZE;
 }
 
 function firstEnd({ certificates }: FoundCertificates['set']): number {

@@ -27,6 +27,8 @@ const TAG = 16;
 const CIPHER = 'aes-256-gcm';
 /** Bytes of text that a block has at least, but for the last: about ten certificates are read to find one. */
 const BLOCK = 16 * 1024;
+/** Bytes that are written at a time: each time costs a change of threads. */
+const WRITTEN_AT_ONCE = 2 ** 20;
 /** Number of the block that is the index. */
 const INDEX = 2 ** 32 - 1;
 
@@ -65,7 +67,7 @@ export async function writeSnapshot(
     await using handle = await open(part, 'wx', 0o600);
     const salt = randomBytes(SALT);
     const writer = new BlockWriter(handle, keyOf(secret, salt));
-    await handle.write(Buffer.concat([MAGIC, salt]));
+    await handle.appendFile(Buffer.concat([MAGIC, salt]));
     for await (const entry of entries) await writer.add(entry);
     await writer.finish();
     await handle.sync();
@@ -84,6 +86,8 @@ class BlockWriter {
   #names: [store: string, name: string][] = [];
   #length = 0;
   #at = HEAD;
+  #unwritten: Buffer[] = [];
+  #written = HEAD;
 
   constructor(handle: FileHandle, key: Buffer) {
     this.#handle = handle;
@@ -95,23 +99,33 @@ class BlockWriter {
     this.#texts.push(text);
     this.#length += text.length;
     for (const name of entry.names) this.#names.push([entry.store, name]);
-    if (this.#length >= BLOCK) await this.#flush();
+    if (this.#length < BLOCK) return;
+    this.#endBlock();
+    if (this.#at - this.#written >= WRITTEN_AT_ONCE) await this.#write();
   }
 
   async finish(): Promise<void> {
-    if (this.#texts.length > 0) await this.#flush();
+    if (this.#texts.length > 0) this.#endBlock();
     const at = Buffer.alloc(TAIL);
     at.writeBigUInt64BE(BigInt(this.#at));
-    await this.#handle.write(Buffer.concat([seal(this.#key, INDEX, this.#index.encode(this.#at)), at]));
+    this.#unwritten.push(seal(this.#key, INDEX, this.#index.encode(this.#at)), at);
+    await this.#write();
   }
 
-  async #flush(): Promise<void> {
+  #endBlock(): void {
     const text = Buffer.from(`[${this.#texts.join(',')}]`);
     const sealed = seal(this.#key, this.#index.blocks, text);
     this.#index.addBlock(this.#at, this.#names);
     [this.#texts, this.#names, this.#length] = [[], [], 0];
-    await this.#handle.write(sealed);
+    this.#unwritten.push(sealed);
     this.#at += sealed.length;
+  }
+
+  async #write(): Promise<void> {
+    const bytes = Buffer.concat(this.#unwritten);
+    this.#unwritten = [];
+    this.#written = this.#at;
+    await this.#handle.appendFile(bytes);
   }
 }
 

@@ -20,6 +20,8 @@ const EXEC_ARGUMENTS = ['--disable-sigusr1'];
 const WORKER_ARGUMENTS = [...EXEC_ARGUMENTS, '--max-semi-space-size=64'];
 /** A life shorter than this (ms) counts as a failed start. */
 const SHORT_LIFE = 2000;
+/** How long (ms) an engine may take to end: it may have a hundred thousand certificates to write (DynSSLSnapshot). */
+const ENGINE_PATIENCE = 20_000;
 /** stdin and stdout nowhere, stderr for Node's last words, LOG_FD for log records, IPC for calls. */
 const STDIO: ('ignore' | 'pipe' | 'ipc')[] = ['ignore', 'ignore', 'pipe', 'pipe', 'ipc'];
 
@@ -148,7 +150,7 @@ export class Children {
   }
 
   async #stopEngine(): Promise<void> {
-    if (this.#engine) await this.#end(this.#engine, 5000);
+    if (this.#engine) await this.#end(this.#engine, ENGINE_PATIENCE);
   }
 
   /** Asks a child to end, and after `ms` ends it. */
