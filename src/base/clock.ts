@@ -1,5 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
-
 /**
  * The one source of time. Nothing in Latchkey calls Date.now() or setTimeout() to decide something about
  * certificates: it asks a Clock, so that tests move time instead of waiting for it (see clock.testing.ts).
@@ -16,14 +14,30 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  async sleep(ms, options) {
+  // Not timers/promises: each sleep that is given up there makes an error with a stack.
+  sleep(ms, options) {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
     const signal = options?.signal;
     const end = performance.now() + ms;
-    for (let left = ms; left > 0; left = end - performance.now()) {
-      // Aborted, it rejects with an AbortError of its own; the reason is the caller's.
-      await delay(Math.min(left, LONGEST_TIMER), undefined, signal ? { signal } : {}).catch(() => {});
-      signal?.throwIfAborted();
+    let timer: NodeJS.Timeout | undefined;
+    const give = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const step = () => {
+      const left = end - performance.now();
+      if (left > 0) {
+        timer = setTimeout(step, Math.min(left, LONGEST_TIMER));
+        return;
+      }
+      signal?.removeEventListener('abort', give);
+      resolve();
+    };
+    if (signal?.aborted) give();
+    else {
+      signal?.addEventListener('abort', give, { once: true });
+      step();
     }
-    signal?.throwIfAborted();
+    return promise;
   },
 };

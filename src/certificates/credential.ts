@@ -20,6 +20,14 @@ export interface CredentialSource {
  * @throws LatchkeyError `credential-mismatch`, or a PkiError of what could not be read
  */
 export function createCredential(source: CredentialSource): TableCertificate {
+  return readCredential(source).credential;
+}
+
+/** As createCredential(), with the leaf as it was read. */
+export function readCredential(source: CredentialSource): {
+  credential: TableCertificate;
+  leaf: Certificate;
+} {
   const key = typeof source.key === 'string' ? keyFromPem(source.key) : source.key;
   const [leaf, ...issuers] = parseChain(source.chain);
   if (!leaf || !matchesKey(leaf, key)) {
@@ -28,7 +36,7 @@ export function createCredential(source: CredentialSource): TableCertificate {
       `The private key is not that of the certificate ${leaf?.serial}: key file and certificate file don't belong together`,
     );
   }
-  return {
+  const credential = {
     keyType: keyType(key),
     chainPem: [leaf, ...issuers.filter((issuer) => !isRoot(issuer))].map(({ pem }) => pem).join(''),
     keyPem: keyToPem(key),
@@ -37,6 +45,7 @@ export function createCredential(source: CredentialSource): TableCertificate {
     notAfter: leaf.notAfter,
     ...(source.staple ? { staple: source.staple } : {}),
   };
+  return { credential, leaf };
 }
 
 function isRoot({ x509 }: Certificate): boolean {

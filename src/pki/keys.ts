@@ -75,7 +75,8 @@ export function encryptKeyPem(key: KeyObject, passphrase: Buffer): string {
  */
 export function keyFromPem(pem: string | Buffer, passphrase?: Buffer): KeyObject {
   try {
-    return createPrivateKey({ key: pem, format: 'pem', ...(passphrase && { passphrase }) });
+    // An object takes Node a third of the time more.
+    return createPrivateKey(passphrase ? { key: pem, format: 'pem', passphrase } : pem);
   } catch (cause) {
     // A wrong passphrase shows as bad padding or as garbage of any kind after decryption, so errors don't tell.
     if (pem.includes('ENCRYPTED')) {

@@ -1,8 +1,8 @@
 /** What a certificate store answers, checked: `{"cert": PEM chain, "key": PEM}`. */
 import * as v from 'valibot';
 import { LatchkeyError } from '../../base/errors.ts';
-import { coversName, dnsNames, parseChain } from '../../pki/certificate.ts';
-import { createCredential } from '../credential.ts';
+import { coversName, dnsNames } from '../../pki/certificate.ts';
+import { readCredential } from '../credential.ts';
 import type { FoundCertificates } from '../source.ts';
 import { serverNameOf } from '../source.ts';
 
@@ -23,9 +23,8 @@ export function readAnswer(body: string, name: string, now: number): FoundCertif
 
 /** `chain` and `key` in PEM. Throws as readAnswer(). */
 export function checkCertificate(chain: string, key: string, name: string, now: number): FoundCertificates {
-  const credential = createCredential({ chain, key });
-  const [leaf] = parseChain(chain);
-  const names = leaf ? dnsNames(leaf) : [];
+  const { credential, leaf } = readCredential({ chain, key });
+  const names = dnsNames(leaf);
   if (!coversName({ names }, name)) {
     throw new BadAnswer(`its certificate is for ${shown(names)}, not for ${name}`);
   }

@@ -22,6 +22,8 @@ const CONNECTIONS = 16;
 const STREAMS = 100;
 const IDLE_CONNECTION_LIFE = 60_000;
 const LONGEST_TAG = 256;
+/** Without a reason of its own, each abort would make an error with a stack. */
+const ANSWERED = 'answered';
 
 export class Endpoint implements AsyncDisposable {
   readonly #parts: EndpointParts;
@@ -118,7 +120,7 @@ export class Endpoint implements AsyncDisposable {
       throw late.signal.aborted ? late.signal.reason : error;
     } finally {
       signal.removeEventListener('abort', give);
-      done.abort();
+      done.abort(ANSWERED);
     }
   }
 

@@ -117,7 +117,8 @@ export class Names {
     } catch {
       return REFUSED;
     } finally {
-      done.abort();
+      // Without a reason of its own, each abort would make an error with a stack.
+      done.abort(REFUSED);
       late.catch(() => {});
     }
   }
