@@ -1,4 +1,5 @@
 /** The engine with what it needs around it, in one process: store, table, issuer, built-in CA, stapling. */
+import PQueue from 'p-queue';
 import { AcmeClient } from '../acme/client.ts';
 import { LatchkeyError } from '../base/errors.ts';
 import { publish } from '../base/events.ts';
@@ -23,6 +24,7 @@ import { type OpenStore, openStore } from './open-store.ts';
 import type { RenewOptions, Resolved, WaitOptions } from './options.ts';
 import { issuerBy } from './own-issuer.ts';
 import { Served } from './served.ts';
+import { Readiness } from './readiness.ts';
 import { domainSettings, type Ways } from './settings.ts';
 
 export interface CoreParts {
@@ -34,6 +36,9 @@ export interface CoreParts {
   readonly onFault: (error: unknown) => void;
 }
 
+/** Read at once at the start. */
+const LOADS = 32;
+
 const DEFAULT_CA_LIFETIME = 7 * 86_400_000;
 
 export class Core implements AsyncDisposable {
@@ -44,11 +49,13 @@ export class Core implements AsyncDisposable {
   readonly #parts: CoreParts;
   readonly #ways: Ways;
   readonly #domains = new Map<string, ManagedDomainSettings>();
+  /** Which of them has a name. */
+  readonly #owners = new Map<string, string>();
   readonly #localCa: LocalCa | undefined;
   readonly #acme: AcmeIssuer;
   readonly #engine: RenewalEngine;
   readonly #installed: Disposable;
-  #changed = newChange();
+  readonly #readiness: Readiness;
 
   /** Serves what the store has; asks nobody before start(). */
   static async open(parts: CoreParts): Promise<Core> {
@@ -58,7 +65,8 @@ export class Core implements AsyncDisposable {
     const opened = await openStore(resolved.options, domains, resolved.clock);
     const core = new Core(parts, opened, ways, domains, await openLocalCa(resolved, loggers));
     try {
-      for (const domain of domains) await core.served.load(domain);
+      const queue = new PQueue({ concurrency: LOADS });
+      await queue.addAll(domains.map((domain) => () => core.served.load(domain)));
     } catch (error) {
       await core[Symbol.asyncDispose]();
       throw error;
@@ -80,7 +88,7 @@ export class Core implements AsyncDisposable {
     this.opened = opened;
     this.#ways = ways;
     this.#localCa = localCa;
-    for (const domain of domains) this.#domains.set(domain.name, domain);
+    for (const domain of domains) this.#enter(domain);
     this.served = new Served({
       store,
       table: this.table,
@@ -107,10 +115,10 @@ export class Core implements AsyncDisposable {
       onFailure: onFault,
     });
     this.onDemand = resolved.onDemand && this.#openOnDemand(resolved.onDemand);
-    this.#installed = hear(parts.owner, 'latchkey:certificate:installed', () => {
-      this.#changed.resolve();
-      this.#changed = newChange();
-    });
+    this.#readiness = new Readiness((name) => this.#isReady(name));
+    this.#installed = hear(parts.owner, 'latchkey:certificate:installed', ({ domain }) =>
+      this.#readiness.told(domain),
+    );
   }
 
   /** The set of a certificate on demand: see NamesOnDemand.find(). */
@@ -153,7 +161,7 @@ export class Core implements AsyncDisposable {
     const taken = names.find((name) => this.isManaged(name));
     if (taken !== undefined)
       throw new LatchkeyError('name-taken', `${taken} is a name of a certificate already`);
-    this.#domains.set(domain.name, domain);
+    this.#enter(domain);
     const { store } = this.opened;
     await syncDomains(store, [domain], this.#parts.resolved.clock);
     await this.served.load(domain);
@@ -166,11 +174,13 @@ export class Core implements AsyncDisposable {
     if (!domain) throw new EngineError('domain-unknown', `There is no certificate called ${name}`);
     this.#domains.delete(name);
     this.#engine.remove(name);
+    for (const one of domain.domains) this.#owners.delete(one);
     this.served.forget(domain);
+    this.#readiness.told(name);
   }
 
   isManaged(name: string): boolean {
-    return this.domains.some(({ domains }) => domains.includes(name));
+    return this.#owners.has(name);
   }
 
   async renew(
@@ -202,17 +212,13 @@ export class Core implements AsyncDisposable {
     return (id === undefined ? undefined : this.table.get(id)?.certificates) ?? [];
   }
 
-  async ready({ signal }: WaitOptions): Promise<void> {
-    for (;;) {
-      signal?.throwIfAborted();
-      if (this.domains.every((domain) => this.#isReady(domain))) return;
-      await abortable(this.#changed.promise, signal);
-    }
+  ready({ signal }: WaitOptions): Promise<void> {
+    return this.#readiness.all([...this.#domains.keys()], signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#installed[Symbol.dispose]();
-    this.#changed.reject(new EngineError('engine-closed', 'This Latchkey is closed'));
+    this.#readiness.close(new LatchkeyError('closed', 'This Latchkey is closed'));
     await this.onDemand?.[Symbol.asyncDispose]();
     await this.#engine[Symbol.asyncDispose]();
     await this.served[Symbol.asyncDispose]();
@@ -226,11 +232,19 @@ export class Core implements AsyncDisposable {
     return asOwner(this.#parts.owner, task);
   }
 
+  #enter(domain: ManagedDomainSettings): void {
+    this.#domains.set(domain.name, domain);
+    for (const name of domain.domains) this.#owners.set(name, domain.name);
+  }
+
   #settings(names: readonly string[]): ManagedDomainSettings {
     return domainSettings(names, this.#parts.resolved, this.#ways);
   }
 
-  #isReady({ name, domains }: ManagedDomainSettings): boolean {
+  /** What was removed meanwhile is not waited for. */
+  #isReady(name: string): boolean {
+    const { domains = [] } = this.#domains.get(name) ?? {};
+    if (domains.length === 0) return true;
     const now = this.#parts.resolved.clock.now();
     const certificates = this.served.certificates(name);
     const isGood = ({ chainPem, notAfter }: { chainPem: string; notAfter: number }) => {
@@ -278,13 +292,6 @@ export class Core implements AsyncDisposable {
   }
 }
 
-function newChange(): PromiseWithResolvers<void> {
-  const change = Promise.withResolvers<void>();
-  // Nobody may be waiting when it is rejected.
-  change.promise.catch(() => {});
-  return change;
-}
-
 /** Loaded only where it is asked for. Rejects with CaError. */
 async function openLocalCa(
   { localCaDir: dir, options, ports, clock }: Resolved,
@@ -306,16 +313,4 @@ async function openLocalCa(
     },
     { clock, loggers },
   );
-}
-
-async function abortable(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return promise;
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
 }

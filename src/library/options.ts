@@ -140,6 +140,8 @@ export interface Resolved {
 /** @throws LatchkeyError `bad-option`; PkiError `name-invalid`; `tls-bad-policy` */
 export function resolveOptions(options: LatchkeyOptions): Resolved {
   const domains = listsOf(options.domains ?? []).map(namesOf);
+  const [twice] = repeated(domains.flat());
+  if (twice !== undefined) throw bad(`domains: ${twice} is in two certificates`);
   const { authority = defaultAuthority, onDemand, ports = {} } = options;
   const authorities = options.issuer ? ['own'] : [authority].flat().map(directoryOf);
   const { agreement, email, storeDir, store } = options;
@@ -179,6 +181,11 @@ function listsOf(domains: NonNullable<LatchkeyOptions['domains']>): (readonly st
     throw bad('domains: either a list of names, for one certificate, or a list of such lists');
   }
   return single.length > 0 ? [single] : lists;
+}
+
+function repeated(names: readonly string[]): string[] {
+  const seen = new Set<string>();
+  return names.filter((name) => seen.size === seen.add(name).size);
 }
 
 function directoryOf(text: string): string {
