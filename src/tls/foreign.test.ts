@@ -132,6 +132,16 @@ suite('Served to foreign clients:', async () => {
       assert.match(await openssl(server, '-tls1_2'), /alert protocol version/);
     });
 
+    test('a policy decides on groups and signature algorithms', async () => {
+      const policy = createPolicy({ groups: 'P-384', signatureAlgorithms: 'RSA-PSS+SHA384' });
+      const context = contexts.create(certificates, policy, 'by commands');
+      await using server = await startServer({ select: () => ({ ...dual, context, policy }) });
+      const output = await openssl(server, '-tls1_3');
+      assert.match(output, /Server Temp Key: ECDH, (?:P-384|secp384r1)/);
+      assert.match(output, /Peer signing digest: SHA384\nPeer signature type: RSA-PSS/);
+      assert.match(await openssl(server, '-tls1_3', '-groups', 'X25519'), /alert handshake failure/);
+    });
+
     test('the staple arrives after a HelloRetryRequest', async () => {
       const staple = Buffer.from('30030a0103', 'hex');
       await using server = await startServer({ select: () => ({ ...dual, staple }) });

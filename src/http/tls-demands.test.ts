@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { hostSettings } from './settings.testing.ts';
+import { tlsRefusal } from './tls-demands.ts';
+
+type Asked = Parameters<typeof tlsRefusal>[0];
+
+/** A request for /secret, secure or not, at a place that asks for this. */
+function asked(secure: boolean, directory: Asked['directory'], more: Partial<Asked> = {}): Asked {
+  const connection = { secure } as Asked['connection'];
+  return { connection, directory, host: hostSettings(), path: '/secret', ...more } as Asked;
+}
+
+test('SSLRequireSSL lets nobody in without TLS', () => {
+  const place = { requireSsl: true };
+  assert.equal(
+    tlsRefusal(asked(false, place)),
+    'AH02219: access to /secret failed, reason: SSL connection required',
+  );
+  assert.equal(tlsRefusal(asked(true, place)), undefined);
+  assert.equal(tlsRefusal(asked(false, {})), undefined);
+});
+
+test('SSLVerifyClient in a section lets in who has shown a certificate, by TLS', () => {
+  const place = { clientAuth: 'require' } as const;
+  const client = {} as NonNullable<Asked['connection']['tls']>['client'];
+  const tls = { protocol: 'TLSv1.3', cipher: 'any', client };
+  const known = { connection: { secure: true, tls } as Asked['connection'] };
+  assert.equal(tlsRefusal(asked(true, place, known)), undefined);
+  assert.match(
+    tlsRefusal(asked(true, place)) ?? '',
+    /SSLVerifyClient optional belongs into the virtual host$/,
+  );
+  assert.match(tlsRefusal(asked(false, place)) ?? '', /^AH02222: /);
+  const host = { ...hostSettings(), tls: { ...hostSettings().tls, clientAuth: 'optional' as const } };
+  assert.match(tlsRefusal(asked(true, place, { host })) ?? '', /the client has shown no certificate$/);
+});
