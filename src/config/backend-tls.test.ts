@@ -39,6 +39,11 @@ SSLProxyCheckPeerExpire off
 SSLProxyProtocol all -TLSv1.2
 SSLProxyCipherSuite TLSv1.3 TLS_AES_128_GCM_SHA256
 SSLProxyCipherSuite ECDHE+AESGCM
+SSLProxyMachineCertificatePath certs
+SSLProxyMachineCertificateChainFile ca.pem
+SSLProxyCARevocationFile ca.pem
+SSLProxyCARevocationPath certs
+SSLProxyCARevocationCheck chain no_crl_for_cert_ok
 TLSProxyEngine off
 TLSProxyCA ca.pem
 TLSProxyCA default
@@ -50,8 +55,15 @@ TLSProxyMachineCertificate own.pem
 `;
   const settings = load(t, text, { files });
   const { ssl, tls } = settings.base.directory.backendTls ?? {};
+  const [certs, ca] = [`${settings.serverRoot}/certs`, `${settings.serverRoot}/ca.pem`];
+  const at = (line: number) => ({ file: `${settings.serverRoot}/t.conf`, line });
   assert.deepEqual(ssl, {
-    caPath: `${settings.serverRoot}/certs`,
+    machine: [{ certificateFile: certs, keyFile: certs, chainFile: undefined, at: at(9) }],
+    machineChain: ca,
+    crlFile: ca,
+    crlPath: certs,
+    crlCheck: { check: 'chain', optional: true, at: at(13) },
+    caPath: certs,
     checkName: false,
     checkCommonName: false,
     checkExpiry: false,
@@ -74,6 +86,9 @@ const wrong: Record<string, RegExp> = {
   'SSLProxyCACertificateFile none.pem':
     /SSLProxyCACertificateFile: file '.*none\.pem' does not exist or is empty/,
   'SSLProxyCACertificatePath none': /SSLProxyCACertificatePath: directory '.*none' does not exist/,
+  'SSLProxyMachineCertificatePath ca.pem':
+    /SSLProxyMachineCertificatePath: directory '.*ca\.pem' does not exist/,
+  'SSLProxyCARevocationCheck all': /SSLProxyCARevocationCheck: Invalid argument 'all'/,
   'SSLProxyProtocol -all': /SSLProxyProtocol: no protocol is left/,
   'TLSProxyCA none.pem': /TLSProxyCA: file '.*none\.pem' does not exist or is empty/,
   'TLSProxyProtocol TLSv1.1+':

@@ -2,9 +2,10 @@
 import type { BackendTls, BackendTlsValues, Section, Settings } from './settings.ts';
 
 /** Paths that `values` names. */
-export function backendFilesOf({ caFile, caPath, machine = [] }: BackendTlsValues): string[] {
+export function backendFilesOf(values: BackendTlsValues): string[] {
+  const { caFile, caPath, crlFile, crlPath, machine = [], machineChain } = values;
   const pairs = machine.flatMap(({ certificateFile, keyFile }) => [certificateFile, keyFile]);
-  return [caFile, caPath, ...pairs].filter((path) => path !== undefined);
+  return [caFile, caPath, crlFile, crlPath, machineChain, ...pairs].filter((path) => path !== undefined);
 }
 
 /** Of servers and of `<Proxy>`, before they are laid over each other. */

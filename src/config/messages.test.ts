@@ -59,6 +59,7 @@ const messages: readonly (readonly [text: string, message: string])[] = [
   ['TLSStrictSNI x', "TLSStrictSNI: value must be 'On' or 'Off': 'x'"],
   ['TLSProtocol x', "TLSProtocol: value must be 'default', 'TLSv1.2+' or 'TLSv1.3+': 'x'"],
   ['TLSProtocol TLSv1.4+', 'unrecognized protocol version specifier (try TLSv1.2+ or TLSv1.3+)'],
+  ['SSLOCSPEnable leaf', 'asks no responder while a client waits: use SSLCARevocationFile'],
   ['SSLUserName x', "SSLUserName: 'x' is no variable of TLS"],
   ['SSLOptions StdEnv', "SSLOptions: Illegal option 'StdEnv'"],
   ['TLSOptions StdEnv', "TLSOptions: unknown option 'StdEnv'"],

@@ -384,7 +384,18 @@ export interface BackendTlsValues {
   readonly checkName?: boolean;
   readonly checkCommonName?: boolean;
   readonly checkExpiry?: boolean;
+  /** Both paths of one may be a folder of files that hold certificates with their keys. */
   readonly machine?: readonly CertificateFiles[];
+  /** SSLProxyMachineCertificateChainFile. */
+  readonly machineChain?: string;
+  /** SSLProxyCARevocationFile, a folder of such, and which certificates are looked up: by default, none. */
+  readonly crlFile?: string;
+  readonly crlPath?: string;
+  readonly crlCheck?: {
+    readonly check: 'chain' | 'leaf' | 'none';
+    readonly optional: boolean;
+    readonly at: Position;
+  };
   readonly versions?: { readonly min: 'TLSv1.2' | 'TLSv1.3'; readonly max: 'TLSv1.2' | 'TLSv1.3' };
   /** OpenSSL's lists. */
   readonly ciphers?: string;

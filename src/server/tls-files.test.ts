@@ -73,3 +73,20 @@ test('a machine certificate without its key is refused at its line', (t) => {
     (error: Error & { line?: number }) => error.message.includes('m.pem: ') && error.line === 2,
   );
 });
+
+test('lists of backends’ certificates have to be lists, and be there where they are asked for', (t) => {
+  const check = 'Listen 80\nSSLProxyCARevocationCheck chain';
+  assert.throws(
+    () => read(t, check, {}),
+    (error: Error & { line?: number }) => error.message.startsWith('AH01899: ') && error.line === 2,
+  );
+  const garbage = { 'crl.pem': PEM.replaceAll('CERTIFICATE', 'X509 CRL') };
+  assert.throws(() => read(t, `${check}\nSSLProxyCARevocationFile crl.pem`, garbage), /crl\.pem: /);
+  read(
+    t,
+    `SSLProxyCARevocationFile crl.pem\n<Proxy *>\nSSLProxyCARevocationCheck leaf\n</Proxy>\nListen 80`,
+    {
+      'crl.pem': 'no list, which leaves every backend refused',
+    },
+  );
+});

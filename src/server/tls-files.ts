@@ -8,6 +8,7 @@ import { explain } from '../base/errors.ts';
 import { backendFilesOf, backendValues } from '../config/backend-tls.ts';
 import { ConfigError } from '../config/errors.ts';
 import type { BackendTlsValues, Settings, Warning } from '../config/settings.ts';
+import { listsOf } from '../tls/revocation.ts';
 import { TICKET_KEY_SIZE } from '../tls/ticket-keys.ts';
 import { machineCertificates, onePerKeyType } from '../tls/machine-certificates.ts';
 
@@ -34,6 +35,7 @@ export function readTlsFiles(settings: Settings): TlsFiles {
   const values = backendValues(settings);
   const backendPems = readAll(values.flatMap(backendFilesOf));
   const warnings = values.flatMap((each) => checkMachine(each, backendPems));
+  checkLists(values, backendPems);
   return {
     clientCas: readAll(clients.filter((path) => path !== undefined)),
     backendPems,
@@ -87,10 +89,34 @@ function readFolder(folder: string): string {
   return [...texts].join('\n');
 }
 
-function checkMachine({ machine = [] }: BackendTlsValues, pems: Pems): Warning[] {
+/** Of places that are laid over each other: what one asks for another may have. */
+function checkLists(values: readonly BackendTlsValues[], pems: Pems): void {
+  const paths = values
+    .flatMap(({ crlFile, crlPath }) => [crlFile, crlPath])
+    .filter((path) => path !== undefined);
+  const asking = values.find(({ crlCheck }) => crlCheck !== undefined && crlCheck.check !== 'none');
+  if (asking && paths.length === 0)
+    throw new ConfigError(
+      'AH01899: CRL checking has been enabled, but neither SSLProxyCARevocationFile nor SSLProxyCARevocationPath is configured',
+      asking.crlCheck?.at,
+    );
+  for (const path of paths) {
+    try {
+      listsOf({ crls: pems[path] ?? '', check: 'leaf', optional: true });
+    } catch (error) {
+      throw new ConfigError(`${path}: ${explain(error)}`);
+    }
+  }
+}
+
+function checkMachine({ machine = [], machineChain }: BackendTlsValues, pems: Pems): Warning[] {
   const found = machine.flatMap(({ certificateFile, keyFile, at }) => {
     try {
-      const all = machineCertificates(pems[certificateFile] ?? '', pems[keyFile] ?? '');
+      const all = machineCertificates(
+        pems[certificateFile] ?? '',
+        pems[keyFile] ?? '',
+        pems[machineChain ?? ''],
+      );
       return all.map((one) => ({ ...one, certificateFile, at }));
     } catch (error) {
       throw new ConfigError(`${certificateFile}: ${explain(error)}`, at);

@@ -7,6 +7,8 @@ import { Certificate } from '../pki/certificate.ts';
 import { onePerKeyType } from './machine-certificates.ts';
 import type { MachineCertificate } from './machine-certificates.ts';
 import { peerChain } from './peer-chain.ts';
+import { revocationProblem } from './revocation.ts';
+import type { Revocation } from './revocation.ts';
 import { modernCiphers, modernSuites } from './suites.ts';
 
 export interface BackendPolicy {
@@ -22,6 +24,8 @@ export interface BackendPolicy {
   readonly verify: 'require' | 'any-issuer' | 'none';
   /** Certificates above the backend's own at most; undefined: OpenSSL's bound. */
   readonly depth: number | undefined;
+  /** Lists that its chain is looked up in; undefined: none. Not where `verify` is `none`. */
+  readonly revocation: Revocation | undefined;
   /** Its certificate is for the name in the URL. */
   readonly checkName: boolean;
   /** It is valid now, also where it isn't verified. */
@@ -96,6 +100,8 @@ export async function checkBackend(socket: TLSSocket, asked: BackendCheck): Prom
   if (policy.verify === 'none') return;
   if (policy.depth !== undefined && chain.length - 1 > policy.depth)
     throw refused(`its chain is longer than the ${policy.depth} certificates that are allowed`);
+  const revoked = policy.revocation && revocationProblem(policy.revocation, chain, now);
+  if (revoked !== undefined) throw refused(`its certificate is not good: ${revoked}`);
   if (staple && issuer) await checkStaple(staple, leaf, issuer, now);
 }
 

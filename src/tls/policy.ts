@@ -3,8 +3,9 @@ import { constants, createHash } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import type { SecureContextOptions, SecureVersion } from 'node:tls';
 import { LatchkeyError } from '../base/errors.ts';
-import { listsForOpenssl, listsOf } from './client-certificates.ts';
+import { listsForOpenssl } from './client-certificates.ts';
 import type { ClientRules } from './client-certificates.ts';
+import { listsOf } from './revocation.ts';
 import { modernCiphers, modernSuites } from './suites.ts';
 
 export interface TlsPolicySettings {

@@ -5,7 +5,7 @@ import { here, pathOf } from '../scope.ts';
 import type { Scope } from '../scope.ts';
 import type { BackendTls, BackendTlsValues, CertificateFiles } from '../settings.ts';
 import { nonEmptyFile, wholeNumber } from '../values.ts';
-import { certificateFolder, cipherList, protocolVersions } from './ssl-values.ts';
+import { certificateFolder, cipherList, protocolVersions, revocationCheck } from './ssl-values.ts';
 import { lowestVersion, preferredCiphers } from './tls-values.ts';
 
 const directive = declaring<Scope>();
@@ -33,15 +33,15 @@ function set(scope: Scope, name: string, family: FamilyName, values: BackendTlsV
   change(scope, name, { [family]: { ...scope.directory.backendTls?.[family], ...values } });
 }
 
-function addMachine(scope: Scope, name: string, family: FamilyName, certificate: string, key?: string): void {
-  const file = (path: string) => nonEmptyFile(name, pathOf(scope, path));
-  const certificateFile = file(certificate);
-  const pair: CertificateFiles = {
-    certificateFile,
-    keyFile: key === undefined ? certificateFile : file(key),
-    chainFile: undefined,
-    at: here(scope),
-  };
+/** Paths that are there: files, or a folder of such for both. */
+function addMachine(
+  scope: Scope,
+  name: string,
+  family: FamilyName,
+  certificateFile: string,
+  keyFile: string,
+) {
+  const pair: CertificateFiles = { certificateFile, keyFile, chainFile: undefined, at: here(scope) };
   const machine = [...(scope.directory.backendTls?.[family]?.machine ?? []), pair];
   set(scope, name, family, { machine });
 }
@@ -142,7 +142,68 @@ export const sslBackendDirectives = [
     contexts: anywhere,
     doc: 'PEM of certificates and their keys to show to backends that ask; one of each key type.',
     args: 'TAKE1',
-    apply: (scope, file) => addMachine(scope, 'SSLProxyMachineCertificateFile', 'ssl', file),
+    apply(scope, file) {
+      const name = 'SSLProxyMachineCertificateFile';
+      const path = nonEmptyFile(name, pathOf(scope, file));
+      addMachine(scope, name, 'ssl', path, path);
+    },
+  }),
+  directive({
+    name: 'SSLProxyMachineCertificatePath',
+    syntax: 'folder',
+    contexts: anywhere,
+    doc: 'Folder of such files, called *.pem, *.crt or as c_rehash calls them.',
+    args: 'TAKE1',
+    apply(scope, folder) {
+      const name = 'SSLProxyMachineCertificatePath';
+      const path = certificateFolder(name, pathOf(scope, folder));
+      addMachine(scope, name, 'ssl', path, path);
+    },
+  }),
+  directive({
+    name: 'SSLProxyMachineCertificateChainFile',
+    syntax: 'file',
+    contexts: anywhere,
+    doc: 'PEM of the authorities between those certificates and their root: they are shown, too.',
+    args: 'TAKE1',
+    apply(scope, file) {
+      const name = 'SSLProxyMachineCertificateChainFile';
+      set(scope, name, 'ssl', { machineChain: nonEmptyFile(name, pathOf(scope, file)) });
+    },
+  }),
+  directive({
+    name: 'SSLProxyCARevocationFile',
+    syntax: 'file',
+    contexts: anywhere,
+    doc: 'PEM of lists of backends’ certificates that are revoked.',
+    args: 'TAKE1',
+    apply(scope, file) {
+      const name = 'SSLProxyCARevocationFile';
+      set(scope, name, 'ssl', { crlFile: nonEmptyFile(name, pathOf(scope, file)) });
+    },
+  }),
+  directive({
+    name: 'SSLProxyCARevocationPath',
+    syntax: 'folder',
+    contexts: anywhere,
+    doc: 'Folder of such files.',
+    args: 'TAKE1',
+    apply(scope, folder) {
+      const name = 'SSLProxyCARevocationPath';
+      set(scope, name, 'ssl', { crlPath: certificateFolder(name, pathOf(scope, folder)) });
+    },
+  }),
+  directive({
+    name: 'SSLProxyCARevocationCheck',
+    syntax: 'chain|leaf|none [no_crl_for_cert_ok]',
+    contexts: anywhere,
+    default: 'none',
+    doc: 'Which certificates of a backend are looked up in the lists, and whether each needs one.',
+    args: 'TAKE12',
+    apply(scope, mode, option) {
+      const name = 'SSLProxyCARevocationCheck';
+      set(scope, name, 'ssl', { crlCheck: { ...revocationCheck(name, mode, option), at: here(scope) } });
+    },
   }),
   directive({
     name: 'SSLProxyProtocol',
@@ -232,7 +293,10 @@ export const tlsBackendDirectives = [
     contexts: anywhere,
     doc: 'A certificate to show to backends that ask; may be repeated, for one of each key type.',
     args: 'TAKE12',
-    apply: (scope, certificate, key) =>
-      addMachine(scope, 'TLSProxyMachineCertificate', 'tls', certificate, key),
+    apply(scope, certificate, key) {
+      const name = 'TLSProxyMachineCertificate';
+      const path = (file: string) => nonEmptyFile(name, pathOf(scope, file));
+      addMachine(scope, name, 'tls', path(certificate), path(key ?? certificate));
+    },
   }),
 ];

@@ -3,7 +3,7 @@ import { Refusal, anywhere, declaring, servers } from '../directive.ts';
 import { here, pathOf } from '../scope.ts';
 import type { Scope } from '../scope.ts';
 import { nonEmptyFile, wholeNumber } from '../values.ts';
-import { certificateFolder } from './ssl-values.ts';
+import { certificateFolder, revocationCheck } from './ssl-values.ts';
 
 const directive = declaring<Scope>();
 
@@ -95,11 +95,22 @@ export const sslClientDirectives = [
     doc: 'Which certificates of a client are looked up in the lists, and whether each needs one.',
     args: 'TAKE12',
     apply(scope, mode, option) {
-      const check = (['chain', 'leaf', 'none'] as const).find((one) => one === mode.toLowerCase());
-      if (!check) throw new Refusal(`SSLCARevocationCheck: Invalid argument '${mode}'`);
-      if (option !== undefined && option.toLowerCase() !== 'no_crl_for_cert_ok')
-        throw new Refusal(`SSLCARevocationCheck: unrecognized flag '${option}'`);
-      scope.host.tls.crlCheck = { check, optional: option !== undefined, at: here(scope) };
+      const asked = revocationCheck('SSLCARevocationCheck', mode, option);
+      scope.host.tls.crlCheck = { ...asked, at: here(scope) };
+    },
+  }),
+  directive({
+    name: 'SSLOCSPEnable',
+    syntax: 'off',
+    contexts: servers,
+    default: 'off',
+    doc: 'Responders of clients’ certificates are not asked: SSLCARevocationFile says which are revoked.',
+    args: 'TAKE12',
+    apply(_, mode) {
+      if (mode.toLowerCase() === 'off') return;
+      throw new Refusal(
+        `SSLOCSPEnable ${mode} is not supported by Latchkey, which asks no responder while a client waits: use SSLCARevocationFile and SSLCARevocationCheck`,
+      );
     },
   }),
   directive({

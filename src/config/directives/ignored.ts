@@ -37,6 +37,10 @@ const byModule: Readonly<Record<string, string>> = {
     'H2SessionExtraFiles H2StreamMaxMemSize H2TLSCoolDownSecs H2TLSWarmUpSize H2Upgrade H2WindowSize',
   ssl:
     'SSLCompression SSLCryptoDevice SSLInsecureRenegotiation SSLRandomSeed ' +
+    // What SSLOCSPEnable off, the only one there is, makes no use of.
+    'SSLOCSPDefaultResponder SSLOCSPNoverify SSLOCSPOverrideResponder SSLOCSPProxyURL ' +
+    'SSLOCSPResponderCertificateFile SSLOCSPResponderTimeout SSLOCSPResponseMaxAge ' +
+    'SSLOCSPResponseTimeSkew SSLOCSPUseRequestNonce ' +
     'SSLRenegBufferSize SSLSessionCache SSLStaplingCache ' +
     'SSLStaplingErrorCacheTimeout SSLStaplingFakeTryLater ' +
     'SSLStaplingResponseMaxAge SSLStaplingResponseTimeSkew SSLStaplingReturnResponderErrors ' +

@@ -82,6 +82,19 @@ function versionsNamed(
   return [];
 }
 
+/** The arguments of SSLCARevocationCheck and SSLProxyCARevocationCheck. */
+export function revocationCheck(
+  name: string,
+  mode: string,
+  option: string | undefined,
+): { readonly check: 'chain' | 'leaf' | 'none'; readonly optional: boolean } {
+  const check = (['chain', 'leaf', 'none'] as const).find((one) => one === mode.toLowerCase());
+  if (!check) throw new Refusal(`${name}: Invalid argument '${mode}'`);
+  if (option !== undefined && option.toLowerCase() !== 'no_crl_for_cert_ok')
+    throw new Refusal(`${name}: unrecognized flag '${option}'`);
+  return { check, optional: option !== undefined };
+}
+
 /** A folder that is there; its files are read by whoever may. */
 export function certificateFolder(name: string, path: string): string {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path;

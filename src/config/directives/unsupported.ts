@@ -6,12 +6,7 @@ const later = 'is not supported yet by this version of Latchkey';
 const never = 'is not supported by Latchkey';
 
 const reasons: readonly (readonly [names: string, reason: string])[] = [
-  [
-    'SSLOCSPEnable SSLOCSPDefaultResponder SSLOCSPOverrideResponder SSLProxyCARevocationCheck ' +
-      'SSLProxyCARevocationFile SSLProxyCARevocationPath SSLProxyMachineCertificateChainFile ' +
-      'SSLProxyMachineCertificatePath SSLRequire',
-    later,
-  ],
+  ['SSLRequire', later],
   [
     'AuthType AuthName AuthUserFile AuthGroupFile AuthBasicProvider AuthMerging AuthFormProvider ' +
       'AuthDigestProvider AuthzSendForbiddenOnFailure <AuthnProviderAlias <AuthzProviderAlias',

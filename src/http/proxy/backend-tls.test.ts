@@ -8,6 +8,8 @@ import type { TestContext } from 'node:test';
 import { createAuthority } from '../../certificates/credentials.testing.ts';
 import type { BackendTls } from '../../config/settings.ts';
 import type { Certificate } from '../../pki/certificate.ts';
+import { makeCrl } from '../../pki/crl.testing.ts';
+import { pemBlocks, toPem } from '../../pki/pem.ts';
 import { makeOcspResponse, OcspTestCa } from '../../pki/ocsp.testing.ts';
 import { ask, listen, startFront } from './proxy.testing.ts';
 
@@ -118,6 +120,47 @@ suite('TLS towards a backend', async () => {
     const rsaUrl = `https://localhost:${rsaOnly.port}`;
     const mine = { tlsEngine: true, tls: { caFile: 'ca', machine: [both] } };
     assert.equal((await through(t, rsaUrl, mine)).client, 'rsa');
+  });
+
+  test('shows what stands between its certificate and the root, if that is said', async (t) => {
+    const certificates = pemBlocks(rsa.chainPem).map(({ pem }) => pem);
+    const asking = { requestCert: true, rejectUnauthorized: true, ca: authority.rootPem };
+    const url = `https://localhost:${(await backend(t, asking)).port}`;
+    Object.assign(files, { leaf: rsa.keyPem + certificates[0], between: certificates.slice(1).join('') });
+    const machine = [{ certificateFile: 'leaf', keyFile: 'leaf', chainFile: undefined, at }];
+    assert.match((await through(t, url, { ssl: { caFile: 'ca', machine } })).log ?? '', /AH0/);
+    const ssl = { caFile: 'ca', machine, machineChain: 'between' };
+    assert.equal((await through(t, url, { ssl })).client, 'rsa');
+  });
+
+  test('looks its certificate up in lists', async (t) => {
+    const now = Date.now();
+    const ca = await OcspTestCa.create(now);
+    const issued = await ca.issue({ names: ['localhost'] });
+    const url = `https://localhost:${(await backend(t, { cert: issued.chainPem, key: issued.keyPem })).port}`;
+    const list = async (revoked: Certificate[], nextUpdate = now + 60_000) =>
+      toPem('X509 CRL', await makeCrl({ issuer: ca, revoked, thisUpdate: now - 60_000, nextUpdate }));
+    Object.assign(files, {
+      issuer: ca.certificate.pem,
+      clean: await list([]),
+      full: await list([issued.certificate]),
+      old: await list([], now - 1000),
+      none: '',
+    });
+    const ask = async (crlFile: string, check: 'chain' | 'leaf' | 'none', optional = false) => {
+      const ssl = { caFile: 'issuer', crlFile, crlCheck: { check, optional, at } };
+      const { protocol, log = '' } = await through(t, url, { ssl });
+      return protocol ?? log;
+    };
+    for (const check of ['chain', 'leaf'] as const) {
+      assert.equal(await ask('clean', check), 'TLSv1.3');
+      assert.match(await ask('full', check), /AH00898.*certificate is not good: it is revoked/);
+      assert.match(await ask('full', check, true), /it is revoked/);
+      assert.match(await ask('old', check), /list of its issuer has expired/);
+      assert.match(await ask('none', check), /there is no revocation list of its issuer/);
+      assert.equal(await ask('none', check, true), 'TLSv1.3');
+    }
+    assert.equal(await ask('full', 'none'), 'TLSv1.3');
   });
 
   test('speaks the versions and ciphers that are asked for', async (t) => {

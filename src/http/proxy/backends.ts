@@ -70,8 +70,13 @@ export class Backends {
       ciphersuites,
       roots: own.length > 0 ? own : (this.#roots ?? systemRoots()),
       machine: (values.machine ?? []).flatMap(({ certificateFile, keyFile }) =>
-        machineCertificates(pemAt(certificateFile, files), pemAt(keyFile, files)),
+        machineCertificates(
+          pemAt(certificateFile, files),
+          pemAt(keyFile, files),
+          values.machineChain === undefined ? '' : pemAt(values.machineChain, files),
+        ),
       ),
+      revocation: revocationOf(values, files),
       verify: values.verify ?? 'require',
       depth: values.depth,
       // As mod_ssl reads the two: the common name's off counts where nothing is said of the other.
@@ -87,6 +92,16 @@ function pemAt(path: string, files: BackendFiles): string {
   const pem = files[path];
   if (pem !== undefined) return pem;
   throw new LatchkeyError('backend-file-unread', `${path} is of a configuration that is no longer in force`);
+}
+
+function revocationOf({ crlCheck, crlFile, crlPath }: BackendTlsValues, files: BackendFiles) {
+  if (!crlCheck || crlCheck.check === 'none') return undefined;
+  const paths = [crlFile, crlPath].filter((path) => path !== undefined);
+  return {
+    check: crlCheck.check,
+    optional: crlCheck.optional,
+    crls: paths.map((path) => pemAt(path, files)).join('\n'),
+  };
 }
 
 function ciphersOf(values: BackendTlsValues) {
