@@ -164,17 +164,18 @@ export class Endpoint implements AsyncDisposable {
     }
   }
 
-  async #text({ body }: Dispatcher.ResponseData): Promise<string> {
+  async #text({ headers, body }: Dispatcher.ResponseData): Promise<string> {
     const { maxAnswer } = this.#parts.settings;
+    const announced = Number(headers['content-length']);
+    if (announced > maxAnswer) {
+      body.destroy();
+      throw tooLong(`has ${announced} bytes, more`, maxAnswer);
+    }
     const chunks: Buffer[] = [];
     let size = 0;
     for await (const chunk of body as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > maxAnswer) {
-        throw new StoreFault(
-          `its answer is longer than the ${maxAnswer} bytes that are read: raise DynSSLMaxAnswer if the chain must be so long`,
-        );
-      }
+      if (size > maxAnswer) throw tooLong('is longer', maxAnswer);
       chunks.push(chunk);
     }
     return Buffer.concat(chunks).toString('utf8');
@@ -194,6 +195,12 @@ export class Endpoint implements AsyncDisposable {
     }
     if (state === 'closed') logger.notice(`${store} answers again (circuit breaker closed)`);
   }
+}
+
+function tooLong(how: string, read: number): StoreFault {
+  return new StoreFault(
+    `its answer ${how} than the ${read} bytes that are read: raise DynSSLMaxAnswer if the chain must be so long`,
+  );
 }
 
 function tagOf(headers: Readonly<Record<string, string | string[] | undefined>>): string | undefined {

@@ -235,6 +235,11 @@ suite('a certificate store that misbehaves', () => {
       more();
     };
     await faults(flood, /longer than the 65536 bytes that are read: raise DynSSLMaxAnswer/, true);
+    const large: Behaviour = (_request, response) => {
+      response.writeHead(200, { 'content-length': '10485760' });
+      response.end(Buffer.alloc(10_485_760, 'x'));
+    };
+    await faults(large, /answer has 10485760 bytes, more than the 65536 bytes that are read/, true);
   });
 
   test('by half an answer, none at all or no HTTP counts as a failure', async () => {
