@@ -95,6 +95,10 @@ RuntimeAPI 127.0.0.1:${api} mysecrettoken
     assert.equal(configured.code, 0, configured.stderr);
     await asBefore('once it is configured');
     assert.match((await domains('list')).stdout, /^one\.test +configured/);
+    server.configure(configuration);
+    assert.equal((await server.run('-k', 'graceful')).code, 0);
+    await asBefore('once it is configured no more');
+    assert.match((await domains('list')).stdout, /^one\.test +added +complete/);
     assert.equal(authority.orders(), orders, 'nothing was ordered again');
   });
 });

@@ -73,7 +73,7 @@ function serialServed(port: number, servername: string): Promise<string | undefi
 }
 
 suite('two servers on one store', () => {
-  test('with locks make one order for each domain, and both serve what either has obtained', async (t) => {
+  test('with locks make one order for each domain, and both serve what either has obtained, domains added at run time too', async (t) => {
     const { one, two, store, orders } = await site(t, 'MDStoreLocks on');
     await Promise.all([one.server.start(), two.server.start()]);
     await eventually('all certificates', () => isComplete(store), 60);
@@ -91,6 +91,22 @@ suite('two servers on one store', () => {
       return (await serialServed(two.https, 'h0.localhost')) === renewed;
     });
     assert.equal(orders(), NAMES.length + 1);
+
+    assert.equal((await one.server.run('domains', 'add', 'new.localhost', 'www.new.localhost')).code, 0);
+    const serial = await eventually('the certificate of an added domain', () => {
+      const chain = file(store, 'new.localhost', 'pubcert.p-256.pem');
+      return existsSync(chain) && new X509Certificate(readFileSync(chain)).serialNumber;
+    });
+    const added = 'www.new.localhost';
+    for (const { https } of [one, two]) {
+      await eventually(`it at ${https}`, async () => (await serialServed(https, added)) === serial);
+    }
+    assert.equal(orders(), NAMES.length + 2);
+    const taken = await two.server.run('domains', 'add', 'other.localhost', added);
+    assert.match(taken.stderr, /www\.new\.localhost is a name of the managed domain new\.localhost/);
+    assert.equal((await two.server.run('domains', 'remove', 'new.localhost')).code, 0);
+    await eventually('its end', async () => (await serialServed(one.https, added)) !== serial);
+    assert.doesNotMatch((await one.server.run('domains', 'list')).stdout, /new\.localhost/);
   });
 
   test('with locks: what a killed one had in hand goes on with the other', async (t) => {

@@ -5,6 +5,8 @@
 export interface Leases {
   /** Undefined where another holds it. */
   take(name: string): Promise<Lease | undefined>;
+  /** Waits for it, `patience` ms at most. */
+  takeWithin(name: string, patience: number): Promise<Lease | undefined>;
   /** Names whose lease another server has had since the last call (all that are known, at the first one). */
   changed(): Promise<string[]>;
 }

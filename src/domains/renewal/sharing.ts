@@ -11,6 +11,8 @@ export interface SharedStore {
   readonly leases: Leases;
   /** The set of a domain has changed in `domains`: has it served. */
   readonly adopt: (name: string) => Promise<void>;
+  /** Another server has had a lease that is no domain's (`%…`). */
+  readonly noticed?: ((lease: string) => void) | undefined;
 }
 
 export interface SharingOptions extends SharedStore {
@@ -52,12 +54,12 @@ export class Sharing {
 
   /** Names whose domains others have worked on, until aborted. */
   async watch(changed: (name: string) => void, signal: AbortSignal): Promise<void> {
-    const { clock, leases, logger } = this.#options;
+    const { clock, leases, logger, noticed } = this.#options;
     let primed = false;
     while (!signal.aborted) {
       try {
         const names = await leases.changed();
-        if (primed) for (const name of names) changed(name);
+        for (const name of primed ? names : []) (name.startsWith('%') ? noticed : changed)?.(name);
         primed = true;
       } catch (error) {
         logger.warn(`the locks of the store can't be read: ${explain(error)}`);

@@ -63,6 +63,27 @@ suite('domains that are added while the server runs', () => {
     assert.equal(added.domains.length, 1);
   });
 
+  test('of several servers on a store are known to all who read them again', async () => {
+    const { store, added: one } = await open();
+    const { added: two } = await open(store);
+    for (const names of [['a.example', 'www.a.example'], ['b.example'], ['c.example']]) await one.add(names);
+    await two.reread();
+    await one.add(['a.example', 'shop.a.example']);
+    await one.remove('b.example');
+    await one.add(['d.example']);
+    const { changed, before } = await two.reread();
+    assert.deepEqual(changed.toSorted(), ['a.example', 'd.example']);
+    assert.deepEqual(Object.fromEntries(before), {
+      'a.example': ['a.example', 'www.a.example'],
+      'b.example': ['b.example'],
+    });
+    assert.deepEqual(two.namesOf('a.example'), ['a.example', 'shop.a.example']);
+    await assert.rejects(two.add(['x.example', 'shop.a.example']), { code: 'added-taken' });
+    await two.add(['y.example', 'www.a.example']);
+    assert.deepEqual((await one.reread()).changed, ['y.example']);
+    assert.deepEqual(await one.reread(), { changed: [], before: new Map() });
+  });
+
   test('have names that a certificate can have', async () => {
     const { added } = await open();
     for (const name of ['', ' ', '../x', 'a b', 'a..b', '*.*.x', `${'a.'.repeat(110)}x`, 'ä.example']) {

@@ -12,6 +12,9 @@ import type { Store } from '../../store/store.ts';
 import { undamaged } from './held.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
 
+/** Who of several servers on a store changes them, and that they have changed. */
+export const ADDED_LEASE = '%added';
+
 const FOLDER = 'added';
 const SUFFIX = '.json';
 /** Names of one certificate. */
@@ -83,9 +86,7 @@ export class AddedDomains<Domain extends ManagedDomainSettings> {
     logger: Logger,
   ): Promise<AddedDomains<Domain>> {
     const added = new AddedDomains(store, around, logger);
-    const queue = new PQueue({ concurrency: PARALLEL });
-    const names = await fileNames(store);
-    await queue.addAll(names.map((name) => () => added.#read(name)));
+    await added.#readAll(await fileNames(store));
     return added;
   }
 
@@ -94,6 +95,23 @@ export class AddedDomains<Domain extends ManagedDomainSettings> {
     this.#around = around;
     this.#configured = namesIn(around);
     this.#logger = logger;
+  }
+
+  /**
+   * Reads them again, as other servers on the store add and remove some, too. Gives names of domains that are new or
+   * different, and those that are different or gone with the names they had. Rejects as the store does.
+   */
+  async reread(): Promise<{
+    readonly changed: readonly string[];
+    readonly before: ReadonlyMap<string, readonly string[]>;
+  }> {
+    const old = new Map(this.#names);
+    const there = new Set(await fileNames(this.#store));
+    for (const name of old.keys()) if (!there.has(name)) this.#forget(name);
+    await this.#readAll(there);
+    const isOther = (name: string) => old.get(name)?.join() !== this.#names.get(name)?.join();
+    const before = new Map([...old].filter(([name]) => isOther(name)));
+    return { changed: [...this.#names.keys()].filter(isOther), before };
   }
 
   /** A domain that is configured now is not among the added ones until it is configured no more. */
@@ -159,12 +177,18 @@ export class AddedDomains<Domain extends ManagedDomainSettings> {
     return names;
   }
 
+  async #readAll(names: Iterable<string>): Promise<void> {
+    const queue = new PQueue({ concurrency: PARALLEL });
+    await queue.addAll([...names].map((name) => () => this.#read(name)));
+  }
+
   async #read(name: string): Promise<void> {
     const text = await undamaged(this.#store.load('limits', FOLDER, name + SUFFIX));
     try {
       const { domains } = v.parse(v.pipe(v.string(), v.parseJson(), schema), text?.toString());
       const [first] = domains.map(checkedName);
       if (first !== name) throw new Error('it is for another name');
+      this.#forget(name);
       this.#enter(name, domains);
     } catch {
       this.#logger.error(

@@ -6,13 +6,17 @@ import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CertificateTable } from '../../certificates/table.ts';
 import type { ConfiguredDomain, HostStapling, Settings } from '../../config/settings.ts';
-import { AddedDomains } from '../../domains/stored/added.ts';
+import { ADDED_LEASE, AddedDomains } from '../../domains/stored/added.ts';
 import { heldSuffixes } from '../../domains/stored/held.ts';
 import type { DomainInService } from '../../status/document.ts';
+import type { Lease, Leases } from '../../store/leases.ts';
 import type { Store } from '../../store/store.ts';
 import { ADDED_SCOPE, domainOfSet, domainSetId } from '../calls.ts';
 import type { Renewals } from './renewals.ts';
 import type { TableKeeper } from './table-keeper.ts';
+
+/** ms that a change waits for those of other servers. */
+const PATIENCE = 10_000;
 
 /** A managed domain as `latchkey domains list` has it. */
 export interface ListedDomain {
@@ -33,6 +37,8 @@ export interface AddedParts {
   readonly keeper: Pick<TableKeeper, 'refresh' | 'fill' | 'problems'>;
   /** Opened where there are none yet. */
   readonly renewals: () => Promise<Renewals>;
+  /** Other servers use the store, too (MDStoreLocks). */
+  readonly leases: Leases | undefined;
   /** Called after each change. */
   readonly changed: () => void;
   readonly logger: Logger;
@@ -117,6 +123,7 @@ export class EngineAdded {
   /** Gives the domain's name. Rejects with AddedError, StoreError. */
   add(names: readonly string[]): Promise<string> {
     return this.#inTurn(async () => {
+      await using _lease = await this.#alone();
       const before = this.#domains.namesOf(names[0] ?? '');
       const domain = await this.#domains.add(names);
       const gone = before.filter((name) => !domain.domains.includes(name));
@@ -134,13 +141,21 @@ export class EngineAdded {
   /** Its certificates stay in the store. Rejects with AddedError, StoreError. */
   remove(name: string): Promise<void> {
     return this.#inTurn(async () => {
+      await using _lease = await this.#alone();
       const names = await this.#domains.remove(name);
-      this.#forget(name, names);
-      const isConfigured = this.#settings.domains.some((domain) => domain.name === name);
-      if (!isConfigured) (await this.#parts.renewals()).remove(name, this.settings);
+      this.#drop(name, names, await this.#parts.renewals());
       this.#parts.changed();
       this.#parts.logger.notice(`md(${name}): removed`);
     });
+  }
+
+  /** Another server on the store has added or removed some. Never rejects. */
+  async follow(): Promise<void> {
+    try {
+      await this.#inTurn(() => this.#takeIn());
+    } catch (error) {
+      this.#parts.logger.error(`domains that other servers have added can't be read: ${explain(error)}`);
+    }
   }
 
   /** All managed domains, shortly. */
@@ -153,6 +168,42 @@ export class EngineAdded {
       notAfter: certificates[0]?.notAfter,
       problem: problem?.detail,
     }));
+  }
+
+  /** Of several servers on the store one makes changes at a time, knowing those of the others. */
+  async #alone(): Promise<Lease | undefined> {
+    const { leases } = this.#parts;
+    const lease = await leases?.takeWithin(ADDED_LEASE, PATIENCE);
+    if (leases && !lease) throw new Error('another server on this store is at it: try again');
+    if (lease?.handedOver) await this.#takeIn();
+    return lease;
+  }
+
+  async #takeIn(): Promise<void> {
+    const { table, logger } = this.#parts;
+    const { changed, before } = await this.#domains.reread();
+    if (changed.length === 0 && before.size === 0) return;
+    const renewals = await this.#parts.renewals();
+    for (const [name, names] of before) {
+      if (this.has(name)) table.unpoint(ADDED_SCOPE, names);
+      else this.#drop(name, names, renewals);
+      logger.notice(`md(${name}): changed by another server on this store`);
+    }
+    for (const domain of changed.flatMap((name) => this.#domains.domain(name) ?? [])) {
+      renewals.add(domain, this.settings);
+      logger.notice(`md(${domain.name}): added by another server on this store`);
+    }
+    this.#parts.changed();
+    for (const name of changed) if (this.has(name)) await this.#refresh(name);
+  }
+
+  #drop(name: string, names: readonly string[], renewals: Renewals): void {
+    this.#forget(name, names);
+    if (!this.#isConfigured(name)) renewals.remove(name, this.settings);
+  }
+
+  #isConfigured(name: string): boolean {
+    return this.#settings.domains.some((domain) => domain.name === name);
   }
 
   async #refresh(name: string): Promise<void> {
@@ -169,8 +220,7 @@ export class EngineAdded {
   #forget(name: string, names: readonly string[]): void {
     const { table } = this.#parts;
     table.unpoint(ADDED_SCOPE, names);
-    const isConfigured = this.#settings.domains.some((domain) => domain.name === name);
-    if (!isConfigured) table.remove(domainSetId(name));
+    if (!this.#isConfigured(name)) table.remove(domainSetId(name));
   }
 
   #inTurn<Result>(change: () => Promise<Result>): Promise<Result> {

@@ -17,6 +17,7 @@ import type {
 } from '../../status/document.ts';
 import { countDomains, selectDomains } from '../../status/select.ts';
 import { countStapling, stapledOwners } from '../../status/stapling.ts';
+import { ADDED_LEASE } from '../../domains/stored/added.ts';
 import type { ActivationResult } from '../../domains/renewal/renewal.ts';
 import type { SharedStore } from '../../domains/renewal/sharing.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
@@ -78,6 +79,8 @@ export class Engine implements AsyncDisposable {
   #prepared: Plan | undefined;
   #control: ControlServer | undefined;
   #api: RuntimeApi | undefined;
+  /** Where other servers use the store, too (MDStoreLocks). */
+  #leases: FsLeases | undefined;
   #renewals: Renewals | undefined;
   #added: EngineAdded | undefined;
   #staples: Staples | undefined;
@@ -137,6 +140,8 @@ export class Engine implements AsyncDisposable {
   }
 
   async #start(birth: Birth): Promise<void> {
+    const { storeDir, storeLocks } = this.#plan.settings.md;
+    if (storeLocks !== undefined) this.#leases = await FsLeases.open(locksFolder(storeDir));
     await this.#openStaples();
     this.#added = await this.#openAdded();
     this.#changedDomains();
@@ -296,6 +301,7 @@ export class Engine implements AsyncDisposable {
       table: this.#stapledTable,
       keeper: this.#keeper,
       logger: this.#loggers('md'),
+      leases: this.#leases,
       changed: () => this.#changedDomains(),
       renewals: async () => this.#renewals ?? (await this.#newRenewals()),
     };
@@ -314,8 +320,7 @@ export class Engine implements AsyncDisposable {
       store: this.#store,
       loggers: this.#loggers,
       activate: (name, { serials }) => this.#activate(name, serials),
-      shared:
-        settings.md.storeLocks === undefined ? undefined : await this.#sharedStore(settings.md.storeDir),
+      shared: this.#sharedStore(),
       readPem: (file) => this.#supervisor.call('certificateFile', file),
       discard: async (name) => {
         await this.#supervisor.call('discard', name);
@@ -327,11 +332,16 @@ export class Engine implements AsyncDisposable {
     return renewals;
   }
 
-  async #sharedStore(storeDir: string): Promise<SharedStore> {
-    return {
-      leases: await FsLeases.open(locksFolder(storeDir)),
-      adopt: async (name) => void (await this.#refresh(name)),
-    };
+  #sharedStore(): SharedStore | undefined {
+    return (
+      this.#leases && {
+        leases: this.#leases,
+        adopt: async (name) => void (await this.#refresh(name)),
+        noticed: (lease) => {
+          if (lease === ADDED_LEASE) void this.#added?.follow();
+        },
+      }
+    );
   }
 
   /** Certificates on demand, which a configuration with such names has renewals for. */
@@ -438,9 +448,11 @@ function unmanaged(name: string): never {
   throw new Error(`${name} is not a name of a managed domain`);
 }
 
-/** Once loaded they stay: a domain may be added at the next reload. MDMessageCmd is told of others' staples, too. */
+/** Once loaded they stay: a domain may be added at the next reload. MDMessageCmd is told of others' staples, too, and
+ * another server on the store may add domains. */
 function needsRenewals({ domains, onDemand, localCa, md }: Settings): boolean {
-  return domains.length + onDemand.length > 0 || localCa !== undefined || md.hooks.message !== undefined;
+  const served = domains.length + onDemand.length > 0 || localCa !== undefined;
+  return served || md.hooks.message !== undefined || md.storeLocks !== undefined;
 }
 
 /** Likewise. */

@@ -80,7 +80,6 @@ export class FsLeases implements Leases {
     return this.#hold(name, number, handedOver);
   }
 
-  /** Waits for it, `patience` ms at most. */
   async takeWithin(name: string, patience: number): Promise<Lease | undefined> {
     for (let left = patience; ; left -= TRY) {
       const lease = await this.take(name);
