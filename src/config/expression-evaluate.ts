@@ -163,7 +163,9 @@ function compare(
   left: string,
   right: string,
 ): boolean {
-  return orders[operator](as === 'text' ? order(left, right) : order(integer(left), integer(right)));
+  if (as === 'integer') return orders[operator](order(integer(left), integer(right)));
+  const bySize = as === 'sized' ? left.length - right.length : 0;
+  return orders[operator](bySize || order(left, right));
 }
 
 function order<Value extends string | bigint>(left: Value, right: Value): number {

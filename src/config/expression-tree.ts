@@ -25,7 +25,8 @@ export type Condition =
   | { readonly kind: 'or'; readonly conditions: readonly Condition[] }
   | {
       readonly kind: 'compare';
-      readonly as: 'text' | 'integer';
+      /** `sized`: as text, the longer one greater than the shorter (SSLRequire). */
+      readonly as: 'text' | 'integer' | 'sized';
       readonly operator: Comparison;
       readonly left: Word;
       readonly right: Word;

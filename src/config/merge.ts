@@ -1,8 +1,8 @@
 import type { BackendTls, DirectorySettings, OptionsChange } from './settings.ts';
 
 /**
- * Lays per-directory settings over others, as httpd merges sections: what `over` does not say stays. Headers
- * and SetEnvIf add up; error documents, types, handlers and variables do by code, extension and name; `Options +X` changes what is inherited; all
+ * Lays per-directory settings over others, as httpd merges sections: what `over` does not say stays. Headers,
+ * SetEnvIf and SSLRequire add up; error documents, types, handlers and variables do by code, extension and name; `Options +X` changes what is inherited; all
  * else replaces, `Require` too.
  */
 export function mergeDirectory(base: DirectorySettings, over: DirectorySettings): DirectorySettings {
@@ -16,6 +16,7 @@ export function mergeDirectory(base: DirectorySettings, over: DirectorySettings)
       over.sslOptions && { sslOptions: changeOptions(base.sslOptions, over.sslOptions) }),
     ...(base.tlsOptions &&
       over.tlsOptions && { tlsOptions: changeOptions(base.tlsOptions, over.tlsOptions) }),
+    ...(base.sslRequire && over.sslRequire && { sslRequire: [...base.sslRequire, ...over.sslRequire] }),
     ...(base.errorDocuments &&
       over.errorDocuments && { errorDocuments: { ...base.errorDocuments, ...over.errorDocuments } }),
     ...(base.handlers && over.handlers && { handlers: { ...base.handlers, ...over.handlers } }),

@@ -337,6 +337,8 @@ export interface DirectorySettings {
   /** SSLVerifyClient of a section. */
   readonly clientAuth?: 'none' | 'optional' | 'require';
   readonly requireSsl?: boolean;
+  /** SSLRequire: all must hold. */
+  readonly sslRequire?: readonly Expression[];
   /** SSLProxy… and TLSProxy…: for the backends that requests of this place go to. */
   readonly backendTls?: BackendTls;
   /** SSLOptions and TLSOptions; those of the host's family count. */

@@ -127,7 +127,7 @@ async function serve(exchange: LiveExchange, site: Site, deps: Dependencies): Pr
   });
   if (destination.kind === 'redirect') return redirectOrFail(exchange, destination.status, destination.to);
   applyPlaceRules(exchange);
-  const demand = tlsRefusal(exchange);
+  const demand = tlsRefusal(exchange, evaluate);
   if (demand !== undefined) return exchange.fail(403, demand);
   const { require } = exchange.directory;
   const isSet = (name: string) => environmentOf(exchange, name) !== undefined;

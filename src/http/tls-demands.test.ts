@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hostSettings } from './settings.testing.ts';
-import { tlsRefusal } from './tls-demands.ts';
+import { tlsRefusal as refusalBy } from './tls-demands.ts';
 
-type Asked = Parameters<typeof tlsRefusal>[0];
+type Asked = Parameters<typeof refusalBy>[0];
+
+const tlsRefusal = (exchange: Asked) => refusalBy(exchange, ({ source }) => source === 'met');
 
 /** A request for /secret, secure or not, at a place that asks for this. */
 function asked(secure: boolean, directory: Asked['directory'], more: Partial<Asked> = {}): Asked {
@@ -34,4 +36,15 @@ test('SSLVerifyClient in a section lets in who has shown a certificate, by TLS',
   assert.match(tlsRefusal(asked(false, place)) ?? '', /^AH02222: /);
   const host = { ...hostSettings(), tls: { ...hostSettings().tls, clientAuth: 'optional' as const } };
   assert.match(tlsRefusal(asked(true, place, { host })) ?? '', /the client has shown no certificate$/);
+});
+
+test('all of SSLRequire have to be met', () => {
+  const condition = (source: string) => ({ source, root: { kind: 'constant', value: true } }) as const;
+  const [met, unmet] = [condition('met'), condition('unmet')];
+  assert.equal(tlsRefusal(asked(true, { sslRequire: [met, met] })), undefined);
+  assert.equal(
+    tlsRefusal(asked(true, { sslRequire: [met, unmet] })),
+    'AH02229: access to /secret failed, reason: SSL requirement expression not fulfilled: unmet',
+  );
+  assert.match(tlsRefusal(asked(false, { sslRequire: [unmet] })) ?? '', /^AH02229/);
 });

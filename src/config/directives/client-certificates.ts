@@ -1,4 +1,7 @@
 /** What clients have to show: mod_ssl's directives about their certificates. */
+import { explain } from '../../base/errors.ts';
+import type { Expression } from '../expression.ts';
+import { parseSslRequire } from '../ssl-require.ts';
 import { Refusal, anywhere, declaring, servers } from '../directive.ts';
 import { here, pathOf } from '../scope.ts';
 import type { Scope } from '../scope.ts';
@@ -27,6 +30,14 @@ function folder(name: string, doc: string, take: (scope: Scope, path: string) =>
     args: 'TAKE1',
     apply: (scope, path) => take(scope, certificateFolder(name, pathOf(scope, path))),
   });
+}
+
+function parsed(text: string): Expression {
+  try {
+    return parseSslRequire(text);
+  } catch (error) {
+    throw new Refusal(`SSLRequire: ${explain(error)}`);
+  }
 }
 
 /** TLS of Node sends the names of the authorities that it verifies with, and no others. */
@@ -121,6 +132,17 @@ export const sslClientDirectives = [
     args: 'NO_ARGS',
     apply(scope) {
       scope.directory.requireSsl = true;
+    },
+  }),
+  directive({
+    name: 'SSLRequire',
+    syntax: 'expression',
+    contexts: ['directory'],
+    doc: 'Who does not meet it gets 403, by plain HTTP, too. All of a place must be met. Require expr is its successor.',
+    args: 'RAW_ARGS',
+    apply(scope, text) {
+      if (text === '') throw new Refusal('SSLRequire needs an expression');
+      scope.directory.sslRequire = [...(scope.directory.sslRequire ?? []), parsed(text)];
     },
   }),
 ];

@@ -6,7 +6,6 @@ const later = 'is not supported yet by this version of Latchkey';
 const never = 'is not supported by Latchkey';
 
 const reasons: readonly (readonly [names: string, reason: string])[] = [
-  ['SSLRequire', later],
   [
     'AuthType AuthName AuthUserFile AuthGroupFile AuthBasicProvider AuthMerging AuthFormProvider ' +
       'AuthDigestProvider AuthzSendForbiddenOnFailure <AuthnProviderAlias <AuthzProviderAlias',
