@@ -3,7 +3,8 @@
  * certificate store, nginx with `ssl_certificate $ssl_server_name`, HAProxy and Caddy with a folder that they load.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { binary, missing } from '../test/latchkey.testing.ts';
 import { cpuOfTree, descendants, firstLine, pssOf } from './peers.ts';
@@ -14,6 +15,19 @@ export interface Names {
   readonly port: number;
   /** Of the certificate store. */
   readonly storePort: number;
+  /** Whether Latchkey keeps what it has fetched over a restart, in `dir/snapshot`. */
+  readonly snapshot: boolean;
+}
+
+/** A folder for the names that stays (`kept`), or is removed with its owner. */
+export function placeOf(kept: string | undefined): AsyncDisposable & { readonly dir: string } {
+  const dir = kept ?? mkdtempSync(join(tmpdir(), 'latchkey-names-'));
+  return {
+    dir,
+    async [Symbol.asyncDispose]() {
+      if (kept === undefined) rmSync(dir, { recursive: true, force: true });
+    },
+  };
 }
 
 export interface Contestant {
@@ -29,7 +43,8 @@ export const latchkey: Contestant = {
   name: 'Latchkey',
   version: `(Node.js ${firstLine(process.execPath, ['--version'])})`,
   missing: undefined,
-  prepare({ dir, port, storePort }) {
+  prepare({ dir, port, storePort, snapshot }) {
+    mkdirSync(join(dir, 'logs'), { recursive: true });
     writeFileSync(
       join(dir, 'latchkey.conf'),
       `Workers 1
@@ -37,7 +52,7 @@ Listen 127.0.0.1:${port} https
 DynSSLEnable on
 DynSSLStoreURL http://127.0.0.1:${storePort}/certs
 DynSSLSharedCache 4g
-DynSSLSnapshot ${dir}/snapshot
+${snapshot ? `DynSSLSnapshot ${dir}/snapshot` : ''}
 <VirtualHost *:${port}>
   ServerName _default_
   SSLEngine on
