@@ -92,7 +92,8 @@ export class RenewalEngine implements AsyncDisposable {
     };
     this.#meter = new ObtainingMeter(clock);
     this.#sharing = options.shared && new Sharing({ ...options.shared, clock, logger: this.#logger });
-    this.#budgets = new Budgets({ store: options.store, clock, logger: this.#logger });
+    const { leases } = options.shared ?? {};
+    this.#budgets = new Budgets({ store: options.store, clock, logger: this.#logger, leases });
     this.#budgets.configure(options.rateLimits ?? {});
     this.#schedule = new Schedule({
       clock,

@@ -63,6 +63,13 @@ export class BudgetBook {
     }
   }
 
+  /** As other servers on the store have left it. Nothing may be unsaved. */
+  async reload(now: number): Promise<void> {
+    this.#buckets.clear();
+    this.#holds.clear();
+    await this.#load(now);
+  }
+
   bucket(key: string): Bucket | undefined {
     return this.#buckets.get(key);
   }

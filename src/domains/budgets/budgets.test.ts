@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import * as fc from 'fast-check';
 import { TestClock } from '../../base/clock.testing.ts';
 import { silent } from '../../base/log.ts';
+import { FsLeases } from '../../store/fs/leases.ts';
+import type { Leases } from '../../store/leases.ts';
 import { MemoryStore } from '../../store/memory.ts';
 import type { BudgetRequest } from './budget-limits.ts';
 import { Budgets } from './budgets.ts';
@@ -18,8 +23,13 @@ function request(name: string, overrides: Partial<BudgetRequest> = {}): BudgetRe
   return { ...base, ...overrides };
 }
 
-function fixture(limits: RateLimits = {}, store = new MemoryStore(), clock = new TestClock()) {
-  const budgets = new Budgets({ store, clock, logger: silent('md') });
+function fixture(
+  limits: RateLimits = {},
+  store = new MemoryStore(),
+  clock = new TestClock(),
+  leases?: Leases,
+) {
+  const budgets = new Budgets({ store, clock, logger: silent('md'), leases });
   budgets.configure({ [CA]: limits });
   /** ms until it may go on; 0 where it got its tokens. */
   const take = async (wanted: BudgetRequest) => {
@@ -197,5 +207,26 @@ suite('budgets of a CA', () => {
     const holds = { [`ca ${CA}`]: { until: Date.parse('2050-01-01'), reason: 'never' } };
     await store.save('limits', 'ca.example', 'budgets.json', JSON.stringify({ buckets: {}, holds }));
     assert.equal(await fixture({}, store).held(request('a.org')), undefined);
+  });
+
+  test('are common to several servers on a store, whoever spends, gets back or is told to wait', async (t) => {
+    const dir = mkdtempSync(join(tmpdir(), 'latchkey-budgets-'));
+    t.after(() => rmSync(dir, { recursive: true, force: true }));
+    const [store, clock] = [new MemoryStore(), new TestClock()];
+    const limits = {
+      'new-orders': { count: 20, period: HOUR },
+      'certificates-per-set': { count: 1, period: HOUR },
+    };
+    const server = async () => fixture(limits, store, clock, await FsLeases.open(dir));
+    const [one, two] = [await server(), await server()];
+    const tries = Array.from({ length: 24 }, (_, n) => (n % 2 ? one : two).take(request(`a${n}.org`)));
+    assert.equal((await Promise.all(tries)).filter((wait) => wait === 0).length, 20);
+    await clock.advance(HOUR);
+    assert.equal(await one.take(request('b.org')), 0);
+    assert.equal(await two.take(request('b.org')), HOUR);
+    await one.budgets.giveBack(request('b.org'), 1);
+    assert.equal(await two.take(request('b.org')), 0);
+    await two.budgets.learn(request('c.org'), limited('too many requests'));
+    assert.equal(await one.held(request('d.org')), HOUR);
   });
 });

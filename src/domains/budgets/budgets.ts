@@ -5,6 +5,8 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import { Turns } from '../../store/fs/turns.ts';
+import type { Leases } from '../../store/leases.ts';
 import type { Store } from '../../store/store.ts';
 import { bookName, BudgetBook, type Hold } from './budget-book.ts';
 import { accountKey, type BudgetRequest, caKey, limitsOf, type Need, needsOf } from './budget-limits.ts';
@@ -17,6 +19,8 @@ export interface BudgetOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Other servers use the store, too, and the same budgets (MDStoreLocks). */
+  readonly leases?: Leases | undefined;
 }
 
 interface Waiting {
@@ -32,9 +36,15 @@ const TAKEN: readonly LimitKind[] = ['new-orders', 'certificates-per-domain', 'c
 /** What the CA counts only if a certificate comes of it. */
 const ISSUED: readonly LimitKind[] = ['certificates-per-domain', 'certificates-per-set'];
 
+/** ms that other servers are waited for: who takes longer is dead. */
+const PATIENCE = 5000;
+
+type Work<Result> = (book: BudgetBook, now: number) => Promise<Result>;
+
 export class Budgets {
   readonly #options: BudgetOptions;
   readonly #books = new Map<string, BudgetBook>();
+  readonly #turns = new Turns();
   /** By managed domain: what it waits for. */
   readonly #waiting = new Map<string, Waiting>();
   #came = 0;
@@ -51,10 +61,9 @@ export class Budgets {
 
   /** What is to be waited for before the CA is contacted at all, if anything. Rejects with StoreError. */
   async held(request: BudgetRequest): Promise<Hold | undefined> {
-    const book = await this.#book(request);
-    const now = this.#options.clock.now();
     const keys = [caKey(request.authority), accountKey(request), ...scopesOf(request)];
-    const holds = keys.flatMap((key) => book.held(key, now) ?? []);
+    const find: Work<Hold[]> = async (book, now) => keys.flatMap((key) => book.held(key, now) ?? []);
+    const holds = await this.#look(request, find);
     return holds.sort((a, b) => b.until - a.until)[0];
   }
 
@@ -64,9 +73,12 @@ export class Budgets {
    * @throws PostponedError, with nothing taken; StoreError
    */
   async take(request: BudgetRequest): Promise<void> {
-    const book = await this.#book(request);
-    const now = this.#options.clock.now();
     const needs = this.#needsOf(request);
+    if (needs.length === 0) this.forget(request.name);
+    else await this.#change(request, (book, now) => this.#takeFrom(book, request, needs, now));
+  }
+
+  async #takeFrom(book: BudgetBook, request: BudgetRequest, needs: readonly Need[], now: number) {
     const before = this.forget(request.name);
     const orderFor = (key: string) => (before?.key === key ? before.order : (this.#came += 1));
     const turns = needs.map((need) => {
@@ -91,19 +103,22 @@ export class Budgets {
 
   /** Gives back what only counts with a certificate, of `orders` orders that came to nothing. */
   async giveBack(request: BudgetRequest, orders: number): Promise<void> {
-    const book = await this.#book(request);
-    const now = this.#options.clock.now();
     const needs = this.#needsOf(request).filter(({ kind }) => ISSUED.includes(kind));
-    for (const { key, limit } of needs) {
-      book.setBucket(key, givenBack(book.bucket(key), limit, now, orders), limit);
-    }
-    if (needs.length > 0) await book.save(now);
+    if (needs.length === 0) return;
+    await this.#change(request, (book, now) => {
+      for (const { key, limit } of needs) {
+        book.setBucket(key, givenBack(book.bucket(key), limit, now, orders), limit);
+      }
+      return book.save(now);
+    });
   }
 
   /** Remembers what a failure says about limits, and which names it counts against. */
   async learn(request: BudgetRequest, problem: Problem): Promise<void> {
-    const book = await this.#book(request);
-    const now = this.#options.clock.now();
+    await this.#change(request, (book, now) => this.#learnFrom(book, request, problem, now));
+  }
+
+  async #learnFrom(book: BudgetBook, request: BudgetRequest, problem: Problem, now: number): Promise<void> {
     const until = comeBackAt(problem, now);
     if (until !== undefined) {
       for (const key of scopeOf(request, problem)) book.hold(key, { until, reason: problem.detail });
@@ -140,14 +155,40 @@ export class Budgets {
     return ahead;
   }
 
-  async #book({ authority }: BudgetRequest): Promise<BudgetBook> {
+  /** Of several servers by one at a time, on what the others have left. */
+  async #change<Result>(
+    { authority }: Pick<BudgetRequest, 'authority'>,
+    work: Work<Result>,
+  ): Promise<Result> {
+    const { leases } = this.#options;
+    if (!leases) return this.#look({ authority }, work);
     const name = bookName(authority);
+    return this.#turns.take(name, async () => {
+      await using _lease = await leases.takeWithin(`%budgets-${name}`, PATIENCE);
+      return await this.#read(name, work);
+    });
+  }
+
+  async #look<Result>({ authority }: Pick<BudgetRequest, 'authority'>, work: Work<Result>): Promise<Result> {
+    const name = bookName(authority);
+    // In turn: what is read again must not undo what is not saved yet.
+    if (this.#options.leases) return this.#turns.take(name, () => this.#read(name, work));
+    return this.#read(name, work);
+  }
+
+  async #read<Result>(name: string, work: Work<Result>): Promise<Result> {
+    const { clock, leases } = this.#options;
+    const book = this.#book(name);
+    await (leases ? book.reload(clock.now()) : book.load(clock.now()));
+    return work(book, clock.now());
+  }
+
+  #book(name: string): BudgetBook {
     let book = this.#books.get(name);
     if (!book) {
       book = new BudgetBook(this.#options.store, name, this.#options.logger);
       this.#books.set(name, book);
     }
-    await book.load(this.#options.clock.now());
     return book;
   }
 }
