@@ -93,6 +93,19 @@ test('under SSLEngine the environment has one variable, and with StdEnvVars all'
   assert.equal(all.get('SSL_CLIENT_CERT'), '');
 });
 
+test('the authorities above a client are exported with its certificate', () => {
+  const { exchange } = request('ssl', { sslOptions: both });
+  Object.assign(exchange.connection.tls, { client: shown, clientIssuers: () => [shown] });
+  const all = new Map(exportedTlsVariables(exchange));
+  assert.equal(all.get('SSL_CLIENT_CERT_CHAIN_0'), certPem);
+  assert.equal(all.get('SSL_CLIENT_CERT_CHAIN_1'), undefined);
+  assert.equal(exportedTlsVariable(exchange, 'SSL_CLIENT_CERT_CHAIN_0'), certPem);
+  assert.equal(exportedTlsVariable(exchange, 'SSL_CLIENT_CERT_CHAIN_1'), undefined);
+  const bare = { ...exchange, directory: {} };
+  assert.equal(exportedTlsVariable(bare, 'SSL_CLIENT_CERT_CHAIN_0'), undefined);
+  assert.equal(tlsVariable(bare, 'ssl_client_cert_chain_0'), certPem);
+});
+
 test('certificates’ variables are found in any case, and what is not there is empty', () => {
   const { exchange } = request('ssl', {});
   assert.equal(tlsVariable(exchange, 'ssl_server_san_dns_0'), 'a.test');

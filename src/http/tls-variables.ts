@@ -21,6 +21,8 @@ export function tlsVariable(exchange: Asked, name: string): string {
   if (upper === 'SSL_TLS_SNI') return sni ?? '';
   const simple = ofConnection[upper];
   if (simple) return simple(tls, exchange) ?? '';
+  const place = /^SSL_CLIENT_CERT_CHAIN_(\d{1,2})$/.exec(upper)?.[1];
+  if (place !== undefined) return tls.clientIssuers?.()[Number(place)]?.toString() ?? '';
   const [, side, rest = ''] = /^SSL_(CLIENT|SERVER)_(.+)$/.exec(upper) ?? [];
   if (side === undefined || (side === 'SERVER' && ofClientsOnly.has(rest))) return '';
   const certificate = side === 'CLIENT' ? tls.client : tls.server?.();
@@ -46,7 +48,8 @@ export function exportedTlsVariable(exchange: Asked, name: string): string | und
   const isExported =
     always.includes(name) ||
     (isOn(exchange, 'StdEnvVars') && (isPart || standard.includes(name))) ||
-    (isOn(exchange, 'ExportCertData') && certificates.includes(name));
+    (isOn(exchange, 'ExportCertData') &&
+      (certificates.includes(name) || /^SSL_CLIENT_CERT_CHAIN_\d+$/.test(name)));
   const value = isExported ? tlsVariable(exchange, name) : '';
   return value === '' ? undefined : value;
 }
@@ -68,6 +71,8 @@ export function* exportedTlsVariables(exchange: Asked): Generator<readonly [name
   if (!isOn(exchange, 'ExportCertData')) return;
   // Empty without a certificate, as in httpd.
   for (const name of certificates) yield [name, tlsVariable(exchange, name)];
+  for (const [index, issuer] of (tls.clientIssuers?.() ?? []).entries())
+    yield [`SSL_CLIENT_CERT_CHAIN_${index}`, issuer.toString()];
 }
 
 function* components(prefix: string, certificate: X509Certificate | undefined) {

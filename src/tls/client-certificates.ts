@@ -62,6 +62,16 @@ function chainOf(leaf: X509Certificate, policy: ClientPolicy): readonly X509Cert
   return chain;
 }
 
+/**
+ * What stands between a client's certificate and its root, nearest first, as far as it is among the authorities that
+ * are configured.
+ */
+export function issuersOf(leaf: X509Certificate, policy: ClientPolicy): readonly X509Certificate[] {
+  return chainOf(leaf, policy)
+    .slice(1)
+    .filter((issuer) => !isIssuedBy(issuer, issuer));
+}
+
 /** A certificate that nobody configured has issued hangs on one that the client brought, and that on a root. */
 function depthOf(chain: readonly X509Certificate[]): number {
   const [leaf] = chain;

@@ -2,6 +2,8 @@
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { derInside, tags } from '../pki/der.ts';
+import { issuersOf } from './client-certificates.ts';
+import type { ClientPolicy } from './client-certificates.ts';
 import type { ClientHello } from './clienthello.ts';
 
 export interface TlsFacts {
@@ -14,21 +16,30 @@ export interface TlsFacts {
   readonly secureRenegotiation?: boolean;
   /** Verified; undefined without one. */
   readonly client?: X509Certificate | undefined;
+  /** issuersOf() it. */
+  readonly clientIssuers?: () => readonly X509Certificate[];
   /** What was shown to the client; undefined once the connection is gone. */
   readonly server?: () => X509Certificate | undefined;
   /** Lower-case hex; empty without one, or once the connection is gone. */
   readonly sessionId?: () => string;
 }
 
-export function factsOf(socket: TLSSocket, hello: ClientHello, names: 'iana' | 'openssl'): TlsFacts {
+export function factsOf(
+  socket: TLSSocket,
+  hello: ClientHello,
+  names: 'iana' | 'openssl',
+  policy: ClientPolicy,
+): TlsFacts {
   const { standardName, name } = socket.getCipher();
+  // At once: logs are written when the connection may be gone.
+  const client = socket.authorized ? socket.getPeerX509Certificate() : undefined;
   return {
     protocol: socket.getProtocol() ?? '',
     cipher: names === 'iana' ? standardName : name,
     resumed: socket.isSessionReused(),
     secureRenegotiation: hello.secureRenegotiation,
-    // At once: logs are written when the connection may be gone.
-    client: socket.authorized ? socket.getPeerX509Certificate() : undefined,
+    client,
+    clientIssuers: () => (client ? issuersOf(client, policy) : []),
     server: () => (socket.destroyed ? undefined : socket.getX509Certificate()),
     sessionId: () => (socket.destroyed ? '' : sessionId(socket.getSession())),
   };

@@ -34,6 +34,7 @@ const NO_TIMEOUT = 60_000;
 /** What the rest of the connection needs to know of its handshake. */
 export interface HandshakeTag {
   readonly host: HostSettings;
+  readonly policy: TlsPolicy;
   /** The certificate is a stopgap. */
   readonly fallback: boolean;
   /** A CA's validation: there is nothing to say after the handshake. */
@@ -345,7 +346,7 @@ export class Handshakes {
     const pair = hello.sni === undefined ? undefined : await this.#parts.challenges.tlsAlpn01(hello.sni);
     if (!pair) return { kind: 'refuse', alert: 'no_application_protocol' };
     const context = this.#parts.contexts.create([pair], modernPolicy, ACME_TLS);
-    const tag = { host, fallback: false, challenge: true };
+    const tag = { host, policy: modernPolicy, fallback: false, challenge: true };
     return { kind: 'serve', context, alpn: [ACME_TLS], policy: modernPolicy, tag };
   }
 }
@@ -378,7 +379,7 @@ export interface LocalAddress {
 
 function serve({ host, state, hello, added }: Asking, serving: Serving): Selection<HandshakeTag> {
   const { policy, alpn } = state;
-  const tag = { host, fallback: serving.fallback, challenge: false };
+  const tag = { host, policy, fallback: serving.fallback, challenge: false };
   const { context, staple } = serving.forClient(hello, host.tls.family === 'tls');
   return { kind: 'serve', context, alpn, policy, tag, staple: (added ?? host.stapling) && staple };
 }

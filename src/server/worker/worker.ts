@@ -274,7 +274,7 @@ export class Worker {
       sni,
       host: tag.host,
       fallback: tag.fallback,
-      tls: factsOf(socket, hello, tag.host.tls.family === 'tls' ? 'iana' : 'openssl'),
+      tls: factsOf(socket, hello, tag.host.tls.family === 'tls' ? 'iana' : 'openssl', tag.policy),
     });
   }
 }
