@@ -1,8 +1,10 @@
 /** Configurations with a certificate store, and clients that tell what they were shown. */
 import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
 import { connect } from 'node:tls';
 import { HostileStore } from '../src/certificates/sources/hostile-store.testing.ts';
 import { createAuthority, type TestAuthority } from '../src/certificates/credentials.testing.ts';
+import { plainHello } from '../src/tls/hello.testing.ts';
 import { TestServer, freePorts, selfSigned } from './latchkey.testing.ts';
 
 export interface DynamicServer extends AsyncDisposable {
@@ -15,6 +17,8 @@ export interface DynamicServer extends AsyncDisposable {
   issue(...names: string[]): Promise<string>;
   /** CN or first name of the certificate that a client is shown, and its serial. */
   shown(name: string | undefined): Promise<Shown>;
+  /** What the server answers to a client's first words, certificate included, in the clear; the client goes then. */
+  flight(name: string): Promise<string>;
   /** Writes the configuration with more in it. */
   configure(more?: string): void;
   post(path: string): Promise<string>;
@@ -87,6 +91,7 @@ ${more}
       return made.serial;
     },
     shown: (name) => shown(https, name),
+    flight: (name) => flight(https, name),
     post: (path) => request(path, 'POST'),
     get: (path) => request(path, 'GET'),
     async [Symbol.asyncDispose]() {
@@ -94,6 +99,18 @@ ${more}
       await store[Symbol.asyncDispose]();
     },
   };
+}
+
+async function flight(port: number, name: string): Promise<string> {
+  const socket = connectTcp({ port, host: '127.0.0.1' });
+  try {
+    await once(socket, 'connect');
+    socket.write(plainHello(name));
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    return answer.toString('latin1');
+  } finally {
+    socket.destroy();
+  }
 }
 
 export async function shown(port: number, servername: string | undefined): Promise<Shown> {

@@ -33,6 +33,19 @@ export function helloBody({ sni, alpn, extensions = [], cipherSuites = [0x1301] 
   ]);
 }
 
+/**
+ * A whole ClientHello of TLS 1.2, where the certificate that is shown is in the clear: ECDHE-ECDSA, X25519 and P-256,
+ * ECDSA with SHA-256.
+ */
+export function plainHello(sni: string): Buffer {
+  const extensions = [
+    [10, vector(2, codes([29, 23]))],
+    [11, vector(1, Buffer.of(0))],
+    [13, vector(2, codes([0x0403]))],
+  ] as const;
+  return records(helloMessage(helloBody({ sni, cipherSuites: [0xc02b], extensions })));
+}
+
 /** A handshake message of type client_hello. */
 export function helloMessage(body: Buffer): Buffer {
   const header = Buffer.of(1, 0, 0, 0);
