@@ -1,14 +1,14 @@
 /** The engine with what it needs around it, in one process: store, table, issuer, built-in CA, stapling. */
 import PQueue from 'p-queue';
 import { AcmeClient } from '../acme/client.ts';
-import { LatchkeyError } from '../base/errors.ts';
+import { explain, LatchkeyError } from '../base/errors.ts';
 import { publish } from '../base/events.ts';
 import type { Loggers } from '../base/log.ts';
 import type { LocalCa } from '../ca/server.ts';
 import type { TableCertificate } from '../certificates/table.ts';
 import { MemoryTable } from '../certificates/memory-table.ts';
 import { LOCAL } from '../config/authorities.ts';
-import { EngineError } from '../domains/engine-options.ts';
+import { EngineError, type EngineOptions } from '../domains/engine-options.ts';
 import { RenewalEngine } from '../domains/engine.ts';
 import { PostponedError, RenewalError } from '../domains/issuer.ts';
 import { AcmeIssuer } from '../domains/issuers/acme.ts';
@@ -20,6 +20,7 @@ import { coversName, parseChain } from '../pki/certificate.ts';
 import { version } from '../server/version.ts';
 import { asOwner, hear } from './events.ts';
 import { NamesOnDemand } from './on-demand.ts';
+import { openLocalCa } from './local-ca.ts';
 import { type OpenStore, openStore } from './open-store.ts';
 import type { RenewOptions, Resolved, WaitOptions } from './options.ts';
 import { issuerBy } from './own-issuer.ts';
@@ -38,8 +39,6 @@ export interface CoreParts {
 
 /** Read at once at the start. */
 const LOADS = 32;
-
-const DEFAULT_CA_LIFETIME = 7 * 86_400_000;
 
 export class Core implements AsyncDisposable {
   readonly table = new MemoryTable();
@@ -112,6 +111,7 @@ export class Core implements AsyncDisposable {
       shared: leases && { leases, adopt: (name) => this.#adopt(name) },
       directoryUrl: (authority) => (authority === LOCAL ? (localCa?.directoryUrl ?? authority) : authority),
       admit: async (domain, asked) => this.onDemand?.admit(domain, asked),
+      onLook: (name, chains) => this.#compare(name, chains),
       onFailure: onFault,
     });
     this.onDemand = resolved.onDemand && this.#openOnDemand(resolved.onDemand);
@@ -260,6 +260,16 @@ export class Core implements AsyncDisposable {
     else await this.onDemand?.load(name);
   }
 
+  /** What the store has may come from another process, also from before this one began to look. */
+  #compare(name: string, chains: Parameters<NonNullable<EngineOptions['onLook']>>[1]): void {
+    const stored = chains.map(([leaf]) => leaf?.serial).join();
+    const served = this.served.certificates(name).map(({ serial }) => serial);
+    if (!this.#domains.has(name) || stored === '' || stored === served.join()) return;
+    this.#adopt(name).catch((error: unknown) => {
+      this.#parts.loggers('md').error(`md(${name}): its certificate can't be read: ${explain(error)}`);
+    });
+  }
+
   /** Another process has renewed it. */
   async #adopt(name: string): Promise<void> {
     await this.#serve(name);
@@ -290,27 +300,4 @@ export class Core implements AsyncDisposable {
     const ca = this.#localCa?.directoryUrl === directoryUrl ? this.#localCa.rootPem : authorityCa;
     return new AcmeClient({ directoryUrl, userAgent: `latchkey/${version}`, ca });
   }
-}
-
-/** Loaded only where it is asked for. Rejects with CaError. */
-async function openLocalCa(
-  { localCaDir: dir, options, ports, clock }: Resolved,
-  loggers: Loggers,
-): Promise<LocalCa | undefined> {
-  if (dir === undefined) return undefined;
-  const { startLocalCa } = await import('../ca/server.ts');
-  const { port = 0, lifetime = DEFAULT_CA_LIFETIME } = options.localCa ?? {};
-  return startLocalCa(
-    {
-      address: '127.0.0.1',
-      port,
-      dir,
-      lifetime,
-      httpPort: ports.http ?? 80,
-      tlsPort: ports.https,
-      resolver: undefined,
-      externalAccountRequired: false,
-    },
-    { clock, loggers },
-  );
 }
