@@ -13,7 +13,7 @@ const latchkey = await Latchkey.open({
 
 // Fastify makes its server and listens itself, at each address of the host; HTTP/2 and HTTP/1.1 on one port.
 const app = Fastify({ http2: true, https: { allowHTTP1: true } });
-app.get('/', async (request) => ({ hello: 'Fastify', http: request.raw.httpVersion }));
+app.get('/', (request, reply) => reply.send({ hello: 'Fastify', http: request.raw.httpVersion }));
 latchkey.secure(app.server);
 await app.listen({ port: 8443, host: '::' });
 await latchkey.ready();

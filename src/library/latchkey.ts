@@ -1,6 +1,5 @@
 /** The library's one class: see its docstring, and docs/library.md. */
 import { EventEmitter } from 'node:events';
-import type { RequestListener } from 'node:http';
 import {
   createServer as createHttpsServer,
   type Server as HttpsServer,
@@ -15,6 +14,7 @@ import { checkPrivateSurface } from '../tls/accept.ts';
 import { Core } from './core.ts';
 import { forwardEvents, type LatchkeyEvents } from './events.ts';
 import {
+  type App,
   bindBoth,
   BoundServers,
   httpServer,
@@ -127,7 +127,7 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
    * Serves `app` by https, and answers challenges and redirects to https by plain HTTP, on the ports of the options.
    * Fulfilled when it listens. Rejects with LatchkeyError `listen`.
    */
-  async listen(app: RequestListener, options: ListenOptions = {}): Promise<Listening> {
+  async listen(app: App, options: ListenOptions = {}): Promise<Listening> {
     this.#throwIfClosed();
     const server = httpsServer(app, options);
     const https = this.#secure(server, {});
@@ -141,7 +141,7 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
   }
 
   /** As https.createServer(), with our certificates; `options` are those of HTTP alone (timeouts, header sizes). */
-  createServer(app?: RequestListener, options: ServerOptions = {}): HttpsServer {
+  createServer(app?: App, options: ServerOptions = {}): HttpsServer {
     return this.secure(createHttpsServer(options, app));
   }
 

@@ -1,6 +1,11 @@
 /** The servers of listen(): https for the program, plain HTTP for challenges and redirects. */
 import { once } from 'node:events';
-import { createServer, type RequestListener, type Server as HttpServer } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerResponse,
+} from 'node:http';
 import { createSecureServer } from 'node:http2';
 import type {
   Http2SecureServer,
@@ -13,6 +18,9 @@ import type { AddressInfo, Server } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import { explain, LatchkeyError, systemCode } from '../base/errors.ts';
 import type { SecuredServer } from './secure.ts';
+
+/** What answers requests: an Express app, Fastify's or Hono's listener, a function. */
+export type App = (request: IncomingMessage, response: ServerResponse) => unknown;
 
 export interface ListenOptions {
   /** The address to listen on. Default: all, of both families. */
@@ -112,10 +120,7 @@ export async function bindBoth(
   }
 }
 
-export function httpsServer(
-  app: RequestListener,
-  { http2 = false }: ListenOptions,
-): HttpsServer | Http2SecureServer {
+export function httpsServer(app: App, { http2 = false }: ListenOptions): HttpsServer | Http2SecureServer {
   if (!http2) return createSecure(app);
   const listener = app as unknown as (request: Http2ServerRequest, response: Http2ServerResponse) => void;
   return createSecureServer({ allowHTTP1: true }, listener);
