@@ -113,6 +113,8 @@ export class Frontend {
     this.#owners.delete(socket);
     if (connection.session) this.#owners.delete(connection.session);
     this.#watch.remove(connection);
+    // Node keeps a session that an error ended while anybody holds its socket, which this entry would do for ever.
+    if (connection.session) this.#owners.delete(connection.session);
     if (this.#connections.size === 0) this.#drained?.resolve();
   }
 

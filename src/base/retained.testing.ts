@@ -1,0 +1,36 @@
+/** Whether something that is done over and over keeps memory. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+/**
+ * Octets of this process (heap and buffers) that are kept by each call of `act`, once garbage is collected. What a
+ * program learns by the way (compiled code, caches that fill) shows in some stretches; a leak shows in each, so the
+ * smallest of three counts.
+ */
+export async function retainedBy(act: () => Promise<void>, calls: number): Promise<number> {
+  const stretch = async () => {
+    for (let call = 0; call < calls; call++) await act();
+    return used();
+  };
+  let before = await stretch();
+  let least = Infinity;
+  for (let again = 0; again < 3; again++) {
+    const after = await stretch();
+    least = Math.min(least, (after - before) / calls);
+    before = after;
+  }
+  return least;
+}
+
+/** What is closed is let go of over some turns of the event loop. */
+async function used(): Promise<number> {
+  for (let turn = 0; turn < 20; turn++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (turn % 5 === 4) collect();
+  }
+  const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+  return heapUsed + external + arrayBuffers;
+}
