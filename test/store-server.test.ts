@@ -151,7 +151,7 @@ const COUNT = 1000;
 const lacking = missing('openssl', 'curl') ?? (withoutAuthority || undefined);
 
 test(
-  'one server obtains and hands out, another serves a thousand names with none on its disk, and goes on alone',
+  'one server obtains and hands out, another serves a thousand names with none readable on its disk, and goes on alone, over a restart too',
   { skip: lacking },
   async () => {
     const [http = 0, https = 0, second = 0, secondHttp = 0] = await freePorts(4);
@@ -190,6 +190,7 @@ DynSSLEnable on
 DynSSLStoreURL https://localhost:${https}/certs
 DynSSLStoreCAFile ${own.cert}
 DynSSLStoreToken mysecrettoken
+DynSSLSnapshot snapshot
 <VirtualHost *:${second}>
   ServerName _default_
   SSLEngine on
@@ -233,6 +234,10 @@ DynSSLStoreToken mysecrettoken
     await first.stop();
     const some = new Map([...serials].filter((_, index) => index % 10 === 0));
     assert.deepEqual(await wrong(second, some), [], 'with the first one stopped');
+    await other.stop();
+    await other.start();
+    await eventually('what was kept', async () => (await shown(second, 'a.localhost')).serial === a);
+    assert.deepEqual(await wrong(second, some), [], 'after a restart without the first');
     assert.equal((await shown(second, 'unknown.example')).subject, 'fallback.example');
     const found = await run('grep', [
       '-rlE',
@@ -241,6 +246,7 @@ DynSSLStoreToken mysecrettoken
       '--include=*.crt',
       '--include=*.key',
       '--include=*.pem',
+      '--include=snapshot',
     ]);
     assert.deepEqual(found.stdout.trim().split('\n'), [fallback.key], 'nothing but the fallback on its disk');
     for (const { log } of [{ log: first.log() }, { log: other.log() }]) {
