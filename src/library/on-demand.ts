@@ -158,6 +158,7 @@ export class NamesOnDemand implements AsyncDisposable {
       dns: isLocal ? systemDns : dnsBy([]),
       httpPort: template().reach.http01.possible ? httpPort : undefined,
       store,
+      local: isLocal,
       ...options,
     });
   }

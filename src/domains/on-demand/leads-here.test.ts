@@ -29,8 +29,8 @@ async function setting(t: TestContext, ...addresses: string[]) {
   const store = new MemoryStore();
   return {
     store,
-    straying: (listed: readonly string[] = [], httpPort?: number) =>
-      strayingOf(NAME, listed, { dns: dnsBy([server]), httpPort, store, signal: undefined }),
+    straying: (listed: readonly string[] = [], httpPort?: number, local = true) =>
+      strayingOf(NAME, listed, { dns: dnsBy([server]), httpPort, store, local, signal: undefined }),
   };
 }
 
@@ -66,6 +66,15 @@ suite('a name leads elsewhere', () => {
     assert.match((await straying()) ?? '', /^it leads to 127\.0\.0\.1, which is not this server/);
   });
 
+  test('by an address that means everybody’s own machine, though this one answers there', async (t) => {
+    for (const address of ['127.0.0.1', '127.1.2.3', '0.0.0.0', '169.254.169.254']) {
+      const { straying, store } = await setting(t, address);
+      const port = await neighbour(t, store);
+      assert.match((await straying([], port, false)) ?? '', /^it leads to [\d.]+, which is not this server/);
+      assert.equal(await straying([address], port, false), undefined, 'the administrator knows better');
+    }
+  });
+
   test('where one of its addresses does', async (t) => {
     const { straying } = await setting(t, '198.51.100.1', '198.51.100.2');
     assert.match((await straying(['198.51.100.1'])) ?? '', /MDOnDemandAddress 198\.51\.100\.2/);
@@ -81,7 +90,13 @@ suite('a name leads elsewhere', () => {
     const { store } = await setting(t);
     const failing = async () => ({ failure: 'ESERVFAIL' });
     const dns = { addresses: failing, caa: failing };
-    const found = await strayingOf(NAME, [], { dns, httpPort: undefined, store, signal: undefined });
+    const found = await strayingOf(NAME, [], {
+      dns,
+      httpPort: undefined,
+      store,
+      local: false,
+      signal: undefined,
+    });
     assert.equal(found, 'looking up its address fails (ESERVFAIL)');
   });
 });

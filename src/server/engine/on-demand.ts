@@ -94,12 +94,13 @@ function eyesOf(
   authority: string | undefined,
   { localCa, md }: Settings,
   { reach }: OnDemandSettings['template'],
-): Pick<Surroundings, 'dns' | 'httpPort'> {
+): Pick<Surroundings, 'dns' | 'httpPort' | 'local'> {
   if (authority !== 'local' || !localCa) {
-    return { dns: dnsBy(md.preflight.resolvers), httpPort: reach.http01.possible ? 80 : undefined };
+    const httpPort = reach.http01.possible ? 80 : undefined;
+    return { dns: dnsBy(md.preflight.resolvers), httpPort, local: false };
   }
   const dns = localCa.resolver === undefined ? systemDns : dnsBy([localCa.resolver]);
-  return { dns, httpPort: localCa.httpPort };
+  return { dns, httpPort: localCa.httpPort, local: true };
 }
 
 /** Tells names that managed domains of the configuration have. */
