@@ -70,11 +70,10 @@ function admitAuthority(exchange: LiveExchange, site: Site, given: string | unde
 
 /** What the handshake was for decides what may be asked for on its connection. */
 function admitByHandshake({ connection, host, hostname }: LiveExchange, site: Site): Refusal | undefined {
-  const { family, strictSni } = connection.host.tls;
-  // As mod_tls: it shakes hands with whoever names no host, and serves them nothing. An address can't be named there
-  // (RFC 6066 section 3).
-  const nameless = connection.sni === undefined && isIP(hostname) === 0;
-  if (nameless && family === 'tls' && strictSni && host !== site.settings.base) {
+  // As in both modules: it is not known whom they meant when they looked at the certificate. An address can't be
+  // named there (RFC 6066 section 3).
+  const nameless = connection.sni === undefined && isIP(hostname) === 0 && host !== site.settings.base;
+  if (nameless && (connection.host.tls.strictSni || host.tls.strictSni)) {
     return { status: 403, reason: 'The client has named no host in its handshake (SNI)' };
   }
   if (sharePolicy(site.settings.sniPolicy, connection.host, host)) return undefined;

@@ -164,20 +164,25 @@ test('a host whose TLS differs in what SSLVHostSNIPolicy minds is misdirected', 
   }
 });
 
-test('who names no host in the handshake is served by mod_ssl’s hosts, and by mod_tls’s unless that is strict', async () => {
-  const answer = async (family: HostTls['family'], strictSni: boolean, host: string, sni?: string) => {
-    const own = { ...hostSettings().tls, family, strictSni };
-    const hosts = [virtualHost('a.test', { documentRoot: root, tls: own })];
-    await using served = await serve(settingsOf({ hosts }), {}, credential);
-    return status(await secureGet(served, host, sni));
-  };
-  assert.equal(await answer('ssl', false, 'a.test'), 200);
-  assert.equal(await answer('tls', false, 'a.test'), 200);
-  assert.equal(await answer('tls', true, 'a.test'), 403);
-  assert.equal(await answer('tls', true, 'a.test', 'a.test'), 200);
+test('who names no host in the handshake is not served where that is strict', async () => {
+  const of = (serverName: string, strictSni: boolean) =>
+    virtualHost(serverName, { documentRoot: root, tls: { ...hostSettings().tls, strictSni } });
+  const hosts = [of('a.test', false), of('b.test', true), of('192.0.2.1', true), of('2001:db8::1', true)];
+  await using served = await serve(settingsOf({ hosts }), {}, credential);
+  const answer = async (host: string, sni?: string) => status(await secureGet(served, host, sni));
+  assert.equal(await answer('a.test'), 200);
+  assert.equal(await answer('b.test'), 403);
+  assert.equal(await answer('b.test', 'b.test'), 200);
   // Nobody can name an address there.
-  assert.equal(await answer('tls', true, '192.0.2.1'), 200);
-  assert.equal(await answer('tls', true, '[2001:db8::1]'), 200);
+  assert.equal(await answer('192.0.2.1'), 200);
+  assert.equal(await answer('[2001:db8::1]'), 200);
+
+  await using strict = await serve(
+    settingsOf({ hosts: [of('b.test', true), of('a.test', false)] }),
+    {},
+    credential,
+  );
+  assert.equal(status(await secureGet(strict, 'a.test')), 403, 'the first host speaks for all');
 });
 
 test('HTTP/2 tells a client that it is misdirected', { skip: withoutCurl }, async () => {

@@ -160,4 +160,12 @@ ${byTls(first, tlsStrict)}${byTls(second, tlsStrict)}`);
       if (host === undefined) assert.match(output, /unrecognized name/);
     });
   }
+
+  await t.test('TLSStrictSNI: who names no host is served nothing', async (t) => {
+    const without = missing('curl');
+    if (without) return t.skip(without);
+    const status = async (port: number) =>
+      (await curl(`https://127.0.0.1:${port}/`, '--insecure', '--header', 'Host: first.test')).status;
+    assert.deepEqual([await status(tlsStrict), await status(tls), await status(ssl)], [403, 404, 404]);
+  });
 });

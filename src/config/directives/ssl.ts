@@ -109,7 +109,7 @@ export const ssl: Family<Scope> = {
       syntax: 'On|Off',
       contexts: servers,
       default: 'Off',
-      doc: 'Refuses clients that name no host, or one there is not.',
+      doc: 'Refuses clients that name no host, or one there is not; of a host but the first, 403 for who names none.',
       args: 'FLAG',
       apply(scope, on) {
         scope.host.tls.strictSni = on;

@@ -11,7 +11,7 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
       'AuthDigestProvider AuthzSendForbiddenOnFailure <AuthnProviderAlias <AuthzProviderAlias',
     `${later}: protect the place by Require ip or SSLVerifyClient`,
   ],
-  ['SSLFIPS', never],
+  ['SSLFIPS SSLSRPVerifierFile SSLSRPUnknownUserSeed', never],
   ['Order Allow Deny Satisfy', 'of httpd 2.2 is not supported: use Require all granted, Require ip …'],
   [
     'RewriteEngine RewriteOptions RewriteBase RewriteCond RewriteRule RewriteMap',
