@@ -162,9 +162,13 @@ export class Core implements AsyncDisposable {
     if (taken !== undefined)
       throw new LatchkeyError('name-taken', `${taken} is a name of a certificate already`);
     this.#enter(domain);
-    const { store } = this.opened;
-    await syncDomains(store, [domain], this.#parts.resolved.clock);
-    await this.served.load(domain);
+    try {
+      await syncDomains(this.opened.store, [domain], this.#parts.resolved.clock);
+      await this.served.load(domain);
+    } catch (error) {
+      this.#leave(domain);
+      throw error;
+    }
     this.#asOwner(() => this.#engine.add(domain));
   }
 
@@ -172,9 +176,8 @@ export class Core implements AsyncDisposable {
   remove(name: string): void {
     const domain = this.#domains.get(name);
     if (!domain) throw new EngineError('domain-unknown', `There is no certificate called ${name}`);
-    this.#domains.delete(name);
     this.#engine.remove(name);
-    for (const one of domain.domains) this.#owners.delete(one);
+    this.#leave(domain);
     this.served.forget(domain);
     this.#readiness.told(name);
   }
@@ -235,6 +238,11 @@ export class Core implements AsyncDisposable {
   #enter(domain: ManagedDomainSettings): void {
     this.#domains.set(domain.name, domain);
     for (const name of domain.domains) this.#owners.set(name, domain.name);
+  }
+
+  #leave({ name, domains }: ManagedDomainSettings): void {
+    this.#domains.delete(name);
+    for (const one of domains) this.#owners.delete(one);
   }
 
   #settings(names: readonly string[]): ManagedDomainSettings {

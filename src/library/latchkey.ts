@@ -73,7 +73,9 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
   readonly #clock;
   readonly #secured = new Set<SecuredServer>();
   readonly #listening = new Set<Listening>();
-  readonly #abort = () => void this.close();
+  readonly #abort = () => {
+    this.close().catch((error: unknown) => this.#loggers('md').error(`closing: ${explain(error)}`));
+  };
   #closing: Promise<void> | undefined;
 
   /**

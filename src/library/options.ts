@@ -144,6 +144,9 @@ export function resolveOptions(options: LatchkeyOptions): Resolved {
   if (twice !== undefined) throw bad(`domains: ${twice} is in two certificates`);
   const { authority = defaultAuthority, onDemand, ports = {} } = options;
   const authorities = options.issuer ? ['own'] : [authority].flat().map(directoryOf);
+  if (authorities.includes(LOCAL) && (ports.https === 0 || ports.http === 0)) {
+    throw bad("ports: with authority 'local' they can't be 0, as the CA has to know where to look");
+  }
   const { agreement, email, storeDir, store } = options;
   if (agreement !== 'accepted' && authorities.some((url) => url !== LOCAL && url !== 'own')) {
     throw bad("agreement: 'accepted' is missing: it says that you agree to the terms of service of the CA");
