@@ -26,7 +26,7 @@ export async function firstHandshake(port: number, name: string): Promise<void> 
       // Not yet.
     }
   }
-  throw new Error(`no handshake with ${name}`);
+  throw new Error('no handshake within ten minutes');
 }
 
 /**

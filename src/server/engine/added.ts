@@ -18,6 +18,8 @@ import type { TableKeeper } from './table-keeper.ts';
 /** ms that a change waits for those of other servers. */
 const PATIENCE = 10_000;
 
+const LOADED_AT_ONCE = 50;
+
 /** A managed domain as `latchkey domains list` has it. */
 export interface ListedDomain {
   readonly name: string;
@@ -105,8 +107,12 @@ export class EngineAdded {
     const { store, keeper } = this.#parts;
     const present = new Set(await store.list('domains'));
     const names = this.#domains.domains.map(({ name }) => name).filter((name) => present.has(name));
-    await keeper.fill(names.map(domainSetId), signal);
-    for (const name of names) this.point(name);
+    // Each is found as soon as it is there: of very many the last ones take a while.
+    for (let start = 0; start < names.length && !signal.aborted; start += LOADED_AT_ONCE) {
+      const some = names.slice(start, start + LOADED_AT_ONCE);
+      await keeper.fill(some.map(domainSetId), signal);
+      for (const name of some) this.point(name);
+    }
   }
 
   /** Has its names lead to its certificates, once there are any. */
