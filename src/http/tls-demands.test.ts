@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hostSettings } from './settings.testing.ts';
+import { parseSslRequire } from '../config/ssl-require.ts';
+import { serve } from './frontend.testing.ts';
+import { hostSettings, settingsOf, virtualHost } from './settings.testing.ts';
 import { tlsRefusal as refusalBy } from './tls-demands.ts';
 
 type Asked = Parameters<typeof refusalBy>[0];
@@ -47,4 +49,17 @@ test('all of SSLRequire have to be met', () => {
     'AH02229: access to /secret failed, reason: SSL requirement expression not fulfilled: unmet',
   );
   assert.match(tlsRefusal(asked(false, { sslRequire: [unmet] })) ?? '', /^AH02229/);
+});
+
+test('a request that does not meet what its place demands gets 403', async () => {
+  const ask = async (directory: Asked['directory']) => {
+    await using served = await serve(settingsOf({ hosts: [virtualHost('a.test', { directory })] }));
+    return await served.raw('GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n');
+  };
+  assert.match(await ask({}), /^HTTP\/1\.1 404 /);
+  assert.match(await ask({ requireSsl: true }), /^HTTP\/1\.1 403 /);
+  const [tls, get] = ['%{SSL_PROTOCOL} eq "TLSv1.3"', '%{REQUEST_METHOD} eq "GET"'].map(parseSslRequire);
+  assert.ok(tls && get);
+  assert.match(await ask({ sslRequire: [get] }), /^HTTP\/1\.1 404 /);
+  assert.match(await ask({ sslRequire: [get, tls] }), /^HTTP\/1\.1 403 /);
 });

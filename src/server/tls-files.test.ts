@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { createAuthority } from '../certificates/credentials.testing.ts';
 import { folder } from '../config/config.testing.ts';
 import { loadConfiguration } from '../config/load.ts';
 import { readTlsFiles } from './tls-files.ts';
@@ -64,6 +65,24 @@ test('a folder of too many files is refused', (t) => {
         ...Object.fromEntries(many),
       }),
     /cas: more than 2000 files$/,
+  );
+});
+
+test('a folder has a machine certificate of each key type; another of one type is a warning', async (t) => {
+  const authority = await createAuthority();
+  const files: Record<string, string> = {};
+  for (const [name, type] of [
+    ['a', 'ec'],
+    ['b', 'rsa'],
+    ['c', 'ec'],
+  ] as const) {
+    const { chainPem, keyPem } = await authority.issue([name], type);
+    files[`own/${name}.pem`] = keyPem + chainPem;
+  }
+  const { warnings } = read(t, 'Listen 80\nSSLProxyMachineCertificatePath own', files);
+  assert.deepEqual(
+    warnings.map(({ line, message }) => [line, message.replace(/^.*\/own/, 'own')]),
+    [[2, 'own is not shown to backends: there is another certificate with a key of type ec before it']],
   );
 });
 
