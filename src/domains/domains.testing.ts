@@ -95,7 +95,7 @@ export const impatientClock: Clock = {
           signal?.removeEventListener('abort', abort);
           resolve();
         },
-        Math.min(ms, 20),
+        Math.max(0, Math.min(ms, 20)),
       );
       signal?.addEventListener('abort', abort, { once: true });
     }),
@@ -112,7 +112,7 @@ export async function until(done: () => boolean | Promise<boolean>): Promise<voi
 /** The same for what foreign software does, which takes real time. */
 export async function eventually(done: () => boolean | Promise<boolean>): Promise<void> {
   for (let tries = 0; !(await done()); tries += 1) {
-    if (tries > 3000) throw new Error(`this never came to be: ${done.toString()}`);
+    if (tries > 10_000) throw new Error(`this never came to be: ${done.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
