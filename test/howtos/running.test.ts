@@ -159,7 +159,11 @@ suite('how-tos', together, () => {
 
   test('Monitoring: server-status, md-status and certificate-status', async () => {
     await using site = newSite();
-    await site.configure(howto('monitor'), 'Listen 80');
+    await site.configure(
+      howto('monitor'),
+      'Listen 80',
+      'MDCertificateMonitor another https://another.example/?q=',
+    );
     await site.start();
     await site.green(site.org);
     const url = `https://${site.org}`;
@@ -180,6 +184,7 @@ suite('how-tos', together, () => {
     assert.equal(shown?.serial.replace(/^0+/, '').toUpperCase(), serial.replace(/^0+/, ''));
     const page = (await site.get(`${url}/server-status`)).body;
     assert.ok(page.includes(site.org));
+    assert.match(page, /href="https:\/\/another\.example\/\?q=[\da-f]{64}"[^>]*>another/);
     assert.match((await site.get(`${url}/server-status?auto`)).body, /^ManagedCertificatesTotal: 1$/m);
   });
 });
