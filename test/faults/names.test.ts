@@ -88,5 +88,7 @@ suite('certificates by name', { skip: missing('openssl', 'unshare') }, () => {
     assert.match(await at.get('/dynssl-status'), /status {5}: open/);
     assert.equal((await at.server.run('status')).code, 0);
     await eventually('the log', () => /did not answer within 200 ms/.test(at.server.log()));
+    // Its end would wait for the look-up.
+    at.server.kill();
   });
 });
