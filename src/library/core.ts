@@ -26,6 +26,7 @@ import type { RenewOptions, Resolved, WaitOptions } from './options.ts';
 import { issuerBy } from './own-issuer.ts';
 import { Served } from './served.ts';
 import { Readiness } from './readiness.ts';
+import { worded } from './words.ts';
 import { domainSettings, type Ways } from './settings.ts';
 
 export interface CoreParts {
@@ -190,16 +191,18 @@ export class Core implements AsyncDisposable {
     name: string,
     { signal, onProgress }: RenewOptions,
   ): Promise<{ readonly serials: readonly string[]; readonly notAfter: number }> {
-    const outcome = await this.#asOwner(() => this.#engine.renewNow(name, { signal, progress: onProgress }));
+    const outcome = await this.#asOwner(() =>
+      this.#engine.renewNow(name, { signal, progress: (step) => onProgress?.(worded(step)) }),
+    );
     switch (outcome.status) {
       case 'installed':
         return { serials: outcome.serials, notAfter: outcome.notAfter };
       case 'staged':
         throw new PostponedError(outcome.validFrom, 'the new certificate is not valid yet');
       case 'postponed':
-        throw new PostponedError(outcome.until, outcome.reason);
+        throw new PostponedError(outcome.until, worded(outcome.reason));
       case 'failed':
-        throw new RenewalError(outcome.problem);
+        throw new RenewalError(worded(outcome.problem));
       default:
         return outcome satisfies never;
     }

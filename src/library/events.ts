@@ -6,6 +6,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EventEmitter } from 'node:events';
 import type { LatchkeyError } from '../base/errors.ts';
 import { type Events, type EventName, subscribe } from '../base/events.ts';
+import { worded } from './words.ts';
 
 /** Times are ms since the epoch; `domain` is the first name of a certificate. */
 export interface LatchkeyEvents {
@@ -55,7 +56,7 @@ export function forwardEvents(owner: object, emitter: EventEmitter<LatchkeyEvent
   const subscriptions = new DisposableStack();
   for (const name of names) {
     subscriptions.use(
-      hear(owner, `latchkey:${name}`, (event) => (emitter as EventEmitter).emit(name, event)),
+      hear(owner, `latchkey:${name}`, (event) => (emitter as EventEmitter).emit(name, worded(event))),
     );
   }
   return subscriptions;

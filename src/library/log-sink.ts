@@ -1,6 +1,7 @@
 /** Log lines to a logger of the program's. */
 import { escapeControls, type Level, levels, type Logger, type Loggers, silent } from '../base/log.ts';
 import type { LogSink } from './options.ts';
+import { worded } from './words.ts';
 
 type Method = keyof LogSink;
 
@@ -10,7 +11,7 @@ export function loggersTo(sink: LogSink | undefined): Loggers {
   return (module) => {
     const log = (level: Level, text: string) => {
       const method = methodOf(level);
-      if (method) sink[method](`[${module}] ${escapeControls(text)}`);
+      if (method) sink[method](`[${module}] ${escapeControls(worded(text))}`);
     };
     const logger: Logger = {
       log,

@@ -2,6 +2,7 @@
 import type { Problem } from '../domains/issuer.ts';
 import type { DomainStatus } from '../domains/status.ts';
 import type { TableCertificate } from '../certificates/table.ts';
+import { worded } from './words.ts';
 
 /** A certificate in use with its key, for other servers of the program (mail, databases). Times are ms since the epoch. */
 export interface ServedCertificate {
@@ -50,7 +51,8 @@ export interface CertificateReport {
 }
 
 export function reportOf(status: DomainStatus): CertificateReport {
-  const { name, names, state, expired, renewAt, nextRun, running, errors, remedy, hold } = status;
+  const { name, names, state, expired, renewAt, nextRun, running, errors } = status;
+  const { problem = status.problems[0], remedy, hold } = status;
   return {
     name,
     names,
@@ -70,9 +72,7 @@ export function reportOf(status: DomainStatus): CertificateReport {
     nextRun,
     running,
     errors,
-    problem: status.problem ?? status.problems[0],
-    remedy,
-    hold,
+    ...worded({ problem, remedy, hold }),
   };
 }
 
