@@ -9,7 +9,7 @@ import { DueHeap } from './heap.ts';
 
 /** How many jobs of a lane run at a time, unless told otherwise. Let's Encrypt and its like allow far more
  * requests at once; what it saves is sockets, and memory for keys in the making. */
-const DEFAULT_PARALLEL = 10;
+const DEFAULT_PARALLEL = 16;
 
 /** Sleeps are no longer than this, ms: a wall clock that was set meanwhile is noticed within that time. */
 const STEP = 60_000;

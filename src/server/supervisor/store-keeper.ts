@@ -4,6 +4,7 @@
  */
 import { lchown } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
+import PQueue from 'p-queue';
 import { systemClock } from '../../base/clock.ts';
 import type { Settings } from '../../config/settings.ts';
 import { addedNames } from '../../domains/stored/added.ts';
@@ -17,12 +18,16 @@ import { Turns } from '../../store/fs/turns.ts';
 import type { Identity } from '../calls.ts';
 import { makeFolder } from '../folders.ts';
 
+/** Activations at once: few, so that they end one after another, and what follows on each begins meanwhile. */
+const ACTIVATIONS = 4;
+
 export class StoreKeeper {
   #store: FsStore;
   readonly #identity: Identity | undefined;
   readonly #logger: Logger;
   /** Activations at a reload and at the engine's request: one at a time for each domain. */
   readonly #turns = new Turns();
+  readonly #activations = new PQueue({ concurrency: ACTIVATIONS });
 
   #leases: FsLeases | undefined;
 
@@ -87,10 +92,12 @@ export class StoreKeeper {
 
   /** See activateStaged(). */
   activate(name: string, options?: ActivateOptions): Promise<Activation> {
-    return this.#turns.take(name, async () => {
-      const { activateStaged } = await import('../../domains/stored/activate.ts');
-      return activateStaged(this.store, name, options);
-    });
+    return this.#activations.add(() =>
+      this.#turns.take(name, async () => {
+        const { activateStaged } = await import('../../domains/stored/activate.ts');
+        return activateStaged(this.store, name, options);
+      }),
+    );
   }
 
   /** Removes the set in use of a domain that is no more. */
