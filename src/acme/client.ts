@@ -81,6 +81,7 @@ export class AcmeClient implements AsyncDisposable {
   readonly #sender: Sender;
   #directory: { readonly fetching: Promise<Directory>; readonly until: number } | undefined;
   #profiles: readonly string[] | undefined;
+  readonly #thumbprints = new WeakMap<KeyObject, string>();
 
   /** @throws AcmeError `acme-bad-url` */
   constructor(options: AcmeClientOptions) {
@@ -144,7 +145,7 @@ export class AcmeClient implements AsyncDisposable {
         ...(termsOfServiceAgreed && { termsOfServiceAgreed }),
         ...(onlyReturnExisting && { onlyReturnExisting }),
         ...(externalAccount && {
-          externalAccountBinding: await bindExternalAccount(externalAccount, key, url),
+          externalAccountBinding: bindExternalAccount(externalAccount, key, url),
         }),
       },
     });
@@ -253,7 +254,9 @@ export class AcmeClient implements AsyncDisposable {
 
   /** What a challenge of this token is answered with (section 8.1). */
   keyAuthorization(account: Pick<AccountRef, 'key'>, token: string): string {
-    return `${token}.${thumbprint(account.key)}`;
+    const known = this.#thumbprints.get(account.key) ?? thumbprint(account.key);
+    this.#thumbprints.set(account.key, known);
+    return `${token}.${known}`;
   }
 
   /** Ends what is under way (AcmeError `acme-closed`). */

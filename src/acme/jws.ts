@@ -1,6 +1,6 @@
 /** The signatures of ACME: flattened JWS (RFC 8555 section 6.2), key thumbprints, external account binding. */
-import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
-import { FlattenedSign, type FlattenedJWS, type JWK } from 'jose';
+import { createHash, createHmac, createPublicKey, type JsonWebKey, type KeyObject, sign } from 'node:crypto';
+import { promisify } from 'node:util';
 import { AcmeError } from './errors.ts';
 
 export interface JwsOptions {
@@ -13,14 +13,42 @@ export interface JwsOptions {
   readonly payload: unknown;
 }
 
-/** @throws AcmeError `acme-account-key` */
-export async function signRequest(options: JwsOptions): Promise<FlattenedJWS> {
+/** RFC 7515 section 7.2.2: base64url all. */
+export interface FlattenedJws {
+  readonly protected: string;
+  readonly payload: string;
+  readonly signature: string;
+}
+
+const signWith = promisify(sign) as (
+  hash: string,
+  data: Uint8Array,
+  options: { readonly key: KeyObject; readonly dsaEncoding: 'ieee-p1363' },
+) => Promise<Buffer>;
+
+/**
+ * Signs off the main thread.
+ * @throws AcmeError `acme-account-key`
+ */
+export async function signRequest(options: JwsOptions): Promise<FlattenedJws> {
   const { key, url, nonce, kid, payload } = options;
-  const bytes = Buffer.from(payload === undefined ? '' : JSON.stringify(payload));
+  const { alg, hash } = algorithm(key);
   const signer = kid === undefined ? { jwk: publicJwk(key) } : { kid };
-  return new FlattenedSign(bytes)
-    .setProtectedHeader({ alg: algorithm(key), nonce, url, ...signer })
-    .sign(key);
+  const parts = {
+    protected: encode({ alg, nonce, url, ...signer }),
+    payload: payload === undefined ? '' : encode(payload),
+  };
+  const signature = await signWith(hash, signingInput(parts), { key, dsaEncoding: 'ieee-p1363' });
+  return { ...parts, signature: signature.toString('base64url') };
+}
+
+function encode(json: unknown): string {
+  return Buffer.from(JSON.stringify(json)).toString('base64url');
+}
+
+/** RFC 7515 section 5.1. */
+function signingInput(parts: Omit<FlattenedJws, 'signature'>): Buffer {
+  return Buffer.from(`${parts.protected}.${parts.payload}`);
 }
 
 export interface ExternalAccount {
@@ -33,18 +61,19 @@ export interface ExternalAccount {
  * Binds an account key to an account elsewhere (section 7.3.4).
  * @throws AcmeError `acme-account-key`: an HMAC key that is none.
  */
-export async function bindExternalAccount(
-  external: ExternalAccount,
-  key: KeyObject,
-  url: string,
-): Promise<FlattenedJWS> {
+export function bindExternalAccount(external: ExternalAccount, key: KeyObject, url: string): FlattenedJws {
   const secret = Buffer.from(external.hmac, 'base64url');
   if (secret.length === 0) {
     throw new AcmeError('acme-account-key', 'The HMAC key of the external account is not base64url');
   }
-  return new FlattenedSign(Buffer.from(JSON.stringify(publicJwk(key))))
-    .setProtectedHeader({ alg: 'HS256', kid: external.kid, url })
-    .sign(secret);
+  const parts = {
+    protected: encode({ alg: 'HS256', kid: external.kid, url }),
+    payload: encode(publicJwk(key)),
+  };
+  return {
+    ...parts,
+    signature: createHmac('sha256', secret).update(signingInput(parts)).digest('base64url'),
+  };
 }
 
 /** RFC 7638, SHA-256, base64url. */
@@ -55,19 +84,24 @@ export function thumbprint(key: KeyObject): string {
   return createHash('sha256').update(JSON.stringify(members)).digest('base64url');
 }
 
-function publicJwk(key: KeyObject): JWK {
+function publicJwk(key: KeyObject): JsonWebKey {
   return createPublicKey(key).export({ format: 'jwk' });
 }
 
-function algorithm(key: KeyObject): string {
-  if (key.asymmetricKeyType === 'rsa') return 'RS256';
-  const name = CURVES[key.asymmetricKeyDetails?.namedCurve ?? ''];
-  if (name) return name;
+interface Algorithm {
+  readonly alg: string;
+  readonly hash: string;
+}
+
+function algorithm(key: KeyObject): Algorithm {
+  if (key.asymmetricKeyType === 'rsa') return { alg: 'RS256', hash: 'sha256' };
+  const known = CURVES[key.asymmetricKeyDetails?.namedCurve ?? ''];
+  if (known) return known;
   throw new AcmeError('acme-account-key', 'An account key must be RSA, P-256, P-384 or P-521');
 }
 
-const CURVES: Readonly<Record<string, string>> = {
-  prime256v1: 'ES256',
-  secp384r1: 'ES384',
-  secp521r1: 'ES512',
+const CURVES: Readonly<Record<string, Algorithm>> = {
+  prime256v1: { alg: 'ES256', hash: 'sha256' },
+  secp384r1: { alg: 'ES384', hash: 'sha384' },
+  secp521r1: { alg: 'ES512', hash: 'sha512' },
 };

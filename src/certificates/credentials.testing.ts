@@ -16,7 +16,8 @@ import { commonName, subjectAltName } from '../pki/extensions.ts';
 import { generateKey } from '../pki/keys.ts';
 import type { KeySpec } from '../pki/keyspec.ts';
 import { toPem } from '../pki/pem.ts';
-import { publicKeyInfo, signerOf, toArrayBuffer } from '../pki/sign.ts';
+import { publicKeyInfo } from '../pki/asn1.testing.ts';
+import { signerOf, toArrayBuffer } from '../pki/sign.ts';
 import { createCredential } from './credential.ts';
 import type { TableCertificate } from './table.ts';
 

@@ -1,14 +1,13 @@
 /** Certificate signing requests (PKCS #10, RFC 2986). */
-import type { KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { isIP } from 'node:net';
-import { Attributes, CertificationRequest, CertificationRequestInfo } from '@peculiar/asn1-csr';
-import { AsnConvert } from '@peculiar/asn1-schema';
-import { Attribute, Extensions } from '@peculiar/asn1-x509';
-import { commonName, mustStaple, subjectAltName } from './extensions.ts';
+import { bitString, der, objectIdentifier, sequence, tagged, written } from './der-writer.ts';
+import { commonName, mustStaple, subjectAltName } from './extensions-der.ts';
 import { certificateName, LONGEST_COMMON_NAME } from './names.ts';
-import { publicKeyInfo, signerOf } from './sign.ts';
+import { signerOf } from './sign.ts';
 
-const id_extensionRequest = '1.2.840.113549.1.9.14';
+const EXTENSION_REQUEST = objectIdentifier('1.2.840.113549.1.9.14');
+const VERSION_1 = der(written.integer, Uint8Array.of(0));
 
 export interface CsrOptions {
   /** The certificate's private key. */
@@ -26,23 +25,13 @@ export interface CsrOptions {
 export async function createCsr(options: CsrOptions): Promise<Buffer> {
   const { key } = options;
   const names = options.names.map(certificateName);
-  const extensions = [subjectAltName(names)];
-  if (options.mustStaple) extensions.push(mustStaple());
-  const info = new CertificationRequestInfo({
-    subject: commonName(names.find((name) => !isIP(name) && name.length <= LONGEST_COMMON_NAME)),
-    subjectPKInfo: publicKeyInfo(key),
-    attributes: new Attributes([
-      new Attribute({
-        type: id_extensionRequest,
-        values: [AsnConvert.serialize(new Extensions(extensions))],
-      }),
-    ]),
-  });
+  const extensions = sequence(subjectAltName(names), ...(options.mustStaple ? [mustStaple()] : []));
+  const info = sequence(
+    VERSION_1,
+    commonName(names.find((name) => !isIP(name) && name.length <= LONGEST_COMMON_NAME)),
+    createPublicKey(key).export({ type: 'spki', format: 'der' }),
+    tagged(0, sequence(EXTENSION_REQUEST, der(written.set, extensions))),
+  );
   const signer = signerOf(key);
-  const request = new CertificationRequest({
-    certificationRequestInfo: info,
-    signatureAlgorithm: signer.algorithm,
-    signature: await signer.sign(AsnConvert.serialize(info)),
-  });
-  return Buffer.from(AsnConvert.serialize(request));
+  return sequence(info, signer.algorithmDer, bitString(await signer.signDer(info)));
 }

@@ -1,19 +1,11 @@
 /** Certificates that Latchkey signs for itself: stopgaps, and the answers to tls-alpn-01 challenges. */
-import { createHash, randomBytes, type KeyObject } from 'node:crypto';
-import { AsnConvert } from '@peculiar/asn1-schema';
-import {
-  Certificate,
-  type Extension,
-  Extensions,
-  TBSCertificate,
-  Validity,
-  Version,
-} from '@peculiar/asn1-x509';
-import { acmeIdentifier, commonName, serverUsage, subjectAltName } from './extensions.ts';
+import { createHash, createPublicKey, randomBytes, type KeyObject } from 'node:crypto';
+import { bitString, der, sequence, tagged, time, written } from './der-writer.ts';
+import { acmeIdentifier, commonName, serverUsage, subjectAltName } from './extensions-der.ts';
 import { generateKey, keyToPem } from './keys.ts';
 import type { KeySpec } from './keyspec.ts';
 import { toPem } from './pem.ts';
-import { publicKeyInfo, signerOf, toArrayBuffer } from './sign.ts';
+import { signerOf } from './sign.ts';
 
 const DAY = 24 * 60 * 60 * 1000;
 const P256: KeySpec = { type: 'EC', name: 'p-256' };
@@ -69,7 +61,7 @@ export async function createAlpnCertificate(options: AlpnOptions): Promise<SelfS
     key: options.key ?? (await generateKey(P256)),
     now: options.now,
     lifetime: 7 * DAY,
-    extensions: [subjectAltName([options.name]), acmeIdentifier(toArrayBuffer(digest))],
+    extensions: [subjectAltName([options.name]), acmeIdentifier(digest)],
   });
 }
 
@@ -78,35 +70,33 @@ interface SelfSignOptions {
   readonly key: KeyObject;
   readonly now: number;
   readonly lifetime: number;
-  readonly extensions: readonly Extension[];
+  /** DER. */
+  readonly extensions: readonly Buffer[];
 }
 
 async function selfSign(options: SelfSignOptions): Promise<SelfSigned> {
   const { key, now } = options;
   const signer = signerOf(key);
   const name = commonName(options.subject);
-  const tbs = new TBSCertificate({
-    version: Version.v3,
-    serialNumber: serialNumber(),
-    signature: signer.algorithm,
-    issuer: name,
-    subject: name,
-    validity: new Validity({ notBefore: new Date(now), notAfter: new Date(now + options.lifetime) }),
-    subjectPublicKeyInfo: publicKeyInfo(key),
-    extensions: new Extensions([...options.extensions]),
-  });
-  const certificate = new Certificate({
-    tbsCertificate: tbs,
-    signatureAlgorithm: signer.algorithm,
-    signatureValue: await signer.sign(AsnConvert.serialize(tbs)),
-  });
-  const der = Buffer.from(AsnConvert.serialize(certificate));
-  return { certPem: toPem('CERTIFICATE', der), keyPem: keyToPem(key) };
+  const body = sequence(
+    VERSION_3,
+    der(written.integer, serialNumber()),
+    signer.algorithmDer,
+    name,
+    sequence(time(now), time(now + options.lifetime)),
+    name,
+    createPublicKey(key).export({ type: 'spki', format: 'der' }),
+    tagged(3, sequence(...options.extensions)),
+  );
+  const certificate = sequence(body, signer.algorithmDer, bitString(await signer.signDer(body)));
+  return { certPem: toPem('CERTIFICATE', certificate), keyPem: keyToPem(key) };
 }
 
+const VERSION_3 = tagged(0, der(written.integer, Uint8Array.of(2)));
+
 /** 127 random bits, positive and with no leading zero octet: DER has one spelling for each number. */
-function serialNumber(): ArrayBuffer {
+function serialNumber(): Uint8Array {
   const bytes = randomBytes(16);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
-  return toArrayBuffer(bytes);
+  return bytes;
 }

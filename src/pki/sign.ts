@@ -1,8 +1,8 @@
 /** X.509 signatures: which algorithm goes with which key, and how it is named. */
-import { createPublicKey, sign as nodeSign, type KeyObject } from 'node:crypto';
+import { sign as nodeSign, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
-import { AsnConvert } from '@peculiar/asn1-schema';
-import { AlgorithmIdentifier, SubjectPublicKeyInfo } from '@peculiar/asn1-x509';
+import { AlgorithmIdentifier } from '@peculiar/asn1-x509';
+import { objectIdentifier, sequence } from './der-writer.ts';
 import { PkiError } from './errors.ts';
 import { keyType } from './keys.ts';
 
@@ -13,12 +13,15 @@ const signWith = promisify(nodeSign) as (
 ) => Promise<Buffer>;
 
 /** DER NULL: RSA's parameters must be present (RFC 4055), ECDSA's and EdDSA's must not. */
-const NULL = new Uint8Array([5, 0]).buffer;
+const NULL = new Uint8Array([5, 0]);
 
 export interface Signer {
   readonly algorithm: AlgorithmIdentifier;
+  /** The same as DER. */
+  readonly algorithmDer: Buffer;
   /** Signs DER, off the main thread. */
   sign(data: ArrayBuffer): Promise<ArrayBuffer>;
+  signDer(data: Uint8Array): Promise<Buffer>;
 }
 
 /**
@@ -28,12 +31,17 @@ export interface Signer {
 export function signerOf(key: KeyObject): Signer {
   const { oid, hash, parameters } = scheme(key);
   return {
-    algorithm: new AlgorithmIdentifier({ algorithm: oid, ...(parameters && { parameters }) }),
+    algorithm: new AlgorithmIdentifier({
+      algorithm: oid,
+      ...(parameters && { parameters: parameters.buffer }),
+    }),
+    algorithmDer: sequence(objectIdentifier(oid), ...(parameters ? [parameters] : [])),
     sign: async (data) => toArrayBuffer(await signWith(hash, new Uint8Array(data), key)),
+    signDer: (data) => signWith(hash, data, key),
   };
 }
 
-function scheme(key: KeyObject): { oid: string; hash?: string; parameters?: ArrayBuffer } {
+function scheme(key: KeyObject): { oid: string; hash?: string; parameters?: Uint8Array<ArrayBuffer> } {
   const type = keyType(key);
   if (type === 'rsa') return { oid: '1.2.840.113549.1.1.11', hash: 'sha256', parameters: NULL };
   if (type === 'ec') return ecdsa(key.asymmetricKeyDetails?.namedCurve ?? '');
@@ -46,11 +54,6 @@ function ecdsa(curve: string): { oid: string; hash: string } {
   if (bits > 384) return { oid: '1.2.840.10045.4.3.4', hash: 'sha512' };
   if (bits > 256) return { oid: '1.2.840.10045.4.3.3', hash: 'sha384' };
   return { oid: '1.2.840.10045.4.3.2', hash: 'sha256' };
-}
-
-export function publicKeyInfo(key: KeyObject): SubjectPublicKeyInfo {
-  const der = createPublicKey(key).export({ type: 'spki', format: 'der' });
-  return AsnConvert.parse(der, SubjectPublicKeyInfo);
 }
 
 /** The bytes alone: a Buffer's own ArrayBuffer is often a slice of a larger one. */

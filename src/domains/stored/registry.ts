@@ -63,8 +63,9 @@ async function ensureFallback(store: Store, domain: ManagedDomainSettings, now: 
   const key = pem && (await undamaged(store.load('domains', name, privkeyFile)));
   if (pem && key && isFallbackFor(pem.toString(), domains, now)) return;
   const { certPem, keyPem } = await createFallbackCertificate({ names: domains, now });
-  await savePrivateKey(store, 'domains', name, privkeyFile, keyPem);
-  await store.save('domains', name, certFile, certPem);
+  // What a power cut leaves of them is looked at by the next start, and made anew.
+  await savePrivateKey(store, 'domains', name, privkeyFile, keyPem, { durable: false });
+  await store.save('domains', name, certFile, certPem, { durable: false });
 }
 
 function isFallbackFor(pem: string, names: readonly string[], now: number): boolean {
