@@ -49,7 +49,9 @@ async function syncDomain(store: Store, domain: ManagedDomainSettings, now: numb
   const state = await judge(domain, held, { now, read: readPemFile });
   const after = encodeMd(mdDocument(domain, state, before));
   const current = before && encodedIfValid(() => encodeMd(before));
-  if (current !== after) await store.save('domains', name, 'md.json', after);
+  // One that is new the next start would write anew.
+  if (current !== after)
+    await store.save('domains', name, 'md.json', after, { durable: before !== undefined });
   const served = domain.staticFiles.length > 0 || [...held.values()].some(isPair);
   if (!served) await ensureFallback(store, domain, now);
 }
