@@ -18,8 +18,9 @@ export class Turns {
   readonly #mostWaiting: number;
   readonly #onRefused: (() => void) | undefined;
   #queue: (() => void)[] = [];
-  /** Begun in this turn. */
+  /** Begun in this turn, or, while they are few, in some turns. */
   #begun = 0;
+  #turns = false;
 
   constructor({ perTurn = 32, mostWaiting = 2000, onRefused }: TurnsOptions = {}) {
     this.#perTurn = perTurn;
@@ -35,7 +36,8 @@ export class Turns {
   /** Calls `begin`, which must not throw, now or in a later turn. Gives false where too many wait: never, then. */
   take(begin: () => void): boolean {
     if (this.#begun < this.#perTurn) {
-      if (this.#begun++ === 0) setImmediate(this.#nextTurn);
+      // To look for the end of the turn after each handshake would be a twentieth of what one costs.
+      if (++this.#begun >= this.#perTurn / 4) this.#awaitTurn();
       begin();
       return true;
     }
@@ -47,11 +49,17 @@ export class Turns {
     return true;
   }
 
+  #awaitTurn(): void {
+    if (!this.#turns) setImmediate(this.#nextTurn);
+    this.#turns = true;
+  }
+
   readonly #nextTurn = () => {
+    this.#turns = false;
     const batch = this.#queue.slice(0, this.#perTurn);
     this.#queue = this.#queue.slice(batch.length);
     this.#begun = batch.length;
-    if (batch.length > 0) setImmediate(this.#nextTurn);
+    if (batch.length > 0) this.#awaitTurn();
     for (const begin of batch) begin();
   };
 }
