@@ -14,10 +14,12 @@ export interface HandshakeHost {
   readonly known: boolean;
 }
 
-/** Made once for each Settings; immutable. */
+/** Made once for each Settings; what it answers never changes. */
 export class HostIndex {
   readonly #base: HostSettings;
   readonly #sets = new Map<string, NameSet>();
+  /** Of the address asked for last, which is asked for several times in each connection. */
+  #last: { readonly address: string; readonly port: number; readonly set: NameSet | undefined } | undefined;
 
   constructor(settings: Pick<Settings, 'base' | 'hosts'>) {
     this.#base = settings.base;
@@ -42,11 +44,18 @@ export class HostIndex {
   }
 
   #find(localAddress: string, localPort: number, name: string | undefined): HandshakeHost {
-    const set = this.#set(normalizeAddress(localAddress), localPort);
+    const set = this.#setAt(localAddress, localPort);
     const fallback = set?.default;
     if (!set || !fallback) return { host: this.#base, known: name !== undefined && named(this.#base, name) };
     const host = name === undefined ? undefined : set.find(normalizeName(name));
     return host ? { host, known: true } : { host: fallback, known: false };
+  }
+
+  #setAt(address: string, port: number): NameSet | undefined {
+    if (this.#last?.address !== address || this.#last.port !== port) {
+      this.#last = { address, port, set: this.#set(normalizeAddress(address), port) };
+    }
+    return this.#last.set;
   }
 
   #set(address: string, port: number): NameSet | undefined {
