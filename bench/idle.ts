@@ -1,6 +1,7 @@
 /**
  * Memory that an idle TLS connection takes, beside the peers: as many are opened as is said, each asks once over
- * HTTP/1.1 and waits. Resident memory of all processes of the server (PSS), after less before.
+ * HTTP/1.1 and waits. Resident memory of all processes of the server (PSS), after less before. Meanwhile the server
+ * has to serve another client, and then it is said what it keeps once all of them are gone.
  *
  *     npm run bench:idle [-- CONNECTIONS]
  */
@@ -10,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { getSecure } from '../test/faults/faults.testing.ts';
 import { freePorts, selfSigned } from '../test/latchkey.testing.ts';
 import { apache, latchkey, nginx, RunningPeer, type Peer } from './peers.ts';
 import { proxies } from './proxies.ts';
@@ -64,6 +66,11 @@ async function idlers({ peer, place: { port } }: RunningPeer): Promise<() => Pro
   };
 }
 
+async function servesAnother({ peer, place: { port } }: RunningPeer): Promise<void> {
+  const { status } = await getSecure(port, 'localhost', '/index.html');
+  if (status !== 200) throw new Error(`${peer.name} serves nobody else (${status})`);
+}
+
 const dir = mkdtempSync(join(tmpdir(), 'latchkey-bench-'));
 const pair = selfSigned(dir, 'localhost');
 const rows: string[] = [];
@@ -77,10 +84,18 @@ try {
     const end = await idlers(server);
     await delay(SETTLING);
     const each = ((server.memory() - before) * 1024) / connections;
-    rows.push(`| ${peer.name} ${peer.version} | ${each.toFixed(1)} KB | ${server.memory().toFixed(0)} MB |`);
+    const all = server.memory();
+    await servesAnother(server);
     await end();
+    await delay(SETTLING);
+    const left = server.memory() - before;
+    rows.push(
+      `| ${peer.name} ${peer.version} | ${each.toFixed(1)} KB | ${all.toFixed(0)} MB | ${left.toFixed(0)} MB |`,
+    );
   }
-  console.log(`| server | for each of ${connections} idle TLS connections | all in all |\n|---|---|---|`);
+  console.log(
+    `| server | for each of ${connections} idle TLS connections | all in all | kept when they are gone |\n|---|---|---|---|`,
+  );
   console.log(rows.join('\n'));
 } finally {
   rmSync(dir, { recursive: true, force: true });

@@ -3,8 +3,8 @@
  * worker, access logs off, session tickets on. Their cost is the CPU time of all their processes.
  */
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { binary, eventually, missing } from '../test/latchkey.testing.ts';
 
 export interface Place {
@@ -120,6 +120,8 @@ export class RunningPeer implements AsyncDisposable {
   /** Fulfilled when it answers. `core`: the processor it is pinned to. */
   static async start(peer: Peer, place: Place, core: number): Promise<RunningPeer> {
     mkdirSync(join(place.dir, 'htdocs'), { recursive: true });
+    // Apache's children are www-data, and answer 403 where they can't get at the page.
+    for (const dir of [dirname(place.dir), place.dir]) chmodSync(dir, 0o755);
     writeFileSync(join(place.dir, 'htdocs/index.html'), `${'x'.repeat(1023)}\n`);
     const child = spawn('taskset', ['-c', String(core), ...peer.prepare(place)], { stdio: 'ignore' });
     const running = new RunningPeer(peer, place, child);
