@@ -8,7 +8,7 @@ import type { LocalCa } from '../ca/server.ts';
 import type { TableCertificate } from '../certificates/table.ts';
 import { MemoryTable } from '../certificates/memory-table.ts';
 import { LOCAL } from '../config/authorities.ts';
-import { EngineError, type EngineOptions } from '../domains/engine-options.ts';
+import type { EngineOptions } from '../domains/engine-options.ts';
 import { RenewalEngine } from '../domains/engine.ts';
 import { PostponedError, RenewalError } from '../domains/issuer.ts';
 import { AcmeIssuer } from '../domains/issuers/acme.ts';
@@ -19,15 +19,16 @@ import { syncDomains } from '../domains/stored/registry.ts';
 import { coversName, parseChain } from '../pki/certificate.ts';
 import { version } from '../server/version.ts';
 import { asOwner, hear } from './events.ts';
-import { NamesOnDemand } from './on-demand.ts';
 import { openLocalCa } from './local-ca.ts';
+import { Managed } from './managed.ts';
+import { NamesOnDemand } from './on-demand.ts';
 import { type OpenStore, openStore } from './open-store.ts';
 import type { RenewOptions, Resolved, WaitOptions } from './options.ts';
 import { issuerBy } from './own-issuer.ts';
-import { Served } from './served.ts';
 import { Readiness } from './readiness.ts';
-import { worded } from './words.ts';
+import { Served } from './served.ts';
 import { domainSettings, type Ways } from './settings.ts';
+import { worded } from './words.ts';
 
 export interface CoreParts {
   readonly resolved: Resolved;
@@ -46,11 +47,9 @@ export class Core implements AsyncDisposable {
   readonly served: Served;
   readonly onDemand: NamesOnDemand | undefined;
   readonly opened: OpenStore;
+  readonly managed = new Managed();
   readonly #parts: CoreParts;
   readonly #ways: Ways;
-  readonly #domains = new Map<string, ManagedDomainSettings>();
-  /** Which of them has a name. */
-  readonly #owners = new Map<string, string>();
   readonly #localCa: LocalCa | undefined;
   readonly #acme: AcmeIssuer;
   readonly #engine: RenewalEngine;
@@ -88,7 +87,7 @@ export class Core implements AsyncDisposable {
     this.opened = opened;
     this.#ways = ways;
     this.#localCa = localCa;
-    for (const domain of domains) this.#enter(domain);
+    for (const domain of domains) this.managed.add(domain);
     this.served = new Served({
       store,
       table: this.table,
@@ -145,29 +144,22 @@ export class Core implements AsyncDisposable {
   addWay(way: keyof Ways): void {
     if (this.#ways[way]) return;
     this.#ways[way] = true;
-    for (const { name, domains } of this.#domains.values()) this.#domains.set(name, this.#settings(domains));
+    for (const { domains } of this.managed.all) this.managed.replace(this.#settings(domains));
     this.#asOwner(() => {
       void this.onDemand?.reconfigure();
-      this.#engine.reconfigure([...this.#domains.values(), ...(this.onDemand?.domains ?? [])]);
+      this.#engine.reconfigure([...this.managed.all, ...(this.onDemand?.domains ?? [])]);
     });
-  }
-
-  get domains(): readonly ManagedDomainSettings[] {
-    return [...this.#domains.values()];
   }
 
   /** @throws LatchkeyError `name-taken` */
   async add(names: readonly string[]): Promise<void> {
     const domain = this.#settings(names);
-    const taken = names.find((name) => this.isManaged(name));
-    if (taken !== undefined)
-      throw new LatchkeyError('name-taken', `${taken} is a name of a certificate already`);
-    this.#enter(domain);
+    this.managed.add(domain);
     try {
       await syncDomains(this.opened.store, [domain], this.#parts.resolved.clock);
       await this.served.load(domain);
     } catch (error) {
-      this.#leave(domain);
+      this.managed.remove(domain.name);
       throw error;
     }
     this.#asOwner(() => this.#engine.add(domain));
@@ -175,16 +167,10 @@ export class Core implements AsyncDisposable {
 
   /** The store keeps what it has. */
   remove(name: string): void {
-    const domain = this.#domains.get(name);
-    if (!domain) throw new EngineError('domain-unknown', `There is no certificate called ${name}`);
+    const domain = this.managed.remove(name);
     this.#engine.remove(name);
-    this.#leave(domain);
     this.served.forget(domain);
     this.#readiness.told(name);
-  }
-
-  isManaged(name: string): boolean {
-    return this.#owners.has(name);
   }
 
   async renew(
@@ -219,7 +205,10 @@ export class Core implements AsyncDisposable {
   }
 
   ready({ signal }: WaitOptions): Promise<void> {
-    return this.#readiness.all([...this.#domains.keys()], signal);
+    return this.#readiness.all(
+      this.managed.all.map(({ name }) => name),
+      signal,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -238,23 +227,13 @@ export class Core implements AsyncDisposable {
     return asOwner(this.#parts.owner, task);
   }
 
-  #enter(domain: ManagedDomainSettings): void {
-    this.#domains.set(domain.name, domain);
-    for (const name of domain.domains) this.#owners.set(name, domain.name);
-  }
-
-  #leave({ name, domains }: ManagedDomainSettings): void {
-    this.#domains.delete(name);
-    for (const one of domains) this.#owners.delete(one);
-  }
-
   #settings(names: readonly string[]): ManagedDomainSettings {
     return domainSettings(names, this.#parts.resolved, this.#ways);
   }
 
   /** What was removed meanwhile is not waited for. */
   #isReady(name: string): boolean {
-    const { domains = [] } = this.#domains.get(name) ?? {};
+    const { domains = [] } = this.managed.get(name) ?? {};
     if (domains.length === 0) return true;
     const now = this.#parts.resolved.clock.now();
     const certificates = this.served.certificates(name);
@@ -266,7 +245,7 @@ export class Core implements AsyncDisposable {
   }
 
   async #serve(name: string): Promise<void> {
-    const domain = this.#domains.get(name);
+    const domain = this.managed.get(name);
     if (domain) await this.served.load(domain);
     else await this.onDemand?.load(name);
   }
@@ -275,7 +254,7 @@ export class Core implements AsyncDisposable {
   #compare(name: string, chains: Parameters<NonNullable<EngineOptions['onLook']>>[1]): void {
     const stored = chains.map(([leaf]) => leaf?.serial).join();
     const served = this.served.certificates(name).map(({ serial }) => serial);
-    if (!this.#domains.has(name) || stored === '' || stored === served.join()) return;
+    if (!this.managed.get(name) || stored === '' || stored === served.join()) return;
     this.#adopt(name).catch((error: unknown) => {
       this.#parts.loggers('md').error(`md(${name}): its certificate can't be read: ${explain(error)}`);
     });
@@ -302,7 +281,7 @@ export class Core implements AsyncDisposable {
       loggers,
       engine: this.#engine,
       template: () => this.#settings(['']),
-      isManaged: (name) => this.isManaged(name),
+      isManaged: (name) => this.managed.covers(name),
     });
   }
 

@@ -256,7 +256,7 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
 
   /** A visitor on demand comes by plain HTTP first. */
   #isServed(name: string): boolean {
-    if (this.#core.isManaged(name) || this.#core.served.find(name) !== undefined) return true;
+    if (this.#core.managed.covers(name) || this.#core.served.find(name) !== undefined) return true;
     return this.#core.onDemand !== undefined && serverNameOf(name) !== undefined;
   }
 

@@ -48,9 +48,9 @@ export class Selector {
 
   /** What can be served for a name without waiting. `orFirst`: whoever names none gets the first domain's. */
   find(wanted: string, orFirst = false): Serving | undefined {
-    const { served, domains } = this.#parts.core;
+    const { served, managed } = this.#parts.core;
     const name = serverNameOf(wanted) ?? wanted;
-    return this.#serving(served.find(name) ?? (orFirst ? this.#idOf(domains[0]?.name) : undefined));
+    return this.#serving(served.find(name) ?? (orFirst ? this.#idOf(managed.all[0]?.name) : undefined));
   }
 
   /** Waits for a certificate on demand; undefined where there is no such thing. */
