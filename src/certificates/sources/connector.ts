@@ -1,8 +1,7 @@
 /** Connections to a certificate store. */
-import { lookup, type LookupAddress } from 'node:dns';
-import type { LookupFunction } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { buildConnector } from 'undici';
+import { sharedLookup } from '../../base/asking.ts';
 import { systemTrust } from '../../base/trust.ts';
 import type { DynamicStoreSettings, StoreUrl } from './settings.ts';
 
@@ -35,32 +34,6 @@ export function connector(
       const [, socket] = outcome;
       if (socket && 'alpnProtocol' in socket) connected(socket.alpnProtocol);
       callback(...outcome);
-    });
-  };
-}
-
-/**
- * One look-up at a time, however many connections want it: each one that hangs takes a thread of the few that
- * files are read by, too.
- */
-function sharedLookup(): LookupFunction {
-  type Done = (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void;
-  let waiting: Done[] | undefined;
-  return (hostname, options, callback) => {
-    const done: Done = (error, addresses) => {
-      const [first] = addresses;
-      if (error || options.all === true || !first) callback(error, addresses);
-      else callback(null, first.address, first.family);
-    };
-    if (waiting) {
-      waiting.push(done);
-      return;
-    }
-    const all = [done];
-    waiting = all;
-    lookup(hostname, { all: true }, (error, addresses) => {
-      waiting = undefined;
-      for (const each of all) each(error, addresses ?? []);
     });
   };
 }

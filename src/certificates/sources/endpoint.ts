@@ -1,12 +1,13 @@
 /** One URL of a certificate store: kept connections, time and size bounded, a breaker of its own. */
 import { Client, Pool, type Dispatcher } from 'undici';
+import { askAgainIfCutOff, unlessAborted } from '../../base/asking.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Found, SourceStatus } from '../source.ts';
 import { readAnswer } from './answer.ts';
 import { Breaker, type BreakerState } from './breaker.ts';
 import { connector } from './connector.ts';
-import { StoreFault, isCutOff, statusFault, storeFault } from './faults.ts';
+import { StoreFault, statusFault, storeFault } from './faults.ts';
 import type { DynamicStoreSettings, StoreUrl } from './settings.ts';
 
 export interface EndpointParts {
@@ -110,16 +111,11 @@ export class Endpoint implements AsyncDisposable {
     const expire = () => late.abort(new StoreFault(`it did not answer within ${settings.timeout} ms`));
     clock.sleep(settings.timeout, { signal: done.signal }).then(expire, () => {});
     const signal = AbortSignal.any([late.signal, this.#life.signal]);
-    const { promise, reject } = Promise.withResolvers<never>();
-    const give = () => reject(signal.reason);
-    signal.addEventListener('abort', give, { once: true });
     try {
-      // Not every wait of undici's ends by the signal (a name that does not resolve).
-      return await Promise.race([work(signal), promise]);
+      return await unlessAborted(work(signal), signal);
     } catch (error) {
       throw late.signal.aborted ? late.signal.reason : error;
     } finally {
-      signal.removeEventListener('abort', give);
       done.abort(ANSWERED);
     }
   }
@@ -138,12 +134,7 @@ export class Endpoint implements AsyncDisposable {
     throw statusFault(statusCode);
   }
 
-  /** A store may end a kept connection at the moment when it is used: then it is asked once more, over another. */
-  async #send(
-    name: string,
-    known: string | undefined,
-    signal: AbortSignal,
-  ): Promise<Dispatcher.ResponseData> {
+  #send(name: string, known: string | undefined, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     const { token } = this.#parts.settings;
     const question = {
       method: 'GET',
@@ -155,13 +146,10 @@ export class Endpoint implements AsyncDisposable {
       },
       signal,
     } as const;
-    const before = this.#connections;
-    try {
-      return await this.#pool.request(question);
-    } catch (error) {
-      if (!isCutOff(error) || this.#connections !== before) throw error;
-      return this.#pool.request(question);
-    }
+    return askAgainIfCutOff(
+      () => this.#pool.request(question),
+      () => this.#connections,
+    );
   }
 
   async #text({ headers, body }: Dispatcher.ResponseData): Promise<string> {

@@ -35,12 +35,6 @@ export function storeFault(error: unknown): StoreFault {
   return new StoreFault(describe(innermostCode(error)), { cause: error });
 }
 
-/** The connection ended before there was an answer. */
-export function isCutOff(error: unknown): boolean {
-  const ended = error instanceof errors.SocketError || error instanceof errors.InformationalError;
-  return ended || ['ECONNRESET', 'EPIPE'].includes(innermostCode(error));
-}
-
 const UNTRUSTED = /^(?:CERT_|ERR_TLS_CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|INVALID_CA|HOSTNAME_MISMATCH)/;
 
 function describe(code: string): string {

@@ -4,7 +4,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 
 /** Undefined: as it should. */
-type Behaviour = 'silent' | 'garbage' | 'cut' | 'endless' | { readonly status: number } | undefined;
+type Behaviour =
+  | 'silent'
+  | 'garbage'
+  | 'cut'
+  | 'cut once'
+  | 'endless'
+  | { readonly status: number }
+  | undefined;
 
 export class AskService implements AsyncDisposable {
   /** Paths with their queries. */
@@ -52,7 +59,8 @@ export class AskService implements AsyncDisposable {
     const { behaviour } = this;
     if (behaviour === 'silent') return;
     if (behaviour === 'garbage') return void socket.end('\0\0\0 no http\r\n\r\n');
-    if (behaviour === 'cut') return void socket.destroy();
+    if (behaviour === 'cut once') this.behaviour = undefined;
+    if (behaviour === 'cut' || behaviour === 'cut once') return void socket.destroy();
     if (behaviour === 'endless') return endless(response);
     const name = new URL(url, this.url).searchParams.get('domain') ?? '';
     response.statusCode = behaviour?.status ?? (this.#permitted.has(name) ? 200 : 404);

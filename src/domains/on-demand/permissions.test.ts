@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { TestClock } from '../../base/clock.testing.ts';
 import { AskService } from './ask-service.testing.ts';
 import { Permissions } from './permissions.ts';
@@ -88,6 +89,17 @@ suite('permission for a name', () => {
       assert.equal(await at.of('a.example'), 'unknown');
     });
   }
+
+  test('is asked for once more where the service ends a kept connection as it is used', async () => {
+    await using at = await asking();
+    at.service.permit('a.example', 'b.example');
+    await at.of('a.example');
+    // Its connection counts as free from then on.
+    await turn();
+    at.service.behaviour = 'cut once';
+    assert.equal(await at.of('b.example'), 'yes');
+    assert.equal(at.service.count('b.example'), 2);
+  });
 
   test('is not given by an endless answer alone, and its end is not waited for', async () => {
     await using at = await asking();

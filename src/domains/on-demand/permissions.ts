@@ -1,13 +1,15 @@
 /**
  * Who may have a certificate on demand: decided by the program that has the library, or asked of the administrator's
- * service (MDOnDemandAsk), as Caddy asks its `ask` endpoint. `GET URL?domain=NAME&client=ADDRESS`; 2xx is yes, 4xx is no, anything else is no answer. Each name
- * is asked for once at a time; answers are remembered, and a yes stays one while the service is down.
+ * service (MDOnDemandAsk), as Caddy asks its `ask` endpoint. `GET URL?domain=NAME&client=ADDRESS`; 2xx is yes, 4xx is
+ * no, anything else is no answer. Each name is asked for once at a time; answers are remembered, and a yes stays one
+ * while the service is down.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import PQueue from 'p-queue';
 import { Agent } from 'undici';
 import { normalizeAddress } from '../../base/addresses.ts';
+import { askAgainIfCutOff, sharedLookup, unlessAborted } from '../../base/asking.ts';
 import type { Clock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import type { OnDemandDecision, OnDemandSettings } from '../settings.ts';
@@ -49,7 +51,14 @@ export class Permissions implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #timeout: number;
   // Time is bounded for the whole of a question, below.
-  readonly #agent = new Agent({ connections: MOST_ASKED, headersTimeout: 0, bodyTimeout: 0 });
+  readonly #agent = new Agent({
+    connections: MOST_ASKED,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: { lookup: sharedLookup() },
+  });
+  /** Connections made so far. */
+  #connections = 0;
   readonly #queue = new PQueue({ concurrency: MOST_ASKED });
   readonly #underWay = new Map<string, Promise<Permission>>();
   /** Apart, so that no number of invented names drives out what was permitted. */
@@ -60,6 +69,7 @@ export class Permissions implements AsyncDisposable {
     this.#asked = ask;
     this.#timeout = timeout;
     this.#clock = clock;
+    this.#agent.on('connect', () => this.#connections++);
   }
 
   /** Never rejects. `client`: the address of who wants to know, where somebody does. */
@@ -129,18 +139,16 @@ export class Permissions implements AsyncDisposable {
     }
   }
 
-  async #request(asked: string, name: string, address: string | undefined): Promise<Permission> {
-    const url = new URL(asked);
+  async #request(service: string, name: string, address: string | undefined): Promise<Permission> {
+    const url = new URL(service);
     url.searchParams.set('domain', name);
     if (address !== undefined) url.searchParams.set('client', address);
     const signal = AbortSignal.timeout(this.#timeout);
     try {
-      const { statusCode, body } = await this.#agent.request({
-        origin: url.origin,
-        path: `${url.pathname}${url.search}`,
-        method: 'GET',
-        signal,
-      });
+      const path = `${url.pathname}${url.search}`;
+      const ask = () => this.#agent.request({ origin: url.origin, path, method: 'GET', signal });
+      const asked = askAgainIfCutOff(ask, () => this.#connections);
+      const { statusCode, body } = await unlessAborted(asked, signal);
       await body.dump({ limit: MOST_READ, signal }).catch(() => {});
       return judge(statusCode);
     } catch (error) {
