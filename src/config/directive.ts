@@ -100,32 +100,32 @@ const readers: { readonly [Kind in Arity]: ReaderOf<Kind> } = {
   },
   TAKE1(text, name, doc) {
     const [a, ...more] = words(text);
-    if (!a || more.length > 0) throw count(name, 'one argument', doc);
+    if (!a || more.length > 0) throw count(name, 'one argument', doc, text);
     return [a];
   },
   TAKE2(text, name, doc) {
     const [a, b, ...more] = words(text);
-    if (!a || !b || more.length > 0) throw count(name, 'two arguments', doc);
+    if (!a || !b || more.length > 0) throw count(name, 'two arguments', doc, text);
     return [a, b];
   },
   TAKE3(text, name, doc) {
     const [a, b, c, ...more] = words(text);
-    if (!a || !b || !c || more.length > 0) throw count(name, 'three arguments', doc);
+    if (!a || !b || !c || more.length > 0) throw count(name, 'three arguments', doc, text);
     return [a, b, c];
   },
   TAKE12(text, name, doc) {
     const [a, b, ...more] = words(text);
-    if (!a || more.length > 0) throw count(name, '1-2 arguments', doc);
+    if (!a || more.length > 0) throw count(name, '1-2 arguments', doc, text);
     return b === undefined ? [a] : [a, b];
   },
   TAKE23(text, name, doc) {
     const [a, b, c, ...more] = words(text);
-    if (!a || !b || more.length > 0) throw count(name, 'two or three arguments', doc);
+    if (!a || !b || more.length > 0) throw count(name, 'two or three arguments', doc, text);
     return c === undefined ? [a, b] : [a, b, c];
   },
   TAKE123(text, name, doc) {
     const [a, b, c, ...more] = words(text);
-    if (!a || more.length > 0) throw count(name, 'one, two or three arguments', doc);
+    if (!a || more.length > 0) throw count(name, 'one, two or three arguments', doc, text);
     if (b === undefined) return [a];
     return c === undefined ? [a, b] : [a, b, c];
   },
@@ -142,8 +142,9 @@ const readers: { readonly [Kind in Arity]: ReaderOf<Kind> } = {
   TAKE_ARGV: (text) => words(text),
 };
 
-function count(name: string, number: string, doc: string): Refusal {
-  return new Refusal(`${name} takes ${number}, ${doc}`);
+function count(name: string, number: string, doc: string, text: string): Refusal {
+  const comment = /(?:^|\s)#/.test(text) ? ' (a comment needs a line of its own)' : '';
+  return new Refusal(`${name} takes ${number}${comment}, ${doc}`);
 }
 
 /** The text between a section's name and its last `>`. */

@@ -389,6 +389,11 @@ export class RenewalEngine implements AsyncDisposable {
     );
   }
 
+  /** Looks at a domain before it is due, if its certificates were in order when it was looked at last. */
+  lookAgain(name: string): void {
+    if (this.#entries.get(name)?.state?.state === 'complete') this.#lookSoon(name);
+  }
+
   #lookSoon(name: string): void {
     if (this.#entries.has(name)) this.#schedule.set(name, this.#context.clock.now());
   }

@@ -14,6 +14,14 @@ suite('the status for people', () => {
     assert.match(details(idle, NOW), /^ +not served: SSLCertificateFile at \/httpd\.conf:6 keeps serving$/m);
   });
 
+  test('does not say that a renewal fails where a command does', () => {
+    const detail = 'MDNotifyCmd x ended with code 1';
+    const problem = { type: 'urn:org:apache:httpd:log:AH10108:', detail };
+    assert.match(overview(document([domain({ problem })])), /^a\.test +command fails /m);
+    const due = domain({ problem, state: 'incomplete' });
+    assert.match(overview(document([due])), /^a\.test +renewal fails /m);
+  });
+
   test('makes no table of no domains', () => {
     assert.equal(overview(document([])), 'Latchkey 1: no managed domains; 1 workers, generation 1\n');
     const refused = { overload: 5, connections: 4, handshakes: 0 };

@@ -13,6 +13,7 @@ const UNITS = [
 export function stateOf(domain: DomainInService): string {
   if (domain.running) return 'renewing';
   if (domain.expired) return 'EXPIRED';
+  if (domain.problem && isOfCommand(domain.problem) && domain.state === 'complete') return 'command fails';
   if (domain.problem) return domain.certificates.length > 0 ? 'renewal fails' : 'failing';
   if (domain.staged) return 'staged';
   if (domain.hold && domain.certificates.length === 0) return 'waiting';
@@ -31,6 +32,11 @@ export function refusedBy(workers: readonly WorkerStatus[]): string | undefined 
   const { overload, connections, handshakes } = sum;
   if (overload + connections + handshakes === 0) return undefined;
   return `since they began, workers refused connections: ${overload} overloaded, ${connections} by ClientConnections, ${handshakes} by ClientHandshakes`;
+}
+
+/** MDNotifyCmd or MDMessageCmd, by mod_md's numbers. */
+function isOfCommand({ type }: NonNullable<DomainInService['problem']>): boolean {
+  return /:AH1010[89]:$/.test(type);
 }
 
 /** What is done next, and when. */

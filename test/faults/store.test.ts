@@ -109,6 +109,16 @@ suite('a server', { concurrency: 2 }, () => {
     assert.doesNotMatch(one.log(), /PRIVATE KEY/);
   });
 
+  test('obtains anew at a reload what was damaged by hand since', async () => {
+    await using one = new TestServer();
+    const r = await rig(one);
+    await one.start();
+    const first = await served(r);
+    one.write(`md/domains/${NAME}/pubcert.secp256r1.pem`, 'garbage');
+    assert.equal((await one.run('-k', 'graceful')).code, 0);
+    await served(r, first);
+  });
+
   test('begins a renewal afresh when what is staged turns to garbage while it runs', async () => {
     await using one = new TestServer();
     const r = await rig(one);

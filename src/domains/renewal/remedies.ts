@@ -15,6 +15,8 @@ export const LACKING: ReadonlySet<string> = new Set([
 
 const OURS =
   'This is for the CA or for Latchkey to mend; it is tried again. Should it last, report it with the log.';
+const COMMAND =
+  'Look at the command: it has to be there, User has to be allowed to run it, and it has to end with 0.';
 const BY_ITSELF = 'Nothing is to be done: it is tried again.';
 
 const remedies: Readonly<Record<string, string>> = {
@@ -59,6 +61,7 @@ const remedies: Readonly<Record<string, string>> = {
 /** Undefined where the problem's own words have the remedy, or nobody knows one. */
 export function remedyFor({ type, detail, remedy, subproblems }: Problem): string | undefined {
   if (remedy !== undefined) return remedy;
+  if (/:AH1010[89]:$/.test(type)) return COMMAND;
   const name = type.startsWith(ACME) ? type.slice(ACME.length) : '';
   const unpause = name === 'rateLimited' ? unpauseUrl(detail) : undefined;
   if (unpause !== undefined) return `The CA has paused the name: allow it again at ${unpause}`;

@@ -24,6 +24,7 @@ import { FsStore } from '../../store/fs/fs-store.ts';
 import { FsLeases, locksFolder } from '../../store/fs/leases.ts';
 import {
   ADDED_SCOPE,
+  domainOfSet,
   domainSetId,
   type Birth,
   type Plan,
@@ -120,8 +121,13 @@ export class Engine implements AsyncDisposable {
     this.#supervisor = supervisor;
     this.#table = table;
     this.#loggers = this.#makeLoggers();
-    this.#keeper = new TableKeeper(table, supervisor, this.#loggers('ssl'), async (id, found) =>
-      this.#staples ? this.#staples.dress(id, found) : found.map(({ certificate }) => certificate),
+    this.#keeper = new TableKeeper(
+      table,
+      supervisor,
+      this.#loggers('ssl'),
+      async (id, found) =>
+        this.#staples ? this.#staples.dress(id, found) : found.map(({ certificate }) => certificate),
+      (id) => this.#renewals?.lookAgain(domainOfSet(id)),
     );
     this.#store = store;
     this.storeServer = new StoreServer({

@@ -191,6 +191,11 @@ export class Renewals implements AsyncDisposable, DomainSource {
     this.#engine.remove(name);
   }
 
+  /** The files of this domain turned out not to be what they were. */
+  lookAgain(name: string | undefined): void {
+    if (name !== undefined) this.#engine.lookAgain(name);
+  }
+
   #take(settings: Settings): void {
     this.#settings = settings;
     this.#unserved = unservedBy(settings);

@@ -24,6 +24,7 @@ export class TableKeeper {
   readonly #supervisor: Peer<SupervisorCalls>;
   readonly #logger: Logger;
   readonly #dress: Dress;
+  readonly #lacking: (id: string) => void;
   readonly #underWay = new Map<string, Promise<Wanted>>();
   /** Which load a set in the table is of: an earlier one must not replace what a later one has brought. */
   readonly #loads = new Map<string, number>();
@@ -37,9 +38,12 @@ export class TableKeeper {
     supervisor: Peer<SupervisorCalls>,
     logger: Logger,
     dress: Dress = async (_id, found) => found.map(({ certificate }) => certificate),
+    /** Called for a set that isn't there, or not all of it, each time that it is read so. */
+    lacking: (id: string) => void = () => {},
   ) {
     this.#table = table;
     this.#dress = dress;
+    this.#lacking = lacking;
     this.#supervisor = supervisor;
     this.#logger = logger;
   }
@@ -128,6 +132,7 @@ export class TableKeeper {
     if (later) return { set: later };
     this.#loads.set(id, load);
     const wanted = this.#put(id, { fallback, certificates }, wrong);
+    if (fallback || wrong.length > 0) this.#lacking(id);
     if (wrong.length === 0) this.#problems.delete(id);
     else this.#complain(id, `${source}: ${wrong.join('; ')}`);
     return wanted;
