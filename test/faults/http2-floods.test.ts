@@ -65,6 +65,21 @@ const megabytes = (pid: number) =>
 const authority = literal(':authority', NAME);
 const many = (one: Buffer) => Buffer.concat(Array.from({ length: 200 }, () => one));
 
+const STREAMS = Array.from({ length: 50 }, (_, n) => 1 + 2 * n);
+/** Asks for a large file fifty times, and takes nothing of it. */
+const withoutWindows = Buffer.concat([
+  opening,
+  frame(SETTINGS, 0, 0, setting(4, 0)),
+  ...STREAMS.map((stream) =>
+    frame(
+      HEADERS,
+      END_STREAM | END_HEADERS,
+      stream,
+      Buffer.concat([Buffer.of(0x82, 0x87), literal(':path', '/large.bin'), authority]),
+    ),
+  ),
+]);
+
 before(async () => {
   if (skip) return;
   [http = 0, https = 0] = await freePorts(2);
@@ -156,16 +171,7 @@ suite('HTTP/2: a client', { skip }, () => {
     'that sends frames of unknown types': () =>
       flood(() => many(frame(0x77, 0, 0, Buffer.alloc(8))), 100_000),
     'that opens no window for what it asked for': async () => {
-      const none = frame(SETTINGS, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0]));
-      const large = Buffer.concat([
-        Buffer.of(0x82, 0x87),
-        literal(':path', '/large.bin'),
-        literal(':authority', NAME),
-      ]);
-      const streams = Array.from({ length: 50 }, (_, i) =>
-        frame(HEADERS, END_STREAM | END_HEADERS, 1 + 2 * i, large),
-      );
-      const { socket, closed } = await open(Buffer.concat([opening, none, ...streams]));
+      const { socket, closed } = await open(withoutWindows);
       socket.resume();
       await closed;
     },
@@ -181,6 +187,26 @@ suite('HTTP/2: a client', { skip }, () => {
       if (got.includes('hello')) break;
     }
     assert.match(got, /hello/);
+  });
+
+  test('that takes its answers octet by octet hurts nobody else', async () => {
+    const [worker = 0] = children.workers;
+    const before = megabytes(worker);
+    const { socket, closed } = await open(withoutWindows);
+    let octets = 0;
+    socket.on('data', (chunk: Buffer) => (octets += chunk.length));
+    const each = Buffer.concat(
+      STREAMS.map((stream) => frame(WINDOW_UPDATE, 0, stream, Buffer.of(0, 0, 0, 1))),
+    );
+    for (let n = 0; n < 200; n++) {
+      if (!socket.write(each)) await Promise.race([once(socket, 'drain'), closed]);
+    }
+    assert.equal((await getSecure(https, NAME)).body, 'hello');
+    await eventually('what there was room for', () => octets > 200 * STREAMS.length);
+    assert.ok(megabytes(worker) < before + GROWTH);
+    socket.destroy();
+    await closed;
+    assert.deepEqual(one.children(), children);
   });
 
   for (const [who, attack] of Object.entries(attacks)) {

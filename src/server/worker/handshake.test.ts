@@ -22,11 +22,11 @@ before(async () => {
   certificate = await (await createAuthority()).issue(['a.test']);
 });
 
-function plan(t: TestContext): HandshakePlan {
+function plan(t: TestContext, ...lines: readonly string[]): HandshakePlan {
   const dir = mkdtempSync(join(tmpdir(), 'latchkey-handshake-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
-  const text =
-    'Listen 443\nMDomain a.test\n<VirtualHost *:443>\nServerName a.test\nSSLEngine on\n</VirtualHost>';
+  const host = ['<VirtualHost *:443>', 'ServerName a.test', 'SSLEngine on', ...lines, '</VirtualHost>'];
+  const text = ['Listen 443', 'MDomain a.test', ...host].join('\n');
   writeFileSync(join(dir, 'httpd.conf'), text);
   const source = { serverRoot: dir, file: 'httpd.conf', defines: [], before: [], after: [] };
   const { settings } = loadConfiguration(source);
@@ -124,4 +124,20 @@ test('a request that a reload overtakes is for a host whose certificate is no st
   const { host } = all.plan.hosts.forHandshake(AT.localAddress, AT.localPort, 'a.test');
   all.plan = plan(t);
   assert.equal(all.isFallback(host), false);
+});
+
+test('a handshake has the time of RequestReadTimeout, with its maximum and rate, else of Timeout', (t) => {
+  const { all } = handshakes(t, async () => ({ problem: 'none' }));
+  const time = (...lines: readonly string[]) => {
+    all.plan = plan(t, ...lines);
+    return all.timeout(AT.localAddress, AT.localPort);
+  };
+  assert.deepEqual(time('RequestReadTimeout handshake=5-20,MinRate=500'), {
+    initial: 5000,
+    max: 20_000,
+    minRate: 500,
+  });
+  assert.equal(time().initial, 60_000);
+  assert.equal(time('Timeout 7').initial, 7000);
+  assert.ok(time('Timeout 0').initial > 0);
 });
