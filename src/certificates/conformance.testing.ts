@@ -99,6 +99,25 @@ export function tableConformance(name: string, open: () => TableUnderTest): void
       assert.equal(subject.table.find('store', '*.example.org'), 'one');
     });
 
+    test('sets are forgotten with those of their names that still lead to them', () => {
+      using subject = open();
+      const ids = Array.from({ length: 120 }, (_, n) => `set ${n}`);
+      for (const [n, id] of ids.entries()) {
+        subject.table.put(id, { fallback: false, certificates: [n % 2 ? ec : other] });
+        subject.table.point('store', [`${n}.example`, `also.${n}.example`], id);
+      }
+      subject.table.point('store', ['also.5.example'], 'set 119');
+      const sets = ids.slice(0, 119).map((id, n) => ({ id, names: [`${n}.example`, `also.${n}.example`] }));
+      assert.equal(subject.table.forget('store', sets), 'removed');
+      assert.deepEqual([...subject.table.ids()], ['set 119']);
+      assert.equal(subject.table.find('store', '5.example'), undefined);
+      assert.equal(subject.table.find('store', 'also.5.example'), 'set 119');
+      assert.equal(subject.table.find('store', 'also.119.example'), 'set 119');
+      assert.deepEqual(subject.table.get('set 119')?.certificates, [ec]);
+      assert.equal(subject.table.forget('store', [{ id: 'set 119', names: ['never there'] }]), 'removed');
+      assert.deepEqual([...subject.table.ids()], []);
+    });
+
     test('what is no set is refused and changes nothing', () => {
       using subject = open();
       subject.table.put('id', set);

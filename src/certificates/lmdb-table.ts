@@ -12,7 +12,7 @@ import { open } from 'lmdb';
 import type { RootDatabase } from 'lmdb';
 import { LatchkeyError } from '../base/errors.ts';
 import { chainsOf, decodeSet, encodeSet, isChain, versionOf } from './blob.ts';
-import type { CertificateSet, CertificateTable, CertificateTableReader } from './table.ts';
+import type { CertificateSet, CertificateTable, CertificateTableReader, NamedSet } from './table.ts';
 import { makeRoom, Reserve } from './reserve.ts';
 import type { Demand } from './reserve.ts';
 import { bootId, claimFolder, isOurs, newRecord, readRecord, writeRecord } from './table-record.ts';
@@ -233,6 +233,32 @@ export class LmdbTable extends LmdbTableReader implements CertificateTable {
     });
   }
 
+  forget(scope: string, sets: Iterable<NamedSet>): 'removed' | 'full' {
+    const all = Array.from(sets, ({ id, names }) => ({
+      id,
+      names: Array.from(names, (name) => checked(nameKey(scope, name))),
+    }));
+    for (let start = 0; start < all.length; start += FORGOTTEN_AT_ONCE) {
+      if (this.#forget(all.slice(start, start + FORGOTTEN_AT_ONCE)) === 'full') return 'full';
+    }
+    return 'removed';
+  }
+
+  #forget(sets: readonly { readonly id: string; readonly names: readonly string[] }[]): 'removed' | 'full' {
+    const chains = sets.map(({ id }) => this.#chainsOf(checked(setKey(id))));
+    const records = sets.reduce(
+      (sum, { names }, at) => sum + 1 + names.length + 2 * (chains[at]?.length ?? 0),
+      0,
+    );
+    return this.#write('removed', { records, bytes: 0, adds: false }, () => {
+      for (const [at, { id, names }] of sets.entries()) {
+        for (const key of names) if (this.read(key)?.toString() === id) this.database.removeSync(key);
+        this.#count(chains[at] ?? [], -1);
+        this.database.removeSync(setKey(id));
+      }
+    });
+  }
+
   ids(): Iterable<string> {
     return [...this.database.getKeys({ start: 's', end: 't' })].map((key) => key.slice(1));
   }
@@ -282,6 +308,8 @@ export class LmdbTable extends LmdbTableReader implements CertificateTable {
   }
 }
 
+/** Sets: the space for what a transaction removes is taken beforehand, which for 50 is some 2 MB. */
+const FORGOTTEN_AT_ONCE = 50;
 /** LMDB's limit is 1978 bytes; a character may take three of them. */
 const LONGEST_KEY = 600;
 

@@ -1,5 +1,5 @@
 import { encodeSet } from './blob.ts';
-import type { CertificateSet, CertificateTable } from './table.ts';
+import type { CertificateSet, CertificateTable, NamedSet } from './table.ts';
 
 /** A table in one process: the library's. Never full; bounded by what its owner puts in. */
 export class MemoryTable implements CertificateTable {
@@ -41,6 +41,17 @@ export class MemoryTable implements CertificateTable {
 
   remove(id: string): 'removed' {
     this.#sets.delete(id);
+    return 'removed';
+  }
+
+  forget(scope: string, sets: Iterable<NamedSet>): 'removed' {
+    for (const { id, names } of sets) {
+      this.unpoint(
+        scope,
+        [...names].filter((name) => this.find(scope, name) === id),
+      );
+      this.remove(id);
+    }
     return 'removed';
   }
 

@@ -48,6 +48,11 @@ export interface CertificateTableReader extends Disposable {
   find(scope: string, name: string): string | undefined;
 }
 
+export interface NamedSet {
+  readonly id: string;
+  readonly names: Iterable<string>;
+}
+
 export interface CertificateTable extends CertificateTableReader {
   /** Throws LatchkeyError `table-bad-set` or PkiError for what isn't a set (no PEM, an encrypted key, beyond 1 MiB). */
   put(id: string, set: Omit<CertificateSet, 'version'>): 'stored' | 'unchanged' | 'full';
@@ -57,6 +62,11 @@ export interface CertificateTable extends CertificateTableReader {
   unpoint(scope: string, names: readonly string[]): 'removed' | 'full';
   /** Names that point to the set stay and find nothing. `full`: not even a removal could be written. */
   remove(id: string): 'removed' | 'full';
+  /**
+   * Removes sets, with those of their names in `scope` that still lead to them: of very many at once, far faster than
+   * one by one. `full`: some may be left, each of them whole.
+   */
+  forget(scope: string, sets: Iterable<NamedSet>): 'removed' | 'full';
   /** Ids of all sets (for the engine's housekeeping, not for handshakes). */
   ids(): Iterable<string>;
 }

@@ -117,14 +117,31 @@ export class DynamicCache {
   }
 
   /** False where the table cannot even remove. */
-  drop({ id, store, names }: Entry): boolean {
-    const own = this.#leadingTo(id, store, names);
-    const done = this.#table.unpoint(store, own) === 'removed' && this.#table.remove(id) === 'removed';
-    if (!done) return false;
-    this.changes++;
-    this.#entries.delete(id);
-    this.#order.delete(id);
-    return true;
+  drop(entry: Entry): boolean {
+    return this.#forget(entry.store, [entry]);
+  }
+
+  /** Of all stores, or of those that `isGone` says. As drop(). */
+  dropAll(isGone: (store: string) => boolean = () => true): boolean {
+    const stores = new Map<string, Entry[]>();
+    for (const entry of this.#entries.values()) {
+      const known = stores.get(entry.store);
+      if (known) known.push(entry);
+      else if (isGone(entry.store)) stores.set(entry.store, [entry]);
+    }
+    const done = [...stores].map(([store, entries]) => this.#forget(store, entries));
+    return !done.includes(false);
+  }
+
+  #forget(store: string, entries: readonly Entry[]): boolean {
+    const done = this.#table.forget(store, entries) === 'removed';
+    for (const { id } of entries) {
+      if (!done && this.#table.version(id) !== undefined) continue;
+      this.changes++;
+      this.#entries.delete(id);
+      this.#order.delete(id);
+    }
+    return done;
   }
 
   /** Takes in what an engine before this one left in the table; what can't be used is removed. */

@@ -163,7 +163,7 @@ export class DynamicCertificates implements AsyncDisposable {
       } else this.#open(settings);
     }
     this.#cache.maxBytes = all.cacheBytes;
-    for (const entry of this.#cache.entries()) if (!this.#stores.has(entry.store)) this.#cache.drop(entry);
+    this.#cache.dropAll((store) => !this.#stores.has(store));
     this.#absent.clear();
     this.#announceFlush();
     await Promise.all([...before.values()].map(({ source }) => source[Symbol.asyncDispose]()));
@@ -205,9 +205,9 @@ export class DynamicCertificates implements AsyncDisposable {
     this.#flushes.flushAll();
     this.#earlier = undefined;
     this.#absent.clear();
-    const done = [...this.#cache.entries()].map((entry) => this.#cache.drop(entry));
+    const done = this.#cache.dropAll();
     this.#announceFlush();
-    return !done.includes(false);
+    return done;
   }
 
   /** Forgets the certificate that a name is served with, and that it has none. */

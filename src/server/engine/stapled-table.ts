@@ -19,6 +19,11 @@ export function stapledTable(table: CertificateTable, staples: () => Staples | u
       staples()?.forget(id);
       return table.remove(id);
     },
+    forget: (scope, sets) => {
+      const gone = [...sets];
+      for (const { id } of gone) staples()?.forget(id);
+      return table.forget(scope, gone);
+    },
     ids: () => table.ids(),
     [Symbol.dispose]: () => table[Symbol.dispose](),
   };
