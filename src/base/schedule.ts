@@ -21,7 +21,7 @@ export interface ScheduleOptions {
   readonly work: (name: string, signal: AbortSignal) => Promise<number | undefined>;
   /** Where a job waits, and how urgent it is there (higher goes first). */
   readonly lane: (name: string) => { readonly key: string; readonly priority: number };
-  /** Jobs at once per lane; default 10. */
+  /** Jobs at once per lane; default 16. */
   readonly parallel?: number | undefined;
 }
 
