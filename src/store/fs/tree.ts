@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { join } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
@@ -160,5 +160,5 @@ export class Tree {
 }
 
 function hidden(): string {
-  return `.${randomBytes(9).toString('base64url')}`;
+  return `.${randomUUID()}`;
 }
