@@ -376,7 +376,6 @@ export class Engine implements AsyncDisposable {
     const { serials } = await this.#supervisor.call('activate', { domain: name, serials: wanted });
     const place = await this.#refresh(name);
     const { missing } = place ? await this.#showAll(name, place, serials) : { missing: [] };
-    if (this.#plan.settings.md.hooks.message === undefined) return { missing };
     const told = await this.#supervisor.call('tellInstalled', name);
     // The command may have trimmed the chain.
     if (told.ran) await this.#refresh(name);
