@@ -107,13 +107,18 @@ function troubles(domain: DomainInService, now: number): string[] {
   const again =
     nextRun === undefined
       ? stopped
-      : `, next try in ${span(nextRun - now)} (now: latchkey renew ${domain.name})`;
+      : `, next try in ${span(nextRun - now)} (now: latchkey renew ${shellWord(domain.name)})`;
   return [
     `  failed ${domain.errors} ${domain.errors === 1 ? 'time' : 'times'}${again}:`,
     ...problemLines(domain.problem, 4),
     ...(remedy === undefined ? [] : [`    ${remedy}`]),
     ...known,
   ];
+}
+
+/** As a shell takes it: a wildcard would be files. */
+function shellWord(name: string): string {
+  return name.startsWith('*') ? `'${name}'` : name;
 }
 
 /** What preflight has found, and what to do about it. */

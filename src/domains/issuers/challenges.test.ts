@@ -60,6 +60,18 @@ suite('the choice of a challenge', () => {
     );
   });
 
+  test('knows that a wildcard is proved by DNS alone, before any CA is asked', () => {
+    const domains = ['a.example', '*.a.example'];
+    assert.match(
+      challengeProblem(settings('a.example', { domains }))?.detail ?? '',
+      /suitable\. tls-alpn-01: a wildcard is proved by DNS alone \(\*\.a\.example\)\. http-01: .*no MDChallengeDns01/,
+    );
+    assert.equal(
+      challengeProblem(settings('a.example', { domains, challenges: ['dns-persist-01'] })),
+      undefined,
+    );
+  });
+
   test('tells what the CA offers where that does not fit', () => {
     const wildcard = authorization(['dns-01'], { wildcard: true });
     const problem = chooseChallenge(challengeChoices(settings('a.example')), wildcard);

@@ -95,13 +95,24 @@ function reachOf(domain: ManagedDomainSettings, type: string): Reach {
   return { possible: false, reason: 'there is nothing here that could set it up' };
 }
 
+function isDns(type: string): boolean {
+  return type.startsWith('dns-');
+}
+
 /** What keeps a domain from being validated by any challenge, or undefined. */
 export function challengeProblem(domain: ManagedDomainSettings): Problem | undefined {
   const { types, reasons } = challengeChoices(domain);
-  const address = domain.domains.find((name) => isIP(name) !== 0);
-  if (types.some((type) => address === undefined || !type.startsWith('dns-'))) return undefined;
+  const [byDns, others] = [types.filter(isDns), types.filter((type) => !isDns(type))];
+  const unfit: string[] = [];
   // RFC 8738 section 7: there is no DNS record to prove an address by.
-  const unfit = types.map((type) => `${type}: an address can't be proved by DNS (${address})`);
+  const address = others.length > 0 ? undefined : domain.domains.find((name) => isIP(name) !== 0);
+  if (address !== undefined)
+    unfit.push(...byDns.map((type) => `${type}: an address can't be proved by DNS (${address})`));
+  // What answers at one name says nothing of all that are below it: no public CA takes it (Baseline Requirements).
+  const wildcard = byDns.length > 0 ? undefined : domain.domains.find((name) => name.startsWith('*.'));
+  if (wildcard !== undefined)
+    unfit.push(...others.map((type) => `${type}: a wildcard is proved by DNS alone (${wildcard})`));
+  if (types.length > 0 && unfit.length === 0) return undefined;
   return ownProblem(
     'no-suitable-challenge',
     `None of the ACME challenge methods configured for this domain are suitable. ${[...unfit, ...reasons].join('. ')}.`,

@@ -160,8 +160,8 @@ suite('dns-01 by a command', () => {
     ca.next('challenge', reply.problem('serverInternal', 500));
     await failure({ store, ...ca }, wildcard([file], 1));
     const reach = { http01: { possible: true }, tlsAlpn01: no, dns01: no } as const;
-    const told = await obtain({ store, ...ca }, { ...wildcard([], 1), challengeDns01: undefined, reach });
-    await assertObtained(store);
+    const without = { domains: ['example.org'], challengeDns01: undefined, reach };
+    const told = await obtain({ store, ...ca }, { ...wildcard([], 1), ...without });
     assert.ok(
       told.includes('No MDChallengeDns01 is left that could remove the DNS record of example.org'),
       told.join('\n'),
