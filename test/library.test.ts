@@ -43,7 +43,7 @@ suite('the package', () => {
   after(() => rmSync(dir, { recursive: true, force: true }));
 
   before(async () => {
-    await run('npm', ['pack', '--silent', '--pack-destination', dir], { cwd: root, timeout: 2 * MINUTE });
+    await run('npm', ['pack', '--silent', '--pack-destination', dir], { cwd: root, timeout: 3 * MINUTE });
     mkdirSync(installed, { recursive: true });
     const [packed = ''] = globSync('*.tgz', { cwd: dir });
     await run('tar', ['-xzf', join(dir, packed), '-C', installed, '--strip-components=1']);
@@ -59,7 +59,7 @@ suite('the package', () => {
 
   test('a program that says what to serve compiles against its types, strictly, and is served', async () => {
     const [http = 0, https = 0] = await freePorts(2);
-    const options = { cwd: dir, timeout: MINUTE };
+    const options = { cwd: dir, timeout: 3 * MINUTE };
     writeFileSync(join(dir, 'program.ts'), program(http, https));
     const strict = ['--strict', '--noEmit', '--skipLibCheck', 'false', '--types', 'node'];
     const target = ['--module', 'nodenext', '--target', 'es2024'];

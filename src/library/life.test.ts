@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { issueFor } from '../acme/issue.testing.ts';
 import { TestClock } from '../base/clock.testing.ts';
 import { eventually } from '../domains/domains.testing.ts';
+import type { Leases } from '../store/leases.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { Latchkey } from './latchkey.ts';
 import { handshake, issuer, openLatchkey, serialAt, settled } from './library.testing.ts';
@@ -107,6 +108,23 @@ test('what another process has obtained between opening and starting is served, 
   late.start();
   await late.ready();
   assert.deepEqual(late.certificates('example.org'), early.certificates('example.org'));
+});
+
+test('a store of the program itself is shared by leases of its own', async () => {
+  const shared = { store: new MemoryStore(), leases: memoryLeases() };
+  const requests: string[] = [];
+  const counting = (request: CertificateRequest) => {
+    requests.push(...request.names);
+    return issuer()(request);
+  };
+  await using one = await openLatchkey({ ...shared, issuer: counting });
+  await using other = await openLatchkey({ ...shared, issuer: counting });
+  one.start();
+  await settled(one);
+  other.start();
+  await settled(other);
+  assert.deepEqual(requests, ['example.org', 'www.example.org']);
+  assert.deepEqual(other.certificates('example.org'), one.certificates('example.org'));
 });
 
 test('a request that fails is an event and stands in the status, and a renewal by hand rejects with it', async () => {
@@ -224,4 +242,20 @@ async function turning(clock: TestClock, done: () => boolean, step = 1000): Prom
     await clock.advance(step);
     return done();
   });
+}
+
+/** For several in one process. */
+function memoryLeases(): Leases {
+  const held = new Set<string>();
+  const take = async (name: string) => {
+    if (held.has(name)) return undefined;
+    held.add(name);
+    const release = async () => void held.delete(name);
+    return { signal: new AbortController().signal, handedOver: true, [Symbol.asyncDispose]: release };
+  };
+  return {
+    take,
+    takeWithin: take,
+    changed: async () => [],
+  };
 }

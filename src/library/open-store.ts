@@ -29,24 +29,22 @@ export async function openStore(
   clock: Clock,
 ): Promise<OpenStore> {
   if (store) {
+    await using _turn = leases && (await myTurn(leases));
     await syncDomains(store, domains, clock);
     return { store, leases };
   }
   const dir = resolve(storeDir ?? '');
   await mkdir(locksFolder(dir), { recursive: true, mode: 0o700 });
   const own = await FsLeases.open(locksFolder(dir), clock);
-  await using _turn = await myTurn(own, dir);
+  await using _turn = await myTurn(own);
   // Challenges of other processes' orders may be under way.
   const opened = await FsStore.open({ dir, leases: own, purgeChallenges: false });
   await syncDomains(opened, domains, clock);
   return { store: opened, leases: own };
 }
 
-async function myTurn(leases: FsLeases, dir: string): Promise<Lease> {
+async function myTurn(leases: Leases): Promise<Lease> {
   const turn = await leases.takeWithin(WHOLE_STORE, PATIENCE);
   if (turn) return turn;
-  throw new StoreError(
-    'locked',
-    `another process has been opening the store ${dir} for ${PATIENCE / 1000} s`,
-  );
+  throw new StoreError('locked', `another process has been opening the store for ${PATIENCE / 1000} s`);
 }
