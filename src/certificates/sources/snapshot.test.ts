@@ -75,7 +75,10 @@ suite('a snapshot', () => {
   test('that is not there is none; that cannot be written leaves the one before', async (t) => {
     const file = place(t);
     assert.equal(await Snapshot.open(file, SECRET), undefined);
+    // What a writer left that was killed is in nobody's way.
+    writeFileSync(`${file}.part`, 'half', { mode: 0o644 });
     await writeSnapshot(file, SECRET, []);
+    assert.equal(statSync(file).mode & 0o777, 0o600);
     assert.deepEqual(await read(file), { found: [], problem: '' });
     await writeSnapshot(file, SECRET, [entry(1)]);
     const broken = (function* () {

@@ -60,9 +60,9 @@ export async function writeSnapshot(
   secret: Uint8Array,
   entries: AsyncIterable<SnapshotEntry> | Iterable<SnapshotEntry>,
 ): Promise<void> {
-  const part = `${file}.${process.pid}.part`;
+  const part = `${file}.part`;
   try {
-    // Of a crash, or of somebody else who may write here: it is not written through.
+    // Of a writer that was killed, or of somebody else who may write here: it is not written through.
     await rm(part, { force: true });
     await using handle = await open(part, 'wx', 0o600);
     const salt = randomBytes(SALT);
