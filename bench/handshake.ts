@@ -2,7 +2,7 @@
  * Server CPU per full TLS 1.3 handshake with one request, beside nginx and Apache: same P-256 certificate, one
  * worker each, servers on one core and the load on another, rounds interleaved.
  *
- *     npm run bench:handshake [-- ROUNDS SECONDS]
+ *     npm run bench:handshake [-- ROUNDS SECONDS WARM-UP]
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,9 +13,7 @@ import { apache, handshakeOf, latchkey, median, nginx, RunningPeer, type Peer } 
 import { LOAD_CORE, medianRatio, SERVER_CORE, takeTurns } from './rounds.ts';
 
 const CLIENTS = 8;
-/** Seconds. */
-const WARM_UP = 25;
-const [rounds = 7, seconds = 4] = process.argv.slice(2).map(Number);
+const [rounds = 7, seconds = 4, warmUp = 25] = process.argv.slice(2).map(Number);
 
 /**
  * Handshakes done in `time` seconds, each with one request and without resumption, by openssl s_time, several at
@@ -70,7 +68,7 @@ try {
     );
     console.log(`${peer.name} ${peer.version}: ${handshakeOf(port)}`);
     // A JIT compiles for some ten thousand handshakes until it has what it wants; servers run longer than that.
-    await load(port, WARM_UP);
+    await load(port, warmUp);
   }
   const contestants = running.map((server) => ({
     name: server.peer.name,

@@ -156,8 +156,8 @@ class Handshake<Tag> {
     socket.allowHalfOpen = false;
     socket.on('error', ignore);
     socket.on('close', () => this.#finish());
-    // What arrives is taken where the socket would put it in its buffer: by way of its events a handshake is dearer
-    // by a thirtieth.
+    // What arrives is taken where the socket would put it in its buffer: its events come three turns of Node's queue
+    // later, and cost more than reading the hello.
     socket.push = (chunk: Buffer | null) => {
       if (chunk === null) this.#fail('the client closed the connection before its ClientHello');
       else this.#take(chunk);

@@ -28,7 +28,7 @@ export function ticketKeyOf(bytes: Uint8Array): TicketKey {
 const IV_SIZE = 16;
 const IVS_AT_ONCE = 64;
 
-/** Random starting points for tickets, drawn many at a time: a draw costs more than the rest of a ticket's key. */
+/** Random starting points for tickets, drawn many at a time: a draw costs more than all else that is ours of a ticket. */
 export class TicketIvs {
   #drawn = Buffer.alloc(0);
   #used = 0;
