@@ -51,7 +51,7 @@ export interface LatchkeyOptions {
   readonly dns?: DnsProvider | undefined;
   /** A certificate is obtained for each; clients get the one that they can use. Default `['P-256']`. */
   readonly keys?: readonly KeyKind[] | undefined;
-  /** A profile of the CA (`shortlived`, …). Default: the CA's default. */
+  /** A profile of the CA (`shortlived`, …); a CA that lacks it gives none. Default: the CA's default. */
   readonly profile?: string | undefined;
   /** How long before its end a certificate is renewed, where the CA does not say itself (ARI). Default: a third of its life. */
   readonly renewWindow?: Window | undefined;
