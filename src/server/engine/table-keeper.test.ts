@@ -34,6 +34,7 @@ function credential(id: string, { chainPem, keyPem }: TableCertificate): LoadedC
 function keeper(
   load: (ids: readonly string[]) => LoadedCredential[] | Promise<LoadedCredential[]>,
   table: CertificateTable = new MemoryTable(),
+  dress?: ConstructorParameters<typeof TableKeeper>[3],
 ) {
   const asked: (readonly string[])[] = [];
   const said: string[] = [];
@@ -43,7 +44,7 @@ function keeper(
   };
   const logger: Logger = { ...silent('ssl'), error: (line) => void said.push(line) };
   const supervisor = { call } as unknown as Peer<SupervisorCalls>;
-  return { keeper: new TableKeeper(table, supervisor, logger), table, asked, said };
+  return { keeper: new TableKeeper(table, supervisor, logger, dress), table, asked, said };
 }
 
 suite('the keeper of the certificate table', () => {
@@ -145,6 +146,22 @@ suite('the keeper of the certificate table', () => {
     await new Promise(setImmediate);
     slow.resolve([]);
     await Promise.all([wanted, refreshed]);
+    assert.equal(table.get('md:a')?.certificates[0]?.serial, second.serial);
+  });
+
+  test('has nothing stapled any more that was read before what is there', async () => {
+    const slow = Promise.withResolvers<LoadedCredential[]>();
+    const dressed: string[] = [];
+    const { keeper: tables, table } = keeper(
+      (ids) => (ids.length > 1 ? slow.promise : ids.map((id) => credential(id, second))),
+      undefined,
+      async (_id, found) => found.map(({ certificate }) => (dressed.push(certificate.serial), certificate)),
+    );
+    const reloaded = tables.refresh(['md:a', 'md:b']);
+    await tables.refresh(['md:a']);
+    slow.resolve([credential('md:a', first)]);
+    await reloaded;
+    assert.deepEqual(dressed, [second.serial]);
     assert.equal(table.get('md:a')?.certificates[0]?.serial, second.serial);
   });
 

@@ -127,9 +127,13 @@ export class TableKeeper {
     const good = usable(pems);
     const fallback = good.length === 0 && stopgap.length > 0;
     const bare = fallback ? usable(stopgap).map(({ certificate }) => certificate) : undefined;
+    const later = () => ((this.#loads.get(id) ?? 0) > load ? this.#table.get(id) : undefined);
+    // Or the later ones would not be kept supplied with staples any more.
+    const before = later();
+    if (before) return { set: before };
     const certificates = bare ?? (await this.#dress(id, good));
-    const later = (this.#loads.get(id) ?? 0) > load ? this.#table.get(id) : undefined;
-    if (later) return { set: later };
+    const meanwhile = later();
+    if (meanwhile) return { set: meanwhile };
     this.#loads.set(id, load);
     const wanted = this.#put(id, { fallback, certificates }, wrong);
     if (fallback || wrong.length > 0) this.#lacking(id);
