@@ -48,12 +48,14 @@ export class Served implements AsyncDisposable {
     const load = ++this.#lastLoad;
     this.#loads.set(id, load);
     const pems = await readPems(store, 'domains', domain.name, domain.keys);
+    const isCurrent = () => this.#loads.get(id) === load;
+    if (!isCurrent()) return;
     const good = pems.flatMap(({ chainPem, keyPem }) => {
       const certificate = this.#checked(domain.name, chainPem, keyPem);
       return certificate ? [{ certificate, chainPem, domain: domain.name }] : [];
     });
     const staples = domain.stapling && good.length > 0 ? await this.#ocsp.watch(id, good) : [];
-    if (this.#loads.get(id) !== load || good.length === 0) return;
+    if (!isCurrent() || good.length === 0) return;
     const certificates = good.map(({ certificate }, index) => stapled(certificate, staples[index]));
     table.put(id, { fallback: false, certificates });
     table.point(SCOPE, domain.domains, id);
