@@ -135,10 +135,14 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
     const https = this.#secure(server, {});
     const http = this.#ports.http === undefined ? undefined : httpServer(this.#handler);
     await bindBoth(server, http, this.#ports, options.host);
+    const listening = new BoundServers({ https, http, clock: this.#clock });
+    if (this.#closing) {
+      await listening.close();
+      this.#throwIfClosed();
+    }
+    this.#listening.add(listening);
     if (http) this.#core.addWay('http');
     this.start();
-    const listening = new BoundServers({ https, http, clock: this.#clock });
-    this.#listening.add(listening);
     return listening;
   }
 
@@ -157,7 +161,7 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
     this.#throwIfClosed();
     this.#secure(server, options);
     if (server.listening) this.start();
-    else server.once('listening', () => this.start());
+    else server.once('listening', () => this.#startUnlessClosed());
     return server;
   }
 
@@ -166,9 +170,7 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
    * for: tls-alpn-01, stapling, and clients that send no name. Begins to obtain certificates.
    */
   tlsOptions(): { readonly SNICallback: SniCallback } {
-    setImmediate(() => {
-      if (!this.#closing) this.start();
-    });
+    setImmediate(() => this.#startUnlessClosed());
     return { SNICallback: this.SNICallback };
   }
 
@@ -258,6 +260,11 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
   #isServed(name: string): boolean {
     if (this.#core.managed.covers(name) || this.#core.served.find(name) !== undefined) return true;
     return this.#core.onDemand !== undefined && serverNameOf(name) !== undefined;
+  }
+
+  /** Where an error would have nobody to catch it. */
+  #startUnlessClosed(): void {
+    if (!this.#closing) this.#core.start();
   }
 
   #throwIfClosed(): void {

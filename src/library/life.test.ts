@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer as createHttps } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -210,6 +212,18 @@ test('a signal closes it, and one that is aborted already opens nothing', async 
   await assert.rejects(openLatchkey({ signal: AbortSignal.abort() }), { name: 'AbortError' });
 });
 
+test('what begins to listen as it is closed is closed, too, and other servers are left alone', async () => {
+  const bound = () => process.getActiveResourcesInfo().filter((one) => one === 'TCPServerWrap').length;
+  const before = bound();
+  const latchkey = await openLatchkey();
+  const server = latchkey.secure(createHttps());
+  const listening = latchkey.listen(() => {});
+  await Promise.all([latchkey.close(), assert.rejects(listening, { code: 'closed' })]);
+  await eventually(() => bound() === before);
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  await once(server.close(), 'close');
+});
+
 test('options that cannot be right are named', async () => {
   const store = new MemoryStore();
   const domains = ['example.org'];
@@ -222,6 +236,7 @@ test('options that cannot be right are named', async () => {
       { domains: [['a.example', 'b.example'], ['b.example']], agreement: 'accepted', store },
       /b\.example is in two/,
     ],
+    [{ domains: 'example.org' as unknown as string[], agreement: 'accepted', store }, /a list of names/],
     [{ domains: [[]], agreement: 'accepted', store }, /needs a name/],
     [{ domains, agreement: 'accepted', store, authority: 'NoSuchCa' }, /is no name of a CA and no URL/],
     [{ domains, agreement: 'accepted', store, email: 'nobody' }, /is no address/],

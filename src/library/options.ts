@@ -178,6 +178,8 @@ export function namesOf(names: readonly string[]): string[] {
 }
 
 function listsOf(domains: NonNullable<LatchkeyOptions['domains']>): (readonly string[])[] {
+  // Programs without types have a single name first of all.
+  if (!Array.isArray(domains)) throw bad("domains: a list of names is needed, as ['example.org']");
   const single = domains.filter((entry) => typeof entry === 'string');
   const lists = domains.filter((entry) => typeof entry !== 'string');
   if (single.length > 0 && lists.length > 0) {
