@@ -111,7 +111,6 @@ export class Frontend {
   #remove(connection: Connection, socket: Socket): void {
     this.#connections.delete(connection);
     this.#owners.delete(socket);
-    if (connection.session) this.#owners.delete(connection.session);
     this.#watch.remove(connection);
     // Node keeps a session that an error ended while anybody holds its socket, which this entry would do for ever.
     if (connection.session) this.#owners.delete(connection.session);

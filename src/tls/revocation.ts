@@ -7,7 +7,7 @@ import type { RevocationList } from '../pki/revocation-list.ts';
 export interface Revocation {
   /** PEM of the lists. */
   readonly crls: string;
-  /** Whose certificate is looked up: the client's, or also those of the authorities between it and the root. */
+  /** Whose certificate is looked up: the peer's, or also those of the authorities between it and the root. */
   readonly check: 'leaf' | 'chain';
   /** A certificate that there is no list for is good. */
   readonly optional: boolean;
