@@ -49,7 +49,8 @@ suite('a server', { concurrency: 2 }, () => {
     assert.equal((await getPlain(r.http, NAME)).body, 'hello');
     const said = await eventually('the reason', async () => {
       const { stdout } = await one.run('status');
-      return stdout.includes('failed 1 time') && stdout;
+      // The next try has its time only once the failed one has ended.
+      return stdout.includes('failed 1 time') && stdout.includes('tries again in') && stdout;
     });
     assert.match(said, /failing +- +- +tries again in/);
     assert.match(
