@@ -191,8 +191,14 @@ export class EngineAdded {
     if (changed.length === 0 && before.size === 0) return;
     const renewals = await this.#parts.renewals();
     for (const [name, names] of before) {
-      if (this.has(name)) table.unpoint(ADDED_SCOPE, names);
-      else this.#drop(name, names, renewals);
+      const still = this.#domains.domain(name)?.domains ?? [];
+      if (still.length === 0) this.#drop(name, names, renewals);
+      // The others are served meanwhile by what there is.
+      else
+        table.unpoint(
+          ADDED_SCOPE,
+          names.filter((one) => !still.includes(one)),
+        );
       logger.notice(`md(${name}): changed by another server on this store`);
     }
     for (const domain of changed.flatMap((name) => this.#domains.domain(name) ?? [])) {
