@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
-import { Turns } from '../../store/fs/turns.ts';
+import { Turns } from '../../base/turns.ts';
 import type { Leases } from '../../store/leases.ts';
 import type { Store } from '../../store/store.ts';
 import { bookName, BudgetBook, type Hold } from './budget-book.ts';

@@ -8,7 +8,7 @@ import { explain } from '../../base/errors.ts';
 import { subscribe } from '../../base/events.ts';
 import type { Logger } from '../../base/log.ts';
 import { Schedule } from '../../base/schedule.ts';
-import { Turns } from '../../store/fs/turns.ts';
+import { Turns } from '../../base/turns.ts';
 import type { Abortable, Store } from '../../store/store.ts';
 import type { RenewalEngine } from '../engine.ts';
 import { readHeld } from '../stored/held.ts';

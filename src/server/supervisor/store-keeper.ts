@@ -6,6 +6,7 @@ import { lchown } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import PQueue from 'p-queue';
 import { systemClock } from '../../base/clock.ts';
+import { Turns } from '../../base/turns.ts';
 import type { Settings } from '../../config/settings.ts';
 import { addedNames } from '../../domains/stored/added.ts';
 import type { Activation, ActivateOptions } from '../../domains/stored/activate.ts';
@@ -14,7 +15,6 @@ import { FsStore } from '../../store/fs/fs-store.ts';
 import { FsLeases, locksFolder, WHOLE_STORE } from '../../store/fs/leases.ts';
 import type { Lease } from '../../store/leases.ts';
 import { StoreError } from '../../store/store.ts';
-import { Turns } from '../../store/fs/turns.ts';
 import type { Identity } from '../calls.ts';
 import { makeFolder } from '../folders.ts';
 

@@ -15,7 +15,7 @@ import { migrate, prepareFolders, recover } from './start.ts';
 import { currentVersion, readStoreFile, storeFilePath, writeStoreFile } from './store-file.ts';
 import { type Disk, systemDisk } from './system-disk.ts';
 import { Tree } from './tree.ts';
-import { Turns } from './turns.ts';
+import { Turns } from '../../base/turns.ts';
 
 export interface AttachOptions {
   /** The store's folder (MDStoreDir). */
