@@ -40,9 +40,10 @@ export class SecuredServer implements Disposable {
       onSecure: (socket) => this.#secured(socket),
       logger,
     });
-    // In place of node:tls's own listener, which begins TLS at once.
-    server.removeAllListeners('connection');
-    server.on('connection', (socket: Socket) => this.#acceptor.accept(socket));
+    // In place of node:tls's own listener, the first, which begins TLS at once; others are the program's.
+    const [begin] = server.listeners('connection') as ((socket: Socket) => void)[];
+    if (begin) server.off('connection', begin);
+    server.prependListener('connection', (socket: Socket) => this.#acceptor.accept(socket));
   }
 
   /** Ends what is under way. */

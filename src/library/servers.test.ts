@@ -49,6 +49,19 @@ test('servers of node:http2 and node:tls are secured as those of node:https', as
   assert.equal(String(await once(socket, 'data')), 'for imap');
 });
 
+test('a program that counts the connections of a server hears of them, secured once or twice', async (t) => {
+  await using latchkey = await openLatchkey();
+  const server = createHttps((_request, response) => response.end('counted'));
+  let connections = 0;
+  server.on('connection', () => connections++);
+  latchkey.secure(latchkey.secure(server));
+  t.after(() => server.close());
+  const port = await listening(server);
+  await latchkey.ready();
+  assert.equal((await get(port, { servername: 'example.org' })).body, 'counted');
+  assert.equal(connections, 1);
+});
+
 test('a server without TLS is refused', async () => {
   await using latchkey = await openLatchkey();
   assert.throws(() => latchkey.secure(createTcp() as tls.Server), { code: 'not-a-tls-server' });
