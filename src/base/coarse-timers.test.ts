@@ -46,3 +46,10 @@ test('a coarse timer may end itself and others from its callback', (t) => {
   pass(10_000);
   assert.equal(others, 0);
 });
+
+test('a coarse timer keeps no process from ending', () => {
+  const timeouts = () => process.getActiveResourcesInfo().filter((one) => one === 'Timeout').length;
+  const before = timeouts();
+  using _timer = new CoarseTimers().start(() => {}, 60_000);
+  assert.equal(timeouts(), before);
+});

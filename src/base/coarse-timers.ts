@@ -15,7 +15,8 @@ export class CoarseTimers {
 
   #next(): void {
     this.#ticks = this.#running.size > 0;
-    if (this.#ticks) setTimeout(() => this.#tick(), TICK);
+    // What has a deadline keeps the process itself; one that is done would end a second late.
+    if (this.#ticks) setTimeout(() => this.#tick(), TICK).unref();
   }
 
   #tick(): void {
