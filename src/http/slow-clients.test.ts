@@ -120,9 +120,14 @@ suite('HTTP/2: a client', async () => {
       Buffer.concat([opening, frame(HEADERS, END_HEADERS, 1, request).subarray(0, 7)]),
       Buffer.alloc(0),
     ],
+    // In one frame: of many, nine are too many, however slowly they come.
     'whose header block does not end': [
-      Buffer.concat([opening, frame(HEADERS, END_STREAM, 1, request)]),
-      frame(CONTINUATION, 0, 1, literal('x', 'y')),
+      Buffer.concat([
+        opening,
+        frame(HEADERS, END_STREAM, 1, request),
+        frame(CONTINUATION, 0, 1, Buffer.alloc(1000)).subarray(0, 9),
+      ]),
+      literal('x', 'y'),
     ],
     'that pings, and changes settings and windows': [
       opening,
@@ -139,7 +144,8 @@ suite('HTTP/2: a client', async () => {
       await using served = await serve(settings(), { handlers: { swallow }, clock }, { cert, key });
       const client = await open(served, { cert, key });
       if (first.length > 0) await client.send(first);
-      assertAbout(await lives(served, clock, client, drip), 20);
+      // A stream that has not begun is waited for a little, once it is said that no more are taken.
+      assertAbout(await lives(served, clock, client, drip), 20, 25);
     });
 
     if (first.length < opening.length) continue;
@@ -153,7 +159,6 @@ suite('HTTP/2: a client', async () => {
       await client.until(/got it/);
       const rest = first.subarray(opening.length);
       if (rest.length > 0) await client.send(onStream(3, rest));
-      // A stream that has not begun is waited for a little, once it is said that no more are taken.
       assertAbout(await lives(served, clock, client, onStream(3, drip)), 5, 10);
     });
   }
@@ -172,6 +177,8 @@ suite('HTTP/2: a client', async () => {
 /** Frames of stream 1 as those of another. */
 function onStream(stream: number, bytes: Buffer): Buffer {
   const moved = Buffer.from(bytes);
-  if (moved.length >= 9 && moved.readUInt32BE(5) === 1) moved.writeUInt32BE(stream, 5);
+  for (let at = 0; at + 9 <= moved.length; at += 9 + moved.readUIntBE(at, 3)) {
+    if (moved.readUInt32BE(at + 5) === 1) moved.writeUInt32BE(stream, at + 5);
+  }
   return moved;
 }
