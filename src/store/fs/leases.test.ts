@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { TestClock } from '../../base/clock.testing.ts';
+import { until } from '../../domains/domains.testing.ts';
 import { FsLeases } from './leases.ts';
 
 function folder(t: test.TestContext): string {
@@ -100,9 +101,7 @@ suite('a lease on a shared store', () => {
     assert.ok(lease);
     foreign(dir, 'a.example', 0);
     await clock.advance(10_000);
-    for (let turns = 0; !lease.signal.aborted && turns < 1000; turns += 1) {
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    await until(() => lease.signal.aborted);
     assert.match(String(lease.signal.reason), /another server has taken over a\.example/);
     await lease[Symbol.asyncDispose]();
     assert.match(readFileSync(join(dir, 'a.example.7.lease'), 'utf8'), /"host":"elsewhere".*"held":true/);
@@ -128,9 +127,7 @@ suite('a lease on a shared store', () => {
     const waiting = leases.takeWithin('a.example', 5000);
     // Each try is followed by a sleep of 200 ms, 25 of which are 5 s.
     for (let sleeps = 0; sleeps < 25; sleeps += 1) {
-      for (let turns = 0; clock.sleeping === 0 && turns < 10_000; turns += 1) {
-        await new Promise((resolve) => setImmediate(resolve));
-      }
+      await until(() => clock.sleeping > 0);
       await clock.advance(200);
     }
     assert.equal(await waiting, undefined);
