@@ -9,6 +9,7 @@ import type { SecureContext, Server as TlsServer } from 'node:tls';
 import { callbackify } from 'node:util';
 import { explain, LatchkeyError } from '../base/errors.ts';
 import { serverNameOf } from '../certificates/source.ts';
+import { EngineError } from '../domains/engine-options.ts';
 import { Challenges } from '../server/worker/challenges.ts';
 import { checkPrivateSurface } from '../tls/accept.ts';
 import { Core } from './core.ts';
@@ -198,8 +199,14 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
    * Renews a certificate now, by its first name, or joins the renewal that is under way; fulfilled when it is in use.
    * @throws RenewalError: the CA's problem; PostponedError: not now; EngineError `domain-unknown`
    */
-  renew(name: string, options: RenewOptions = {}): Promise<RenewedCertificates> {
-    return this.#core.renew(name, options);
+  async renew(name: string, options: RenewOptions = {}): Promise<RenewedCertificates> {
+    this.#throwIfClosed();
+    try {
+      return await this.#core.renew(name, options);
+    } catch (error) {
+      if (error instanceof EngineError && error.code === 'engine-closed') this.#throwIfClosed();
+      throw error;
+    }
   }
 
   /**
@@ -213,6 +220,7 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
 
   /** Serves and renews a certificate no more, by its first name. The store keeps it. @throws EngineError `domain-unknown` */
   remove(name: string): void {
+    this.#throwIfClosed();
     this.#core.remove(name);
   }
 

@@ -196,10 +196,15 @@ test('who is aborted while it waits goes on with that reason, and a closed one s
   latchkey.start();
   const reason = new Error('no more patience');
   await assert.rejects(latchkey.ready({ signal: AbortSignal.abort(reason) }), reason);
-  const waiting = assert.rejects(latchkey.ready(), { code: 'closed' });
+  const closed = { code: 'closed' };
+  const waiting = [latchkey.ready(), latchkey.renew('example.org')].map((one) => assert.rejects(one, closed));
   await latchkey.close();
-  await waiting;
-  assert.throws(() => latchkey.start(), { code: 'closed' });
+  await Promise.all(waiting);
+  assert.throws(() => latchkey.start(), closed);
+  assert.throws(() => latchkey.remove('example.org'), closed);
+  await assert.rejects(latchkey.renew('example.org'), closed);
+  await assert.rejects(latchkey.add('new.example'), closed);
+  await assert.rejects(latchkey.ready(), closed);
 });
 
 test('a signal closes it, and one that is aborted already opens nothing', async () => {
