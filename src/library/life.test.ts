@@ -246,6 +246,9 @@ test('options that cannot be right are named', async () => {
     [{ domains, agreement: 'accepted', store, authority: 'NoSuchCa' }, /is no name of a CA and no URL/],
     [{ domains, agreement: 'accepted', store, email: 'nobody' }, /is no address/],
     [{ domains, agreement: 'accepted', store, keys: ['P-257' as 'P-256'] }, /is not one of P-256/],
+    [{ domains, agreement: 'accepted', store, keys: [] }, /keys: the list is empty/],
+    [{ domains, agreement: 'accepted', store, authority: [] }, /authority: the list is empty/],
+    [{ store, agreement: 'accepted', onDemand: {} as { allow: () => true } }, /onDemand\.allow is missing/],
     [{ domains, store, authority: 'local' }, /localCa\.dir is missing/],
   ];
   for (const [options, message] of cases) await assert.rejects(Latchkey.open(options), { message });

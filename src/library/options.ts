@@ -142,7 +142,11 @@ export function resolveOptions(options: LatchkeyOptions): Resolved {
   const domains = listsOf(options.domains ?? []).map(namesOf);
   const [twice] = repeated(domains.flat());
   if (twice !== undefined) throw bad(`domains: ${twice} is in two certificates`);
-  const { authority = defaultAuthority, onDemand, ports = {} } = options;
+  const { authority = defaultAuthority, keys = ['P-256'], ports = {} } = options;
+  const onDemand = typeof options.onDemand === 'function' ? { allow: options.onDemand } : options.onDemand;
+  if (onDemand && typeof onDemand.allow !== 'function') throw bad('onDemand.allow is missing: it decides');
+  if (authority.length === 0) throw bad('authority: the list is empty; without it, it is LetsEncrypt');
+  if (keys.length === 0) throw bad('keys: the list is empty; without it, it is P-256');
   const authorities = options.issuer ? ['own'] : [authority].flat().map(directoryOf);
   if (authorities.includes(LOCAL) && (ports.https === 0 || ports.http === 0)) {
     throw bad("ports: with authority 'local' they can't be 0, as the CA has to know where to look");
@@ -161,11 +165,11 @@ export function resolveOptions(options: LatchkeyOptions): Resolved {
     options,
     domains,
     authorities,
-    keys: (options.keys ?? ['P-256']).map(keySpecOf),
+    keys: keys.map(keySpecOf),
     clock: options.clock ?? systemClock,
     policy: createPolicy(options.tls ?? {}),
     ports: { http: ports.http === false ? undefined : (ports.http ?? 80), https: ports.https ?? 443 },
-    onDemand: typeof onDemand === 'function' ? { allow: onDemand } : onDemand,
+    onDemand,
     localCaDir: authorities.includes(LOCAL) ? localCaDirOf(options) : undefined,
   };
 }
