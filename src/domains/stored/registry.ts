@@ -13,7 +13,7 @@ import type { Store } from '../../store/store.ts';
 import { encodedIfValid, mdDocument } from './document.ts';
 import { chainFile, heldSuffixes, keyFile, readHeld, readPair, undamaged } from './held.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
-import type { Held } from '../state.ts';
+import type { Held, HeldSet } from '../state.ts';
 import { judge, readPemFile } from './static-files.ts';
 
 /** Domains looked at at once: enough to keep a disk busy. */
@@ -32,20 +32,30 @@ export async function syncDomains(
   clock: Clock,
 ): Promise<void> {
   const present = await store.list('domains');
-  const known = new Set(present);
   const bare: ManagedDomainSettings[] = [];
+  const empty = new Set<string>();
   await forEach(domains, async (domain) => {
-    const aspects = known.has(domain.name) ? await store.aspects('domains', domain.name) : [];
+    // Of a new store nothing needs to be looked for.
+    const aspects = present.length > 0 ? await store.aspects('domains', domain.name) : [];
     if (heldSuffixes(aspects).length === 0) bare.push(domain);
+    if (aspects.length === 0) empty.add(domain.name);
   });
-  if (bare.length > 0 && present.length > 0) await adopt(store, bare, present);
-  await forEach(domains, (domain) => syncDomain(store, domain, clock.now()));
+  if (bare.length > 0 && present.length > 0) {
+    for (const name of await adopt(store, bare, present)) empty.delete(name);
+  }
+  await forEach(domains, (domain) => syncDomain(store, domain, empty.has(domain.name), clock.now()));
 }
 
-async function syncDomain(store: Store, domain: ManagedDomainSettings, now: number): Promise<void> {
+/** `isNew`: the store has nothing of it, and to look for each file of a thousand domains takes a second. */
+async function syncDomain(
+  store: Store,
+  domain: ManagedDomainSettings,
+  isNew: boolean,
+  now: number,
+): Promise<void> {
   const { name } = domain;
-  const before = await undamaged(readMd(store, 'domains', name));
-  const held = await readHeld(store, 'domains', name, domain.keys);
+  const before = isNew ? undefined : await undamaged(readMd(store, 'domains', name));
+  const held: HeldSet = isNew ? new Map() : await readHeld(store, 'domains', name, domain.keys);
   const state = await judge(domain, held, { now, read: readPemFile });
   const after = encodeMd(mdDocument(domain, state, before));
   const current = before && encodedIfValid(() => encodeMd(before));
@@ -53,21 +63,31 @@ async function syncDomain(store: Store, domain: ManagedDomainSettings, now: numb
   if (current !== after)
     await store.save('domains', name, 'md.json', after, { durable: before !== undefined });
   const served = domain.staticFiles.length > 0 || [...held.values()].some(isPair);
-  if (!served) await ensureFallback(store, domain, now);
+  if (served || (!isNew && (await hasFallback(store, domain, now)))) return;
+  await makeFallback(store, domain, now);
+}
+
+async function hasFallback(store: Store, domain: ManagedDomainSettings, now: number): Promise<boolean> {
+  const { name, domains } = domain;
+  const files = fallbackFiles(domain);
+  const pem = await undamaged(store.load('domains', name, files.chain));
+  const key = pem && (await undamaged(store.load('domains', name, files.key)));
+  return pem !== undefined && key !== undefined && isFallbackFor(pem.toString(), domains, now);
 }
 
 /** One fallback certificate is enough: P-256, which every client can do, whatever the keys to be. */
-async function ensureFallback(store: Store, domain: ManagedDomainSettings, now: number): Promise<void> {
-  const { name, domains, keys } = domain;
-  const suffix = keys[0] ? keyFileSuffix(keys[0]) : '';
-  const [certFile, privkeyFile] = [`fallback-${chainFile(suffix)}`, `fallback-${keyFile(suffix)}`];
-  const pem = await undamaged(store.load('domains', name, certFile));
-  const key = pem && (await undamaged(store.load('domains', name, privkeyFile)));
-  if (pem && key && isFallbackFor(pem.toString(), domains, now)) return;
-  const { certPem, keyPem } = await createFallbackCertificate({ names: domains, now });
+async function makeFallback(store: Store, domain: ManagedDomainSettings, now: number): Promise<void> {
+  const { name, domains: names } = domain;
+  const files = fallbackFiles(domain);
+  const { certPem, keyPem } = await createFallbackCertificate({ names, now });
   // What a power cut leaves of them is looked at by the next start, and made anew.
-  await savePrivateKey(store, 'domains', name, privkeyFile, keyPem, { durable: false });
-  await store.save('domains', name, certFile, certPem, { durable: false });
+  await store.save('domains', name, files.key, keyPem, { durable: false });
+  await store.save('domains', name, files.chain, certPem, { durable: false });
+}
+
+function fallbackFiles({ keys }: ManagedDomainSettings): { readonly chain: string; readonly key: string } {
+  const suffix = keys[0] ? keyFileSuffix(keys[0]) : '';
+  return { chain: `fallback-${chainFile(suffix)}`, key: `fallback-${keyFile(suffix)}` };
 }
 
 function isFallbackFor(pem: string, names: readonly string[], now: number): boolean {
@@ -82,13 +102,14 @@ function isFallbackFor(pem: string, names: readonly string[], now: number): bool
 
 /**
  * Names that were moved to a new domain, or whose domain got another name, keep being served: the new domain
- * gets the certificates that cover most of its names.
+ * gets the certificates that cover most of its names. Gives the domains that got some.
  */
 async function adopt(
   store: Store,
   bare: readonly ManagedDomainSettings[],
   present: readonly string[],
-): Promise<void> {
+): Promise<readonly string[]> {
+  const adopted: string[] = [];
   const owners = await ownersOfNames(store, present);
   await forEach(bare, async (domain) => {
     const candidates = new Set(domain.domains.flatMap((name) => owners.get(name) ?? []));
@@ -98,11 +119,14 @@ async function adopt(
       const found = await adoptable(store, candidate, domain);
       if (found && (!best || found.covered > best.covered)) best = found;
     }
-    for (const [suffix, { held, chain }] of best?.pairs ?? []) {
+    if (!best) return;
+    adopted.push(domain.name);
+    for (const [suffix, { held, chain }] of best.pairs) {
       await savePrivateKey(store, 'domains', domain.name, keyFile(suffix), held.key);
       await store.save('domains', domain.name, chainFile(suffix), chain);
     }
   });
+  return adopted;
 }
 
 interface Adoption {
