@@ -40,6 +40,7 @@ Require all granted
 <VirtualHost 127.0.0.1:${port}>
 ServerName a.test
 SSLEngine on
+SSLHonorCipherOrder off
 SSLCertificateFile server.pem
 SSLCertificateKeyFile server.key
 SSLCACertificateFile ca.pem
@@ -206,9 +207,10 @@ subjectAltName=email:alice@a.test,email:second@a.test,DNS:alice.a.test,otherName
     '-out',
     'client.pem',
   );
-  // Whom we ask doesn't tell what else the client sends: the server has the intermediate itself.
-  const authorities = ['ca.pem', 'mid.pem'].map((name) => readFileSync(join(dir, name), 'utf8'));
-  writeFileSync(join(dir, 'ca.pem'), authorities.join(''));
+  // Node doesn't tell what else the client sends: what it sends here, the server has itself.
+  const read = (name: string) => readFileSync(join(dir, name), 'utf8');
+  writeFileSync(join(dir, 'ca.pem'), read('ca.pem') + read('mid.pem'));
+  writeFileSync(join(dir, 'client.pem'), read('client.pem') + read('mid.pem'));
   const names = ['-subj', '/O=Server/CN=a.test', '-addext', 'subjectAltName=DNS:a.test,DNS:b.test'];
   openssl('req', '-x509', ...ec, '-keyout', 'server.key', '-out', 'server.pem', ...names);
 }
