@@ -80,6 +80,7 @@ export class HandshakePlan {
   readonly #clientCas: Plan['clientCas'];
   readonly #ticketKeyFiles: Plan['ticketKeyFiles'];
   readonly #states = new Map<HostSettings, HostTlsState>();
+  readonly #bySet = new Map<string, VirtualHostSettings[]>();
   /** Hosts of one policy share it: trying one costs as much as a handshake. */
   readonly #policies = new Map<string, TlsPolicy>();
 
@@ -97,6 +98,7 @@ export class HandshakePlan {
       const store = host.dynamicStore === undefined ? undefined : stores.get(host.dynamicStore);
       this.#states.set(host, { setId: setIds[index], store, policy: this.#policy(host), alpn });
     }
+    for (const [index, host] of settings.hosts.entries()) this.#noteSet(setIds[index + 1], host);
   }
 
   /** Undefined for a host of another configuration. */
@@ -106,8 +108,7 @@ export class HandshakePlan {
 
   /** An address and a name by which a client reaches the host that serves `setId`. */
   addressOf(setId: string): Target | undefined {
-    for (const host of this.settings.hosts) {
-      if (this.#states.get(host)?.setId !== setId) continue;
+    for (const host of this.#bySet.get(setId) ?? []) {
       const listen = this.settings.listens.find((candidate) => candidate.tls && isAt(host, candidate));
       if (!listen) continue;
       const specific = host.addresses.find(
@@ -120,6 +121,7 @@ export class HandshakePlan {
         localAddress: listen.address ?? specific?.address ?? '127.0.0.1',
         localPort: listen.port,
         name,
+        groups: this.#states.get(host)?.policy.groups,
       };
     }
     return undefined;
@@ -129,14 +131,21 @@ export class HandshakePlan {
   addressFor(name: string, scope: string): Target | undefined {
     for (const listen of this.settings.listens.filter(({ tls }) => tls)) {
       for (const localAddress of this.#localAddresses(listen)) {
-        const at = { localAddress, localPort: listen.port, name };
         const { host, known } = this.hosts.forHandshake(localAddress, listen.port, name);
-        const { setId, store } = this.#states.get(host) ?? {};
+        const { setId, store, policy } = this.#states.get(host) ?? {};
         const isFree = !known || setId === undefined;
-        if (isFree && (scope === ADDED_SCOPE || scope === store?.id)) return at;
+        if (isFree && (scope === ADDED_SCOPE || scope === store?.id))
+          return { localAddress, localPort: listen.port, name, groups: policy?.groups };
       }
     }
     return undefined;
+  }
+
+  #noteSet(setId: string | undefined, host: VirtualHostSettings): void {
+    if (setId === undefined) return;
+    const hosts = this.#bySet.get(setId);
+    if (hosts) hosts.push(host);
+    else this.#bySet.set(setId, [host]);
   }
 
   #localAddresses({ address }: Listen): readonly string[] {
@@ -367,9 +376,11 @@ function isAt(host: VirtualHostSettings, listen: Listen): boolean {
 
 const UNKNOWN_NAME = { kind: 'refuse', alert: 'unrecognized_name' } as const;
 
-/** Where a client reaches a set, and by which name. */
+/** Where a client reaches a set, by which name, and what it has to be capable of. */
 interface Target extends LocalAddress {
   readonly name: string | undefined;
+  /** Of the key exchange, in OpenSSL's notation; undefined: OpenSSL's own. */
+  readonly groups: string | undefined;
 }
 
 export interface LocalAddress {

@@ -23,13 +23,19 @@ MDomain own.test
   ServerName own.test
   SSLEngine on
 </VirtualHost>
+MDomain odd.test
+<VirtualHost *:443>
+  ServerName odd.test
+  SSLEngine on
+  SSLOpenSSLConfCmd Groups secp521r1
+</VirtualHost>
 <VirtualHost *:443>
   ServerName _default_
   SSLEngine on
   DynSSLEnable on
 </VirtualHost>`;
   const settings = load(t, text);
-  const setIds = [undefined, 'md:own', undefined];
+  const setIds = [undefined, 'md:own', 'md:odd', undefined];
   const table = new MemoryTable();
   const asked: unknown[] = [];
   const ask = async (what: unknown) => {
@@ -84,6 +90,12 @@ suite('a worker shows itself what it serves', () => {
     const next = await at.put('md:added.test', 'added.test', ADDED_SCOPE);
     assert.deepEqual(await at.show('md:added.test', 'added.test', ADDED_SCOPE), [next]);
     assert.deepEqual(at.asked, [], 'that is no client of theirs');
+  });
+
+  test('of a host with groups of its own for the key exchange', async (t) => {
+    const at = worker(t);
+    const odd = await at.put('md:odd', 'odd.test');
+    assert.deepEqual(await at.show('md:odd', 'odd.test', undefined), [odd]);
   });
 
   test('and says where it cannot: a name without a set, one that a host has, a scope that no host has', async (t) => {
