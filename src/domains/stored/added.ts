@@ -32,7 +32,9 @@ export type AddedErrorCode =
   /** Another domain has it. */
   | 'added-taken'
   /** It was not added. */
-  | 'added-unknown';
+  | 'added-unknown'
+  /** Another server on the store makes changes, for longer than was waited. */
+  | 'added-busy';
 
 export class AddedError extends LatchkeyError<AddedErrorCode> {}
 

@@ -5,13 +5,18 @@ import { createAuthority } from '../../certificates/credentials.testing.ts';
 import { MemoryTable } from '../../certificates/memory-table.ts';
 import { put } from '../../domains/domains.testing.ts';
 import { settingsOf } from '../../http/settings.testing.ts';
+import type { Leases } from '../../store/leases.ts';
 import { MemoryStore } from '../../store/memory.ts';
 import { ADDED_SCOPE } from '../calls.ts';
 import { EngineAdded } from './added.ts';
 import type { Renewals } from './renewals.ts';
 
 /** A server on the store, as far as domains are added to it. `refreshed`: its names, while it reads a certificate. */
-async function server(store: MemoryStore, refreshed: (found: readonly boolean[]) => void = () => {}) {
+async function server(
+  store: MemoryStore,
+  refreshed: (found: readonly boolean[]) => void = () => {},
+  leases?: Leases,
+) {
   const table = new MemoryTable();
   const certificates = [await (await createAuthority()).issue(['a.example'])];
   const added: EngineAdded = await EngineAdded.open(
@@ -27,7 +32,7 @@ async function server(store: MemoryStore, refreshed: (found: readonly boolean[])
         },
       },
       renewals: async () => ({ add() {}, remove() {} }) as unknown as Renewals,
-      leases: undefined,
+      leases,
       changed: () => {},
       logger: silent('md'),
     },
@@ -55,4 +60,16 @@ test('a domain that another server has given other names is served by those that
   await one.added.remove('a.example');
   await two.added.follow();
   assert.deepEqual(['a.example', 'c.example'].map(two.found), [false, false]);
+});
+
+test('while another server on the store makes changes none is made, and that is said', async () => {
+  const none = async () => undefined;
+  const { added } = await server(new MemoryStore(), undefined, {
+    take: none,
+    takeWithin: none,
+    changed: async () => [],
+  });
+  const busy = { name: 'AddedError', code: 'added-busy' };
+  await assert.rejects(added.add(['a.example']), busy);
+  await assert.rejects(added.remove('a.example'), busy);
 });

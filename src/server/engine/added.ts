@@ -6,7 +6,7 @@ import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { CertificateTable } from '../../certificates/table.ts';
 import type { ConfiguredDomain, HostStapling, Settings } from '../../config/settings.ts';
-import { ADDED_LEASE, AddedDomains } from '../../domains/stored/added.ts';
+import { ADDED_LEASE, AddedDomains, AddedError } from '../../domains/stored/added.ts';
 import { heldSuffixes } from '../../domains/stored/held.ts';
 import type { DomainInService } from '../../status/document.ts';
 import type { Lease, Leases } from '../../store/leases.ts';
@@ -180,7 +180,12 @@ export class EngineAdded {
   async #alone(): Promise<Lease | undefined> {
     const { leases } = this.#parts;
     const lease = await leases?.takeWithin(ADDED_LEASE, PATIENCE);
-    if (leases && !lease) throw new Error('another server on this store is at it: try again');
+    if (leases && !lease) {
+      throw new AddedError(
+        'added-busy',
+        'another server on this store adds or removes domains for longer than is waited for: try again',
+      );
+    }
     if (lease?.handedOver) await this.#takeIn();
     return lease;
   }

@@ -23,6 +23,7 @@ const honest: ControlHandlers = {
   add: async ([name = '']) => {
     if (name === 'bad') throw new AddedError('added-bad-name', 'bad is bad');
     if (name === 'taken') throw new AddedError('added-taken', 'taken is taken');
+    if (name === 'busy') throw new AddedError('added-busy', 'another server is at it');
     return name;
   },
   remove: async () => {
@@ -76,6 +77,7 @@ suite('the control socket', () => {
     assert.deepEqual(added, [['a.example.org'], ['a.example.org', 'b.example.org']]);
     assert.equal(await status('PUT', '/domains/bad'), 400);
     assert.equal(await status('PUT', '/domains/taken'), 409);
+    assert.equal(await status('PUT', '/domains/busy'), 503);
     for (const body of ['{', '{"names":"a"}', '{"names":[1]}', 'null']) {
       assert.equal(await status('PUT', '/domains/a.example.org', body), 400, body);
     }
@@ -84,7 +86,7 @@ suite('the control socket', () => {
     assert.equal(await status('POST', '/flush/a.example.org'), 200);
     assert.match((await ask(path, 'POST', '/flush/x')).body, /there is nothing/);
     await assert.rejects(ask(path, 'PUT', '/domains/a.example.org', 'x'.repeat(100_000)));
-    assert.equal(added.length, 4);
+    assert.equal(added.length, 5);
   });
 
   test('at an address of the loopback wants the token', async (t) => {

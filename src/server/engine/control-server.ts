@@ -8,7 +8,7 @@
  * - `GET /domains` lists managed domains; `PUT /domains/NAME` adds one (`{"names": [further names]}` or nothing as its
  *   body), `DELETE /domains/NAME` removes one that was added. `POST /flush/NAME` looks for its certificates anew.
  * What fails is answered with `{"error"}`: 400 for a request that makes no sense, 401, 403 for a Host that is not the
- * loopback, 404, 409 for a name that another domain has.
+ * loopback, 404, 409 for a name that another domain has, 503 while another server on the store makes changes.
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -157,6 +157,7 @@ const STATUS: Readonly<Record<AddedErrorCode, number>> = {
   'added-bad-name': 400,
   'added-taken': 409,
   'added-unknown': 404,
+  'added-busy': 503,
 };
 
 function statusOf(error: unknown): number {
