@@ -3,7 +3,7 @@ import { Refusal, sectionArguments } from './directive.ts';
 import type { Directive } from './directive.ts';
 import { ConfigError } from './errors.ts';
 import type { Node } from './reader.ts';
-import { find, nearest } from './registry.ts';
+import { find, nearestDirectives } from './registry.ts';
 import type { Registered } from './registry.ts';
 import type { Scope } from './scope.ts';
 
@@ -53,7 +53,7 @@ function pass(found: Exclude<Registered, { kind: 'directive' }>, scope: Scope, w
 }
 
 function unknown(name: string): Refusal {
-  const near = nearest(name).map((one) => `'${one}'`);
+  const near = nearestDirectives(name).map((one) => `'${one}'`);
   const hint = near.length > 0 ? `; did you mean ${near.join(' or ')}?` : '';
   return new Refusal(
     `Invalid command '${name}', perhaps misspelled or defined by a module not included in the server configuration${hint}`,

@@ -1,4 +1,5 @@
 /** All directives there are, found by name in any case. */
+import { nearest } from '../base/nearest.ts';
 import type { Directive, Family } from './directive.ts';
 import { access } from './directives/access.ts';
 import { api } from './directives/api.ts';
@@ -83,18 +84,13 @@ export function knows(name: string): boolean {
   return readingDirectives.has(name.toLowerCase()) || (found !== undefined && found.kind !== 'unsupported');
 }
 
-/** Names that are at most a third of their letters away, nearest first. */
-export function nearest(name: string): string[] {
-  const wanted = name.toLowerCase();
-  const sort = wanted.startsWith('<');
-  const most = Math.min(3, Math.max(1, Math.floor(wanted.length / 3)));
-  return [...candidates()]
-    .filter((candidate) => candidate.startsWith('<') === sort)
-    .map((candidate) => ({ candidate, distance: distance(wanted, candidate.toLowerCase(), most) }))
-    .filter((one) => one.distance <= most)
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, 3)
-    .map((one) => one.candidate);
+/** Names of directives that may be meant, a section's (`<`) for a section; see base/nearest.ts. */
+export function nearestDirectives(name: string): string[] {
+  const isSection = name.startsWith('<');
+  return nearest(
+    name,
+    [...candidates()].filter((candidate) => candidate.startsWith('<') === isSection),
+  );
 }
 
 function* candidates(): Generator<string> {
@@ -104,24 +100,4 @@ function* candidates(): Generator<string> {
       yield* aliases ?? [];
     }
   }
-}
-
-/** Edits from `a` to `b` with neighbours swapped counting as one; `most + 1` stands for all that are more. */
-function distance(a: string, b: string, most: number): number {
-  if (Math.abs(a.length - b.length) > most) return most + 1;
-  let beforeLast: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
-      let least = Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (last[j - 1] ?? 0) + cost);
-      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      if (swapped) least = Math.min(least, (beforeLast[j - 2] ?? 0) + 1);
-      row.push(least);
-    }
-    beforeLast = last;
-    last = row;
-  }
-  return last[b.length] ?? most + 1;
 }
