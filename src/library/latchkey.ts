@@ -84,10 +84,10 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
    * @throws LatchkeyError `bad-option`, `tls-bad-policy`; PkiError `name-invalid`; StoreError; CaError of the `local` CA
    */
   static async open(options: LatchkeyOptions): Promise<Latchkey> {
+    const opening = resolveOptions(options);
     options.signal?.throwIfAborted();
     checkPrivateSurface();
     const owner = {};
-    const opening = resolveOptions(options);
     const core = await Core.open({
       resolved: opening,
       loggers: loggersTo(options.logger),

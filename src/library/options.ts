@@ -9,10 +9,10 @@ import { certificateName } from '../pki/names.ts';
 import type { Leases } from '../store/leases.ts';
 import type { Store } from '../store/store.ts';
 import { createPolicy, type TlsPolicy } from '../tls/policy.ts';
+import { checkOptions, type keyKinds } from './options-schema.ts';
 import type { CertificateIssuer } from './own-issuer.ts';
 
-const kinds = ['P-256', 'P-384', 'RSA-2048', 'RSA-3072', 'RSA-4096'] as const;
-export type KeyKind = (typeof kinds)[number];
+export type KeyKind = (typeof keyKinds)[number];
 export type ChallengeType = 'http-01' | 'tls-alpn-01' | 'dns-01';
 
 export interface LatchkeyOptions {
@@ -139,12 +139,12 @@ export interface Resolved {
 
 /** @throws LatchkeyError `bad-option`; PkiError `name-invalid`; `tls-bad-policy` */
 export function resolveOptions(options: LatchkeyOptions): Resolved {
+  checkOptions(options);
   const domains = listsOf(options.domains ?? []).map(namesOf);
   const [twice] = repeated(domains.flat());
   if (twice !== undefined) throw bad(`domains: ${twice} is in two certificates`);
   const { authority = defaultAuthority, keys = ['P-256'], ports = {} } = options;
   const onDemand = typeof options.onDemand === 'function' ? { allow: options.onDemand } : options.onDemand;
-  if (onDemand && typeof onDemand.allow !== 'function') throw bad('onDemand.allow is missing: it decides');
   if (authority.length === 0) throw bad('authority: the list is empty; without it, it is LetsEncrypt');
   if (keys.length === 0) throw bad('keys: the list is empty; without it, it is P-256');
   const authorities = options.issuer ? ['own'] : [authority].flat().map(directoryOf);
@@ -182,8 +182,6 @@ export function namesOf(names: readonly string[]): string[] {
 }
 
 function listsOf(domains: NonNullable<LatchkeyOptions['domains']>): (readonly string[])[] {
-  // Programs without types have a single name first of all.
-  if (!Array.isArray(domains)) throw bad("domains: a list of names is needed, as ['example.org']");
   const single = domains.filter((entry) => typeof entry === 'string');
   const lists = domains.filter((entry) => typeof entry !== 'string');
   if (single.length > 0 && lists.length > 0) {
@@ -205,7 +203,6 @@ function directoryOf(text: string): string {
 }
 
 function keySpecOf(kind: KeyKind): KeySpec {
-  if (!kinds.includes(kind)) throw bad(`keys: '${kind}' is not one of ${kinds.join(', ')}`);
   const [type, size] = kind.split('-');
   return type === 'RSA' ? { type, bits: Number(size) } : { type: 'EC', name: kind.toLowerCase() };
 }
