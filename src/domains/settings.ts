@@ -75,15 +75,20 @@ export interface DnsCommand {
 export interface DnsProvider {
   /**
    * Adds `value` to the TXT records of `name` (`_acme-challenge.example.org`), beside those that are there; fulfilled
-   * when all its name servers have it. A rejection is a failed renewal.
+   * when all its name servers have it. A rejection is a failed renewal, and so is taking longer than a minute: then,
+   * and when the renewal is given up, the signal is aborted.
    */
   readonly add: (
     name: string,
     value: string,
     options: { readonly signal?: AbortSignal | undefined },
   ) => Promise<void>;
-  /** Removes that value. A rejection is told in the job's log, and has no other consequence. */
-  readonly remove: (name: string, value: string) => Promise<void>;
+  /** Removes that value, within a minute, too. A rejection is told in the job's log, and has no other consequence. */
+  readonly remove: (
+    name: string,
+    value: string,
+    options: { readonly signal?: AbortSignal | undefined },
+  ) => Promise<void>;
 }
 
 export interface ProxySettings {

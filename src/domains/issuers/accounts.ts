@@ -6,6 +6,7 @@
  */
 import type { Account, AccountRef, AcmeClient, ExternalAccount } from '../../acme/client.ts';
 import { AcmeError } from '../../acme/errors.ts';
+import type { Clock } from '../../base/clock.ts';
 import { generateKey } from '../../pki/keys.ts';
 import { type AccountDocument, readAccount, writeAccount } from '../../store/documents.ts';
 import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
@@ -24,11 +25,13 @@ export const ACCOUNT_KEY = { type: 'RSA', bits: 2048 } as const;
 
 export class Accounts {
   readonly #store: Store;
+  readonly #clock: Clock;
   /** By CA and external account: the account that this process has found in the store or registered, or is about to. */
   readonly #found = new Map<string, Promise<KnownAccount>>();
 
-  constructor(store: Store) {
+  constructor(store: Store, clock: Clock) {
     this.#store = store;
+    this.#clock = clock;
   }
 
   /** The account to use for a domain, staged with it. */
@@ -38,7 +41,7 @@ export class Accounts {
     const staged = await this.#load('staging', domain.name);
     if (staged && isWanted(staged, wanted)) return this.#current(staged, domain, client, options);
     // An order of another account is of no use with this one.
-    await dropOrder({ store: this.#store, domain, options });
+    await dropOrder({ store: this.#store, clock: this.#clock, domain, options });
     if (staged) await this.#unstage(domain.name);
     const account = await this.#shared(domain, client, options);
     signal?.throwIfAborted();

@@ -59,7 +59,7 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
     this.#store = store;
     this.#clock = clock;
     this.#newClient = newClient;
-    this.#accounts = new Accounts(store);
+    this.#accounts = new Accounts(store, clock);
   }
 
   check(domain: ManagedDomainSettings): readonly Problem[] {
@@ -104,7 +104,7 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
       };
       for (const spec of open) await this.#obtainFor(run, spec);
     }
-    await dropOrder({ store: this.#store, domain, options });
+    await dropOrder({ store: this.#store, clock: this.#clock, domain, options });
   }
 
   async renewalInfo(

@@ -37,7 +37,11 @@ interface Task {
 }
 
 /** Challenges are set up anew by whoever goes on with an order: nothing of them has to last. */
-type Solver = (where: Pick<Run, 'store' | 'domain'>, task: Task, options: SaveOptions) => Promise<void>;
+type Solver = (
+  where: Pick<Run, 'store' | 'domain' | 'clock'>,
+  task: Task,
+  options: SaveOptions,
+) => Promise<void>;
 
 /** Puts a key authorization where the CA will look for it, by challenge type. */
 const solvers: Readonly<Record<string, Solver>> = {
@@ -48,14 +52,15 @@ const solvers: Readonly<Record<string, Solver>> = {
     await savePrivateKey(store, 'challenges', task.name, 'acme-tls-alpn-01-privkey.pem', keyPem, options);
     await store.save('challenges', task.name, 'acme-tls-alpn-01-pubcert.pem', certPem, options);
   },
-  'dns-01': async ({ domain: { challengeDns01 } }, { name, keyAuthorization }, options) => {
+  'dns-01': async ({ domain: { challengeDns01 }, clock }, { name, keyAuthorization }, { signal }) => {
     const data = recordOf(keyAuthorization);
-    if (challengeDns01) await setUpRecord(challengeDns01, { name, data }, options);
+    if (challengeDns01) await setUpRecord(challengeDns01, { name, data }, { clock, signal });
   },
-  'dns-account-01': async ({ domain }, { name, keyAuthorization, accountUrl }, options) => {
+  'dns-account-01': async (where, { name, keyAuthorization, accountUrl }, { signal }) => {
+    const { challengeDns01 } = where.domain;
     const data = recordOf(keyAuthorization);
     const at = accountRecordName(accountUrl, name);
-    if (domain.challengeDns01) await setUpRecord(domain.challengeDns01, { name, data, at }, options);
+    if (challengeDns01) await setUpRecord(challengeDns01, { name, data, at }, { clock: where.clock, signal });
   },
 };
 
@@ -141,13 +146,13 @@ export function chooseChallenge(choices: Choices, authorization: Authorization):
  * @throws RenewalError when the command for DNS fails
  */
 export async function putChallenge(
-  { store, domain }: Pick<Run, 'store' | 'domain'>,
+  where: Pick<Run, 'store' | 'domain' | 'clock'>,
   { type, name }: Pick<Setup, 'type' | 'name'>,
   task: Omit<Task, 'name'>,
   options: Abortable,
 ): Promise<void> {
-  await solvers[type]?.({ store, domain }, { ...task, name }, { ...options, durable: false });
-  publish('latchkey:challenge:ready', { domain: domain.name, name, type });
+  await solvers[type]?.(where, { ...task, name }, { ...options, durable: false });
+  publish('latchkey:challenge:ready', { domain: where.domain.name, name, type });
 }
 
 /**
@@ -171,7 +176,7 @@ export function setupLabel(
  * command that fails: it is told, and the certificate is none the worse for it.
  */
 export async function removeChallenges(
-  { store, domain, options }: Pick<Run, 'store' | 'domain' | 'options'>,
+  { store, domain, clock, options }: Pick<Run, 'store' | 'domain' | 'clock' | 'options'>,
   labels: readonly string[],
 ): Promise<void> {
   for (const label of labels) {
@@ -180,7 +185,11 @@ export async function removeChallenges(
     const [name = '', ...more] = label.slice(colon + 1).split(' ');
     if (type.startsWith('dns-')) {
       const at = type === 'dns-account-01' ? more.shift() : undefined;
-      const problem = await tearDownRecord(domain.challengeDns01, { name, data: more[0], at }, options);
+      const problem = await tearDownRecord(
+        domain.challengeDns01,
+        { name, data: more[0], at },
+        { clock, signal: options.signal },
+      );
       if (problem !== undefined) options.progress({ step: 'challenge', detail: problem });
     } else {
       await store.purge('challenges', name, { durable: false });

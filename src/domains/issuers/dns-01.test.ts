@@ -12,6 +12,7 @@ import {
   withoutChallengeDns,
   withoutPebble,
 } from '../../acme/pebble.testing.ts';
+import { TestClock } from '../../base/clock.testing.ts';
 import { parseChain } from '../../pki/certificate.ts';
 import { generateKey } from '../../pki/keys.ts';
 import { readOrder } from '../../store/documents.ts';
@@ -21,6 +22,7 @@ import { impatientClock, settings } from '../domains.testing.ts';
 import { RenewalError } from '../issuer.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
 import { AcmeIssuer } from './acme.ts';
+import { setUpRecord, tearDownRecord } from './dns-01.ts';
 
 const accountKey = await generateKey({ type: 'RSA', bits: 2048 });
 const no = { possible: false, reason: 'not here' } as const;
@@ -226,3 +228,38 @@ esac`,
     }
   },
 );
+
+suite('a program that writes records', () => {
+  const record = { name: 'example.org', data: 'DATA' };
+  const hanging = () => new Promise<never>(() => {});
+  const provider = { add: hanging, remove: hanging };
+
+  test('has a minute to add one, then the renewal fails with that', async () => {
+    const clock = new TestClock();
+    const failed = assert.rejects(setUpRecord(provider, record, { clock }), {
+      name: 'RenewalError',
+      message: /_acme-challenge\.example\.org could not be added: it did not end within 60 s/,
+    });
+    await clock.advance(60_000);
+    await failed;
+  });
+
+  test('has a minute to remove one, then that is told', async () => {
+    const clock = new TestClock();
+    const told = tearDownRecord(provider, record, { clock });
+    await clock.advance(60_000);
+    assert.match((await told) ?? '', /could not be removed: it did not end within 60 s/);
+  });
+
+  test('keeps nobody who gives up', async () => {
+    const controller = new AbortController();
+    const options = { clock: new TestClock(), signal: controller.signal };
+    const reason = new Error('closing');
+    const ended = [
+      assert.rejects(setUpRecord(provider, record, options), reason),
+      assert.rejects(tearDownRecord(provider, record, options), reason),
+    ];
+    controller.abort(reason);
+    await Promise.all(ended);
+  });
+});

@@ -2,13 +2,23 @@
  * dns-01 and dns-account-01: the administrator's command writes the DNS record (MDChallengeDns01), or the program that
  * has the library.
  */
+import type { Clock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
+import { within } from '../../base/within.ts';
 import type { Abortable } from '../../store/store.ts';
 import { runCommand } from '../hooks/command.ts';
 import { ownProblem, RenewalError } from '../issuer.ts';
 import type { DnsCommand, DnsProvider } from '../settings.ts';
 
 type ChallengeDns01 = DnsCommand | DnsProvider;
+
+/** The clock bounds what the program does; a command is bounded by the system's. */
+export interface RecordOptions extends Abortable {
+  readonly clock: Clock;
+}
+
+/** ms for the program, the same as for a command: what hangs has a place at the CA that others wait for. */
+const LIMIT = 60_000;
 
 /** What a command is told of a record. */
 export interface DnsRecord {
@@ -31,7 +41,7 @@ export function knowsData(configured: ChallengeDns01): boolean {
 export async function setUpRecord(
   configured: ChallengeDns01,
   { name, data, at }: DnsRecord,
-  options: Abortable,
+  options: RecordOptions,
 ): Promise<void> {
   if ('add' in configured) return addRecord(configured, at ?? recordName(name), data, options);
   const { command } = configured;
@@ -48,10 +58,10 @@ export async function setUpRecord(
 export async function tearDownRecord(
   configured: ChallengeDns01 | undefined,
   { name, data, at }: Omit<DnsRecord, 'data'> & { readonly data: string | undefined },
-  options: Abortable,
+  options: RecordOptions,
 ): Promise<string | undefined> {
   if (!configured) return `No MDChallengeDns01 is left that could remove the DNS record of ${name}`;
-  if ('add' in configured) return removeRecord(configured, at ?? recordName(name), data);
+  if ('add' in configured) return removeRecord(configured, at ?? recordName(name), data, options);
   const { command, version } = configured;
   const known = [version === 2 ? data : undefined, at].filter((argument) => argument !== undefined);
   const failure = await runCommand([...command, 'teardown', name, ...known], options);
@@ -62,10 +72,10 @@ async function addRecord(
   provider: DnsProvider,
   name: string,
   value: string,
-  { signal }: Abortable,
+  { clock, signal }: RecordOptions,
 ): Promise<void> {
   try {
-    await provider.add(name, value, { signal });
+    await within({ clock, signal, limit: LIMIT }, (ended) => provider.add(name, value, { signal: ended }));
   } catch (cause) {
     signal?.throwIfAborted();
     const detail = `The DNS record ${name} could not be added: ${explain(cause)}`;
@@ -77,12 +87,15 @@ async function removeRecord(
   provider: DnsProvider,
   name: string,
   value: string | undefined,
+  { clock, signal }: RecordOptions,
 ): Promise<string | undefined> {
   if (value === undefined) return undefined;
   try {
-    await provider.remove(name, value);
+    await within({ clock, signal, limit: LIMIT }, (ended) => provider.remove(name, value, { signal: ended }));
     return undefined;
   } catch (error) {
+    // The order is remembered: the record is removed at the next start.
+    signal?.throwIfAborted();
     return `The DNS record ${name} could not be removed: ${explain(error)}`;
   }
 }

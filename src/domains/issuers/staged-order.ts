@@ -71,7 +71,7 @@ function isUsable({ domain, clock }: Run, order: Order): boolean {
 }
 
 /** Takes down the challenges of the remembered order, then forgets it. */
-export async function dropOrder(run: Pick<Run, 'store' | 'domain' | 'options'>): Promise<void> {
+export async function dropOrder(run: Pick<Run, 'store' | 'domain' | 'clock' | 'options'>): Promise<void> {
   const { store, domain, options } = run;
   const document = await readOrder(store, 'staging', domain.name, options);
   if (!document) return;
