@@ -17,12 +17,14 @@ import type { Lease } from '../../store/leases.ts';
 import { StoreError } from '../../store/store.ts';
 import type { Identity } from '../calls.ts';
 import { makeFolder } from '../folders.ts';
+import { Litter } from './litter.ts';
 
 /** Activations at once: few, so that they end one after another, and what follows on each begins meanwhile. */
 const ACTIVATIONS = 4;
 
-export class StoreKeeper {
+export class StoreKeeper implements AsyncDisposable {
   #store: FsStore;
+  readonly #litter: Litter;
   readonly #identity: Identity | undefined;
   readonly #logger: Logger;
   /** Activations at a reload and at the engine's request: one at a time for each domain. */
@@ -40,16 +42,19 @@ export class StoreKeeper {
     makeFolder('MDStoreDir', settings.md.storeDir);
     const leases = await openLeases(settings, identity);
     await using _turn = await myTurn(leases, settings, logger);
-    return new StoreKeeper(await open(settings, identity, leases), identity, leases, logger);
+    const litter = new Litter(systemClock);
+    return new StoreKeeper(await open(settings, identity, leases, litter), litter, identity, leases, logger);
   }
 
   private constructor(
     store: FsStore,
+    litter: Litter,
     identity: Identity | undefined,
     leases: FsLeases | undefined,
     logger: Logger,
   ) {
     this.#store = store;
+    this.#litter = litter;
     this.#identity = identity;
     this.#leases = leases;
     this.#logger = logger;
@@ -69,7 +74,7 @@ export class StoreKeeper {
       if (!(error instanceof StoreError) || error.code !== 'store-missing') throw error;
     }
     this.#leases = await openLeases(settings, this.#identity);
-    this.#store = await open(settings, this.#identity, this.#leases);
+    this.#store = await open(settings, this.#identity, this.#leases, this.#litter);
     return true;
   }
 
@@ -105,6 +110,11 @@ export class StoreKeeper {
     return this.#turns.take(name, () => this.store.purge('domains', name));
   }
 
+  /** Once nothing is activated any more: removes what was left to be. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#litter[Symbol.asyncDispose]();
+  }
+
   /** Loaded only where there are managed domains: a start without them doesn't wait for it. */
   async #bringDomainsInLine(
     { domains }: Settings,
@@ -129,11 +139,14 @@ function open(
   { md }: Settings,
   identity: Identity | undefined,
   leases: FsLeases | undefined,
+  litter: Litter,
 ): Promise<FsStore> {
   makeFolder('MDStoreDir', md.storeDir);
   const owner = identity ? { owner: identity } : {};
   // Challenges of other servers' orders may be under way.
-  return FsStore.open({ dir: md.storeDir, purgeChallenges: leases === undefined, leases, ...owner });
+  const purgeChallenges = leases === undefined;
+  const later = litter.add.bind(litter);
+  return FsStore.open({ dir: md.storeDir, purgeChallenges, leases, later, ...owner });
 }
 
 async function openLeases({ md }: Settings, identity: Identity | undefined): Promise<FsLeases | undefined> {

@@ -94,6 +94,7 @@ export class Supervisor implements AsyncDisposable {
       await supervisor.#begin();
     } catch (error) {
       await supervisor.#children.stop();
+      await keeper[Symbol.asyncDispose]();
       supervisor.#forget();
       throw error;
     }
@@ -175,6 +176,7 @@ export class Supervisor implements AsyncDisposable {
     markStopping(this.settings.pidFile);
     await this.#children.stop();
     this.#loggers('mpm_latchkey').notice('AH00491: caught SIGTERM, shutting down');
+    await this.#keeper[Symbol.asyncDispose]();
     this.#forget();
   }
 
@@ -184,6 +186,7 @@ export class Supervisor implements AsyncDisposable {
     markStopping(this.settings.pidFile);
     this.#loggers('mpm_latchkey').notice('AH00492: caught SIGWINCH, shutting down gracefully');
     const drained = await this.#children.drain();
+    await this.#keeper[Symbol.asyncDispose]();
     this.#forget();
     await drained();
   }

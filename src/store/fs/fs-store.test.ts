@@ -34,6 +34,24 @@ test('a store is made on first open, and is the same store ever after', async (t
   assert.equal(await readFile(join(dir, 'md_store.json'), 'utf8'), description);
 });
 
+test('what is left of a purged name is removed when whoever opened the store wants it, or by the next start', async (t) => {
+  const dir = await place(t);
+  const removals: (() => Promise<void>)[] = [];
+  const store = await FsStore.open({ dir, later: (remove) => void removals.push(remove) });
+  for (const name of ['a.example', 'b.example']) {
+    await store.save('staging', name, 'job.json', '{}');
+    await store.purge('staging', name);
+    assert.equal(await store.load('staging', name, 'job.json'), undefined);
+  }
+  assert.deepEqual(await store.list('staging'), []);
+  assert.equal((await readdir(join(dir, 'tmp'))).length, 2);
+  await removals[0]?.();
+  assert.equal((await readdir(join(dir, 'tmp'))).length, 1);
+  await FsStore.open({ dir });
+  assert.deepEqual(await readdir(join(dir, 'tmp')), []);
+  await removals[1]?.();
+});
+
 test('where there is no store, attaching and reading only say so and make none', async (t) => {
   const dir = await place(t);
   await assert.rejects(FsStore.attach({ dir }), { code: 'store-missing' });

@@ -35,9 +35,14 @@ export interface OpenOptions extends Omit<AttachOptions, 'key'> {
   readonly purgeChallenges?: boolean | undefined;
   /** Given where other servers use the store at the same time: what they work on is left to them. */
   readonly leases?: Leases | undefined;
+  /**
+   * Given what is left in `tmp` of a purged name, to be removed when there is leisure. Default: that is part of the
+   * purge. What never is removed is left to the next open().
+   */
+  readonly later?: ((remove: () => Promise<void>) => void) | undefined;
 }
 
-interface Parts {
+interface Parts extends Pick<OpenOptions, 'later'> {
   readonly tree: Tree;
   readonly key: StoreKey;
   readonly readOnly: boolean;
@@ -47,6 +52,7 @@ export class FsStore implements Store {
   readonly key: StoreKey;
   readonly #tree: Tree;
   readonly #readOnly: boolean;
+  readonly #later: OpenOptions['later'];
   /** Writers of the same name, by `GROUP/NAME`. */
   readonly #writes = new Turns();
   /** A domain's folder is away for an instant while it is replaced: that and reading it take turns, by name. */
@@ -55,8 +61,9 @@ export class FsStore implements Store {
   /** Listings of domains under way: a folder that is replaced meanwhile may escape them. */
   readonly #listings = new Set<Set<string>>();
 
-  private constructor({ tree, key, readOnly }: Parts) {
+  private constructor({ tree, key, readOnly, later }: Parts) {
     this.#tree = tree;
+    this.#later = later;
     this.key = key;
     this.#readOnly = readOnly;
   }
@@ -76,7 +83,7 @@ export class FsStore implements Store {
       await prepareFolders(tree);
       await recover(tree, options.leases);
       const key = file?.key ?? StoreKey.generate();
-      const store = new FsStore({ tree, key, readOnly: false });
+      const store = new FsStore({ tree, key, readOnly: false, later: options.later });
       if (file && file.version < currentVersion) await migrate(store);
       if (file?.version !== currentVersion) await writeStoreFile(tree, key);
       if (options.purgeChallenges) await store.#purgeAll('challenges');
@@ -187,7 +194,7 @@ export class FsStore implements Store {
   async purge(group: Group, name: string, options?: SaveOptions): Promise<void> {
     checkNames(name);
     await this.#write(group, name, options, `remove ${describe(group, name)}`, () =>
-      this.#tree.removeName(group, name, options),
+      this.#tree.removeName(group, name, options, this.#later),
     );
   }
 

@@ -104,8 +104,16 @@ export class Tree {
     });
   }
 
-  /** Removes a name with all that is in its folder: at one stroke, where it can be moved to `tmp` and is to last. */
-  async removeName(group: Group, name: string, { durable = true }: SaveOptions = {}): Promise<void> {
+  /**
+   * Removes a name with all that is in its folder: at one stroke, where it can be moved to `tmp` and is to last. What
+   * is there then is removed before this is fulfilled, or by `later` when it thinks fit.
+   */
+  async removeName(
+    group: Group,
+    name: string,
+    { durable = true }: SaveOptions = {},
+    later?: (remove: () => Promise<void>) => void,
+  ): Promise<void> {
     const folder = this.path(group, name);
     if (!durable && !this.ownerOf(group)) return this.disk.rm(folder, { recursive: true, force: true });
     const moved = this.scratch();
@@ -119,7 +127,9 @@ export class Tree {
       return syncFolder(this.disk, this.path(group));
     }
     if (durable) await syncFolder(this.disk, this.path(group));
-    await discard(this.disk, moved, () => this.scratch());
+    const remove = () => discard(this.disk, moved, () => this.scratch());
+    if (later) later(remove);
+    else await remove();
   }
 
   /** Makes a group's folder, or brings its mode and owner to what they should be. */
