@@ -46,6 +46,8 @@ export interface WorkerLoad {
   readonly handshakes: number;
   /** Connections that were refused since the worker began, before anything was done for them. */
   readonly refused: Refusals;
+  /** When the last one was, ms since the epoch; undefined: none was. */
+  readonly lastRefused: number | undefined;
 }
 
 /** By reason: too many handshakes waited, or ClientConnections, or ClientHandshakes. */

@@ -66,7 +66,12 @@ test('problems are counted by type, of which a CA cannot make too many', async (
 
 test('workers say how much they have to do, and whom they turned away; one that is gone is not told of', async (t) => {
   const made = metrics(t);
-  const load = { connections: 7, handshakes: 2, refused: { overload: 3, connections: 0, handshakes: 1 } };
+  const load = {
+    connections: 7,
+    handshakes: 2,
+    refused: { overload: 3, connections: 0, handshakes: 1 },
+    lastRefused: 1,
+  };
   made.noteWorkers([
     { id: 1, pid: 11, load },
     { id: 2, pid: 12 },

@@ -26,18 +26,20 @@ suite('the status for people', () => {
     assert.equal(overview(document([])), 'Latchkey 1: no managed domains; 1 workers, generation 1\n');
     const refused = { overload: 5, connections: 4, handshakes: 0 };
     const load = { connections: 0, handshakes: 0, refused };
-    const busy = {
+    const busy = (lastRefused: number | undefined) => ({
       ...document([]),
       workers: [
         { id: 1, pid: 1 },
-        { id: 2, pid: 2, load },
-        { id: 3, pid: 3, load },
+        { id: 2, pid: 2, load: { ...load, lastRefused: undefined } },
+        { id: 3, pid: 3, load: { ...load, lastRefused } },
       ],
-    };
+    });
     assert.match(
-      overview(busy),
+      overview(busy(NOW - 3_599_999)),
       /^warning: .*: 10 overloaded, 8 by ClientConnections, 0 by ClientHandshakes$/m,
     );
+    assert.doesNotMatch(overview(busy(NOW - 3_600_000)), /warning/);
+    assert.doesNotMatch(overview(busy(undefined)), /warning/);
   });
 
   test('says how far a first start has come, and what to do about a failure', () => {

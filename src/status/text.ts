@@ -140,9 +140,9 @@ function problemLines(problem: Problem, indent: number): string[] {
   ];
 }
 
-function warnings({ tableFull, problems, workers }: StatusDocument): string[] {
+function warnings({ tableFull, problems, workers, now }: StatusDocument): string[] {
   const full = tableFull ? ['the certificate table is full'] : [];
-  const refused = refusedBy(workers);
+  const refused = refusedBy(workers, now);
   const all = [...full, ...problems, ...(refused === undefined ? [] : [refused])];
   return all.length > 0 ? ['', ...all.map((problem) => `warning: ${problem}`)] : [];
 }

@@ -21,8 +21,13 @@ export function stateOf(domain: DomainInService): string {
   return domain.unserved === undefined ? 'ok' : 'not served';
 }
 
-/** How many connections were refused and by what, where any were. */
-export function refusedBy(workers: readonly WorkerStatus[]): string | undefined {
+/** ms that somebody is warned of a refused connection: what is long over needs nobody. */
+const RECENT = 3_600_000;
+
+/** How many connections were refused and by what, where any were of late. */
+export function refusedBy(workers: readonly WorkerStatus[], now: number): string | undefined {
+  const last = Math.max(...workers.map(({ load }) => load?.lastRefused ?? -Infinity));
+  if (now - last >= RECENT) return undefined;
   const sum = { overload: 0, connections: 0, handshakes: 0 };
   for (const { load } of workers) {
     sum.overload += load?.refused.overload ?? 0;
@@ -30,8 +35,7 @@ export function refusedBy(workers: readonly WorkerStatus[]): string | undefined 
     sum.handshakes += load?.refused.handshakes ?? 0;
   }
   const { overload, connections, handshakes } = sum;
-  if (overload + connections + handshakes === 0) return undefined;
-  return `since they began, workers refused connections: ${overload} overloaded, ${connections} by ClientConnections, ${handshakes} by ClientHandshakes`;
+  return `within the last hour connections were refused; since the workers began: ${overload} overloaded, ${connections} by ClientConnections, ${handshakes} by ClientHandshakes`;
 }
 
 /** MDNotifyCmd or MDMessageCmd, by mod_md's numbers. */

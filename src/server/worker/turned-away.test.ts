@@ -12,7 +12,9 @@ test('who is turned away is counted, and told of once, each minute that it goes 
   const note = (times: number) => {
     for (let n = 0; n < times; n++) away.note('overload');
   };
+  assert.equal(away.last, undefined);
   note(1000);
+  assert.equal(away.last, clock.now());
   await clock.advance(59_000);
   assert.equal(said.length, 1);
   assert.match(said[0] ?? '', /^connections are refused: more handshakes wait/);

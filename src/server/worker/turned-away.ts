@@ -23,6 +23,8 @@ export class TurnedAway {
     connections: 0,
     handshakes: 0,
   };
+  /** When the last one was, ms since the epoch. */
+  last: number | undefined;
   readonly #clock: Clock;
   readonly #logger: Logger;
   /** Of reasons that are being told of: the last client. */
@@ -35,6 +37,7 @@ export class TurnedAway {
 
   note(reason: keyof Refusals, client = ''): void {
     this.counts[reason]++;
+    this.last = this.#clock.now();
     const known = this.#told.has(reason);
     this.#told.set(reason, client);
     if (!known) void this.#tell(reason);

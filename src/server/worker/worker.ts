@@ -190,7 +190,8 @@ export class Worker {
   get load(): WorkerLoad {
     const { pending: handshakes } = this.#acceptor;
     const connections = this.#frontend.connections + handshakes;
-    return { connections, handshakes, refused: this.#turnedAway.counts };
+    const { counts: refused, last: lastRefused } = this.#turnedAway;
+    return { connections, handshakes, refused, lastRefused };
   }
 
   /** Opens the table again: an engine had to make another. */

@@ -70,8 +70,8 @@ export function overviewPage(
   return page(`Status of ${request.hostname}`, body);
 }
 
-function warnings({ tableFull, problems, workers }: StatusDocument): Html | undefined {
-  const refused = refusedBy(workers);
+function warnings({ tableFull, problems, workers, now }: StatusDocument): Html | undefined {
+  const refused = refusedBy(workers, now);
   const all = [
     ...(tableFull ? ['The certificate table is full.'] : []),
     ...problems,
