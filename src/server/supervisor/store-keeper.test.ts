@@ -21,7 +21,7 @@ function settings(t: TestContext): Settings {
 
 suite('the keeper of the store', () => {
   test('activates a domain once, whoever asks at the same time', async (t) => {
-    const keeper = await StoreKeeper.open(settings(t), undefined, silent('md'));
+    await using keeper = await StoreKeeper.open(settings(t), undefined, silent('md'));
     await put(keeper.store, 'staging', NAME, { names: [NAME], notBefore: Date.now() - 1000 });
     const asked = await Promise.all([1, 2, 3].map(() => keeper.activate(NAME, { finishedOnly: true })));
     assert.deepEqual(
@@ -33,7 +33,7 @@ suite('the keeper of the store', () => {
 
   test('activates what was added at a start, and nothing that is no name of a domain', async (t) => {
     const configured = settings(t);
-    const keeper = await StoreKeeper.open(configured, undefined, silent('md'));
+    await using keeper = await StoreKeeper.open(configured, undefined, silent('md'));
     for (const name of ['added.example', '--help', '`id`']) {
       await keeper.store.save('limits', 'added', `${name}.json`, '{}');
       await put(keeper.store, 'staging', name, { names: ['b.example'], notBefore: Date.now() - 1000 });
@@ -43,7 +43,7 @@ suite('the keeper of the store', () => {
 
   test('opens the store anew where its folder is gone, and only there', async (t) => {
     const configured = settings(t);
-    const keeper = await StoreKeeper.open(configured, undefined, silent('md'));
+    await using keeper = await StoreKeeper.open(configured, undefined, silent('md'));
     assert.equal(await keeper.reopenIfGone(configured), false);
     const passphrase = keeper.store.key.passphrase();
     rmSync(configured.md.storeDir, { recursive: true });
