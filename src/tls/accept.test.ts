@@ -14,7 +14,7 @@ import { captureHello, helloBody, helloMessage, records } from './hello.testing.
 import { createPolicy, modernPolicy } from './policy.ts';
 import { ask, connectRaw, startServer } from './serve.testing.ts';
 import type { TestServer } from './serve.testing.ts';
-import { Turns } from './turns.ts';
+import { HandshakeQueue } from './handshake-queue.ts';
 
 const versions = ['TLSv1.2', 'TLSv1.3'] as const;
 
@@ -456,7 +456,7 @@ suite('An acceptor', async () => {
 
     test('begins so many handshakes in a turn, lets some wait, and resets the others before anything is chosen', async () => {
       const seen = { chosen: 0, refused: 0 };
-      const turns = new Turns({ perTurn: 2, mostWaiting: 3, onRefused: () => seen.refused++ });
+      const turns = new HandshakeQueue({ perTurn: 2, mostWaiting: 3, onRefused: () => seen.refused++ });
       await using server = await startServer({
         turns,
         select: () => {

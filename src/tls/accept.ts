@@ -18,7 +18,7 @@ import type { TlsPolicy } from './policy.ts';
 import { alertRecord, looksLikeHttp, plainHttpAnswer } from './refusals.ts';
 import type { AlertName } from './refusals.ts';
 import { startTls } from './server-socket.ts';
-import type { Turns } from './turns.ts';
+import type { HandshakeQueue } from './handshake-queue.ts';
 
 export { checkPrivateSurface } from './server-socket.ts';
 
@@ -74,7 +74,7 @@ export interface AcceptorOptions<Tag> {
   /** How long it may take from accept() to a finished handshake. Default 60 s. */
   readonly handshakeTimeout?: (endpoints: Endpoints) => HandshakeTime;
   /** When a handshake whose ClientHello is read may begin. Default: at once. */
-  readonly turns?: Turns;
+  readonly turns?: HandshakeQueue;
   /** Octets of a ClientHello at most. Default 64 KiB. */
   readonly maxHello?: number;
   /** Calls back once after that many milliseconds, unless disposed before. Default: up to two seconds late. */

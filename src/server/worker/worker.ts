@@ -18,7 +18,7 @@ import { Acceptor, checkPrivateSurface, endpointsOf, type Secured } from '../../
 import { factsOf } from '../../tls/facts.ts';
 import type { WorkerLoad } from '../../status/document.ts';
 import { SecureContexts } from '../../tls/contexts.ts';
-import { Turns } from '../../tls/turns.ts';
+import { HandshakeQueue } from '../../tls/handshake-queue.ts';
 import type { Birth, Plan, RelayCalls, VerifyRequest } from '../calls.ts';
 import { LogSender } from '../logpipe.ts';
 import type { Peer } from '../peer.ts';
@@ -142,7 +142,7 @@ export class Worker {
     this.#turnedAway = new TurnedAway(systemClock, loggers('core'));
     this.#clientLimits = new ClientLimits(birth.plan.settings.clientLimits, systemClock);
     this.#acceptor = new Acceptor({
-      turns: new Turns({ onRefused: () => this.#turnedAway.note('overload') }),
+      turns: new HandshakeQueue({ onRefused: () => this.#turnedAway.note('overload') }),
       select: (hello, endpoints) => this.#handshakes.select(hello, endpoints),
       onSecure: (socket, secured) => this.#secure(socket, secured),
       handshakeTimeout: ({ localAddress, localPort }) => this.#handshakes.timeout(localAddress, localPort),

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { Turns } from './turns.ts';
+import { HandshakeQueue } from './handshake-queue.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 suite('Handshakes', () => {
   test('are begun at once while a turn has room for them, and else in later turns, in order', async () => {
     const begun: number[] = [];
-    const turns = new Turns({ perTurn: 2, mostWaiting: 10 });
+    const turns = new HandshakeQueue({ perTurn: 2, mostWaiting: 10 });
     for (const n of [1, 2, 3, 4, 5]) assert.ok(turns.take(() => begun.push(n)));
     assert.deepEqual(begun, [1, 2]);
     assert.equal(turns.waiting, 3);
@@ -26,7 +26,7 @@ suite('Handshakes', () => {
   test('are turned away where too many wait, and taken again when there is room', async () => {
     let refused = 0;
     let begun = 0;
-    const turns = new Turns({ perTurn: 1, mostWaiting: 2, onRefused: () => refused++ });
+    const turns = new HandshakeQueue({ perTurn: 1, mostWaiting: 2, onRefused: () => refused++ });
     const come = () => turns.take(() => begun++);
     assert.deepEqual([come(), come(), come(), come()], [true, true, true, false]);
     assert.equal(refused, 1);

@@ -4,7 +4,7 @@
  * since who would be served after seconds has often gone by then.
  */
 
-export interface TurnsOptions {
+export interface HandshakeQueueOptions {
   /** Handshakes begun in one turn. Default 32, which is some 25 ms. */
   readonly perTurn?: number;
   /** Handshakes that may wait, their ClientHello read. Default 2000, which is some 2 s. */
@@ -13,7 +13,7 @@ export interface TurnsOptions {
   readonly onRefused?: () => void;
 }
 
-export class Turns {
+export class HandshakeQueue {
   readonly #perTurn: number;
   readonly #mostWaiting: number;
   readonly #onRefused: (() => void) | undefined;
@@ -22,7 +22,7 @@ export class Turns {
   #begun = 0;
   #turns = false;
 
-  constructor({ perTurn = 32, mostWaiting = 2000, onRefused }: TurnsOptions = {}) {
+  constructor({ perTurn = 32, mostWaiting = 2000, onRefused }: HandshakeQueueOptions = {}) {
     this.#perTurn = perTurn;
     this.#mostWaiting = mostWaiting;
     this.#onRefused = onRefused;
