@@ -7,7 +7,7 @@ import * as v from 'valibot';
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Store } from '../../store/store.ts';
-import { type Bucket, isFull } from './buckets.ts';
+import { type Bucket, isFull } from '../../base/buckets.ts';
 import { isDamage } from '../stored/held.ts';
 import { LONGEST_WAIT } from '../renewal/job.ts';
 

@@ -11,7 +11,7 @@ import type { Store } from '../../store/store.ts';
 import { bookName, BudgetBook, type Hold } from './budget-book.ts';
 import { accountKey, type BudgetRequest, caKey, limitsOf, type Need, needsOf } from './budget-limits.ts';
 import { comeBackAt, failedNames, scopeOf } from './budget-scope.ts';
-import { availableAt, givenBack, taken } from './buckets.ts';
+import { availableAt, givenBack, taken } from '../../base/buckets.ts';
 import { PostponedError, type Problem } from '../issuer.ts';
 import type { LimitKind, RateLimits } from '../settings.ts';
 

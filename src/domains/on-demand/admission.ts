@@ -10,7 +10,7 @@ import type { Logger } from '../../base/log.ts';
 import type { Abortable } from '../../store/store.ts';
 import { registeredDomains } from '../budgets/budget-limits.ts';
 import type { OnDemandSettings } from '../settings.ts';
-import { Allowance } from './allowance.ts';
+import { Allowance } from '../../base/allowance.ts';
 import { refusalOf } from './guards.ts';
 import { type Permission, Permissions } from './permissions.ts';
 

@@ -8,7 +8,7 @@ import { LRUCache } from 'lru-cache';
 import { networkOf, normalizeAddress } from '../../base/addresses.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { ClientLimitSettings } from '../../config/settings.ts';
-import { Allowance } from '../../domains/on-demand/allowance.ts';
+import { Allowance } from '../../base/allowance.ts';
 
 const MOST_KNOWN = 10_000;
 /** Instead of a client: it has no limits. */

@@ -1,7 +1,7 @@
 /** So much for each key (a client, a registered domain), refilled evenly. In memory: what is forgotten is full. */
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../../base/clock.ts';
-import { availableAt, type Bucket, type Limit, taken } from '../budgets/buckets.ts';
+import type { Clock } from './clock.ts';
+import { availableAt, type Bucket, type Limit, taken } from './buckets.ts';
 
 const MOST_KEYS = 10_000;
 
