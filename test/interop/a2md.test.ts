@@ -70,7 +70,8 @@ test('drive obtains, archives what was there, and leaves alone what is not due',
   const again = await tool.bare('drive', NAME);
   assert.equal(again.stdout, `${NAME}: complete.\n`);
   assert.equal(serialIn(domains), first);
-  assert.equal((await tool.run('drive', '--force', NAME)).code, 0);
+  const forced = await tool.run('-v', 'drive', '--force', NAME);
+  assert.equal(forced.code, 0, forced.stderr);
   assert.notEqual(serialIn(domains), first);
   assert.equal(serialIn(archive(2)), first);
   assert.equal(authority.orders(), 2);
