@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { calculateJwkThumbprint, FlattenedSign } from 'jose';
@@ -18,6 +18,11 @@ import { createCsr } from '../pki/csr.ts';
 import { startLocalCa } from './server.ts';
 import type { LocalCa } from './server.ts';
 import type { LocalCaSettings } from './settings.ts';
+
+/** Why nothing can listen on ::1, or false. */
+export const withoutIpv6 =
+  !Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1')) &&
+  'this machine has no IPv6 loopback';
 
 export interface TestCa extends LocalCa {
   readonly dir: string;

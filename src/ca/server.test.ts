@@ -13,7 +13,7 @@ import { connect } from 'node:tls';
 import { TestClock } from '../base/clock.testing.ts';
 import { systemClock } from '../base/clock.ts';
 import { silent } from '../base/log.ts';
-import { certificateKey, settingsFor, startCa, temporary, TestClient } from './ca.testing.ts';
+import { certificateKey, settingsFor, startCa, temporary, TestClient, withoutIpv6 } from './ca.testing.ts';
 import type { TestCa } from './ca.testing.ts';
 import { startDns } from './dns.testing.ts';
 import { startLocalCa } from './server.ts';
@@ -50,14 +50,8 @@ test('its own certificate is renewed while it runs', async (t) => {
   assert.notEqual(await shown(), before);
 });
 
-test('IPv6 is an address like others', async (t) => {
-  let ca: TestCa;
-  try {
-    ca = await startCa(t, { address: '::1' });
-  } catch {
-    t.skip('this machine has no IPv6 loopback');
-    return;
-  }
+test('IPv6 is an address like others', { skip: withoutIpv6 }, async (t) => {
+  const ca = await startCa(t, { address: '::1' });
   assert.match(ca.directoryUrl, /^https:\/\/\[::1\]:\d+\/directory$/);
   assert.equal((await new TestClient(ca).request(ca.directoryUrl)).status, 200);
 });

@@ -15,7 +15,7 @@ import type { TlsOptions } from 'node:tls';
 import { promisify } from 'node:util';
 import { systemClock } from '../../base/clock.ts';
 import { createAlpnCertificate } from '../../pki/selfsigned.ts';
-import { randomToken, temporary } from '../ca.testing.ts';
+import { randomToken, temporary, withoutIpv6 } from '../ca.testing.ts';
 import { startDns } from '../dns.testing.ts';
 import { AcmeProblem } from '../acme/problem.ts';
 import type { Identifier } from '../identifiers.ts';
@@ -79,14 +79,9 @@ test('http-01: the key authorization at its path under the name is valid', async
   assert.deepEqual(seen, ['a.localhost', `/.well-known/acme-challenge/${one.token}`]);
 });
 
-test('http-01: names under .localhost are looked for on ::1 too, and addresses are identifiers', async (t) => {
-  let http: number;
-  try {
-    http = await web(t, (_, response) => response.end(one.keyAuthorization), '::1');
-  } catch {
-    t.skip('this machine has no IPv6 loopback');
-    return;
-  }
+const onIpv6 = 'http-01: names under .localhost are looked for on ::1 too, and addresses are identifiers';
+test(onIpv6, { skip: withoutIpv6 }, async (t) => {
+  const http = await web(t, (_, response) => response.end(one.keyAuthorization), '::1');
   let one = attempt({ ports: { http, https: 1 } });
   assert.equal(await problem('http-01', one), undefined);
   one = attempt({ ports: { http, https: 1 }, identifier: { type: 'ip', value: '::1' } });
