@@ -33,7 +33,6 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   http: ['base', 'tls', 'config'],
   // Documents are made of what is known of certificates: types only.
   status: ['base', 'domains', 'ocsp', 'pki/transparency.ts'],
-  // The server's parts that are as good in one process.
   library: [
     'base',
     'pki',
@@ -45,10 +44,6 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'ocsp',
     'tls',
     'config/authorities.ts',
-    'server/engine/on-demand.ts',
-    'server/version.ts',
-    'server/worker/challenges.ts',
-    'server/worker/names.ts',
   ],
   // The public face.
   'index.ts': ['library', 'base', 'store', 'domains'],

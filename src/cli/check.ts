@@ -1,6 +1,7 @@
 /** `-t`, `-S` and `-v`. */
 import { readFileSync } from 'node:fs';
 import { explain } from '../base/errors.ts';
+import { version } from '../base/version.ts';
 import { isEncrypted } from '../certificates/encrypted-key.ts';
 import { createCredential } from '../certificates/credential.ts';
 import { ConfigError, formatWarning } from '../config/errors.ts';
@@ -11,7 +12,6 @@ import { PkiError } from '../pki/errors.ts';
 import { resolveIdentity } from '../server/privileges.ts';
 import { readTlsFiles, type TlsFiles } from '../server/tls-files.ts';
 import { HandshakePlan } from '../server/worker/handshake.ts';
-import { version } from '../server/version.ts';
 import type { Where } from './where.ts';
 
 export function showVersion(): void {

@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { AcmeClient } from '../acme/client.ts';
 import { escapeControls, silent } from '../base/log.ts';
+import { version } from '../base/version.ts';
 import { loadConfiguration, readPidFileSetting } from '../config/load.ts';
 import { challengeProblem } from '../domains/issuers/challenges.ts';
 import { ControlClient, ControlError } from '../server/control.ts';
 import { Preflights } from '../server/engine/preflights.ts';
-import { version } from '../server/version.ts';
 import { diagnose, type Diagnosis } from '../status/diagnosis.ts';
 import { findingLines } from '../status/text.ts';
 import type { Where } from './where.ts';

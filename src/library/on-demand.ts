@@ -2,6 +2,8 @@
 import type { Clock } from '../base/clock.ts';
 import type { Loggers } from '../base/log.ts';
 import { DynamicCertificates } from '../certificates/sources/dynamic.ts';
+import { Names } from '../certificates/sources/names.ts';
+import { OnDemandSource } from '../certificates/sources/on-demand.ts';
 import type { CertificateSet, CertificateTable } from '../certificates/table.ts';
 import type { RenewalEngine } from '../domains/engine.ts';
 import { strayingOf } from '../domains/on-demand/leads-here.ts';
@@ -9,8 +11,6 @@ import { OnDemand } from '../domains/on-demand/on-demand.ts';
 import { dnsBy, systemDns } from '../domains/preflight/dns.ts';
 import type { Problem } from '../domains/issuer.ts';
 import type { ManagedDomainSettings, OnDemandSettings } from '../domains/settings.ts';
-import { OnDemandSource } from '../server/engine/on-demand.ts';
-import { Names } from '../server/worker/names.ts';
 import type { Abortable, Store } from '../store/store.ts';
 import type { OnDemandOptions, Resolved } from './options.ts';
 
@@ -64,8 +64,7 @@ export class NamesOnDemand implements AsyncDisposable {
         this.#certificates.flush(name);
       },
     });
-    const orders = { id: ID, onDemand: this.#onDemand, store, clock, logger: loggers('md') };
-    this.#orders = new OnDemandSource(orders);
+    this.#orders = new OnDemandSource({ id: ID, orders: this.#onDemand, clock, logger: loggers('md') });
     this.#certificates = new DynamicCertificates({
       table,
       clock,

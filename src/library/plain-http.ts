@@ -1,8 +1,8 @@
 /** What is answered at port 80: challenges, and everything else by the way to https. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { normalizeAddress } from '../base/addresses.ts';
+import type { Challenges } from '../domains/challenge-answers.ts';
 import { CHALLENGE_PATH } from '../domains/preflight/token.ts';
-import type { Challenges } from '../server/worker/challenges.ts';
 
 export interface PlainHttpParts {
   readonly challenges: Challenges;

@@ -2,7 +2,7 @@
 import type { SecureContext } from 'node:tls';
 import { normalizeAddress } from '../base/addresses.ts';
 import { serverNameOf } from '../certificates/source.ts';
-import type { Challenges } from '../server/worker/challenges.ts';
+import type { Challenges } from '../domains/challenge-answers.ts';
 import type { Endpoints, Selection } from '../tls/accept.ts';
 import type { ClientHello } from '../tls/clienthello.ts';
 import { SecureContexts, type ServingContext } from '../tls/contexts.ts';

@@ -5,6 +5,7 @@
  * on demand, removing those of the latter, running the configured command once it has, asking the workers.
  */
 import type { DynamicStatus, Sought } from '../certificates/sources/dynamic.ts';
+import type { WantedName } from '../certificates/sources/names.ts';
 import type { CertificateSet } from '../certificates/table.ts';
 import type { Settings } from '../config/settings.ts';
 import type { StatusDocument, StatusQuery, WorkerLoad, WorkerStatus } from '../status/document.ts';
@@ -134,19 +135,10 @@ export type StatusCalls = {
   metrics: (argument: undefined) => string;
 };
 
-export type { Sought } from '../certificates/sources/dynamic.ts';
-
 /** Of certificates by name. */
 export interface NamesStatus extends DynamicStatus {
   /** The engine's. */
   readonly pid: number;
-}
-
-/** A name that a client at an address calls for, and the id of the source that may have it. */
-export interface WantedName {
-  readonly store: string;
-  readonly name: string;
-  readonly client: string;
 }
 
 /** Certificates by name: those of stores, and those obtained on demand. */

@@ -11,7 +11,7 @@ import { Schedule } from '../../base/schedule.ts';
 import { Turns } from '../../base/turns.ts';
 import type { Abortable, Store } from '../../store/store.ts';
 import type { RenewalEngine } from '../engine.ts';
-import { readHeld } from '../stored/held.ts';
+import { readHeld, readPems } from '../stored/held.ts';
 import { ownProblem, type Problem } from '../issuer.ts';
 import type { ManagedDomainSettings, OnDemandSettings } from '../settings.ts';
 import { assess } from '../state.ts';
@@ -112,6 +112,11 @@ export class OnDemand implements AsyncDisposable {
   /** Whether a name has been taken on, now or by an earlier start. Rejects as the store does. */
   async knows(name: string): Promise<boolean> {
     return (await this.#entry(name)) !== undefined;
+  }
+
+  /** See readPems(). */
+  async pems(name: string): ReturnType<typeof readPems> {
+    return readPems(this.#parts.store, 'domains', name, this.domain(name)?.keys ?? []);
   }
 
   /** Somebody calls for a name. */

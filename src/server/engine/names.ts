@@ -4,9 +4,10 @@ import { explain } from '../../base/errors.ts';
 import type { Loggers } from '../../base/log.ts';
 import { type CertificateSource, type FoundCertificates, serverNameOf } from '../../certificates/source.ts';
 import type { DynamicCertificates, Sought } from '../../certificates/sources/dynamic.ts';
+import type { WantedName } from '../../certificates/sources/names.ts';
 import type { DynamicSettings } from '../../certificates/sources/settings.ts';
 import type { CertificateTable } from '../../certificates/table.ts';
-import type { NamesStatus, WantedName } from '../calls.ts';
+import type { NamesStatus } from '../calls.ts';
 import type { Snapshots } from './snapshots.ts';
 
 /** How long (ms) a worker need not ask again where there is nobody to ask. */

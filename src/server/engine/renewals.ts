@@ -8,8 +8,11 @@ import { AcmeClient } from '../../acme/client.ts';
 import { systemClock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import type { Loggers } from '../../base/log.ts';
+import { version } from '../../base/version.ts';
 import { startLocalCa, type LocalCa } from '../../ca/server.ts';
 import type { LocalCaSettings } from '../../ca/settings.ts';
+import type { FoundCertificates } from '../../certificates/source.ts';
+import { OnDemandSource } from '../../certificates/sources/on-demand.ts';
 import type { Settings } from '../../config/settings.ts';
 import { RevocationLists } from '../../crl/lists.ts';
 import type { Pace } from '../../domains/engine-options.ts';
@@ -30,10 +33,8 @@ import { OnDemand } from '../../domains/on-demand/on-demand.ts';
 import type { SharedStore } from '../../domains/renewal/sharing.ts';
 import { readMd } from '../../store/documents.ts';
 import type { Store } from '../../store/store.ts';
-import { version } from '../version.ts';
 import type { RenewalReport } from './control-server.ts';
-import type { FoundCertificates } from '../../certificates/source.ts';
-import { configuredNames, OnDemandSource, strayingBy } from './on-demand.ts';
+import { configuredNames, strayingBy } from './on-demand.ts';
 import { Preflights } from './preflights.ts';
 import { unservedBy } from './unserved.ts';
 
@@ -163,13 +164,11 @@ export class Renewals implements AsyncDisposable, DomainSource {
 
   /** Certificates on demand by the settings with this id. */
   sourceOf(id: string): OnDemandSource {
-    const logger = this.#loggers('md');
     return new OnDemandSource({
       id,
-      onDemand: this.onDemand,
-      store: this.#store,
+      orders: this.onDemand,
       clock: systemClock,
-      logger,
+      logger: this.#loggers('md'),
     });
   }
 

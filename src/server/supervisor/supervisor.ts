@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import { explain, LatchkeyError } from '../../base/errors.ts';
 import { createLoggers, type Loggers } from '../../base/log.ts';
+import { version } from '../../base/version.ts';
 import type { ConfigurationSource } from '../../config/load.ts';
 import type { Settings } from '../../config/settings.ts';
 import type { Birth, EngineCalls, Identity, Plan, Wanted } from '../calls.ts';
@@ -20,7 +21,6 @@ import { markRunning, markStopping, ownsPidFile, removePidFile } from '../pidfil
 import { resolveIdentity } from '../privileges.ts';
 import { removeReloadState, writeReloadState, type ReloadState } from '../reload-state.ts';
 import { prepareRuntimeDir, removeRuntimeDir } from '../runtime-dir.ts';
-import { version } from '../version.ts';
 import { Children } from './children.ts';
 import { Credentials } from './credentials.ts';
 import { InstalledHook } from './installed-hook.ts';

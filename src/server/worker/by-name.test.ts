@@ -10,9 +10,9 @@ import type { TableCertificate } from '../../certificates/table.ts';
 import { load } from '../../config/config.testing.ts';
 import type { ClientHello } from '../../tls/clienthello.ts';
 import { SecureContexts } from '../../tls/contexts.ts';
-import type { Sought } from '../calls.ts';
+import type { Sought } from '../../certificates/sources/dynamic.ts';
+import { Names } from '../../certificates/sources/names.ts';
 import { HandshakePlan, Handshakes } from './handshake.ts';
-import { Names } from './names.ts';
 
 const AT = { localAddress: '127.0.0.1', localPort: 443, remoteAddress: '192.0.2.1' };
 

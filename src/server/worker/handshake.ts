@@ -7,6 +7,7 @@ import type { Clock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { serverNameOf } from '../../certificates/source.ts';
+import type { Names } from '../../certificates/sources/names.ts';
 import type { SourceSettings } from '../../certificates/sources/settings.ts';
 import type { CertificateSet, CertificateTableReader } from '../../certificates/table.ts';
 import { ConfigError } from '../../config/errors.ts';
@@ -23,8 +24,7 @@ import {
   type TlsPolicySettings,
 } from '../../tls/policy.ts';
 import { ADDED_SCOPE, type Plan, type Wanted } from '../calls.ts';
-import type { Challenges } from './challenges.ts';
-import type { Names } from './names.ts';
+import type { Challenges } from '../../domains/challenge-answers.ts';
 import { Wishes } from './wishes.ts';
 
 const ACME_TLS = 'acme-tls/1';

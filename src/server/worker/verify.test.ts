@@ -4,11 +4,11 @@ import { systemClock } from '../../base/clock.ts';
 import { silent } from '../../base/log.ts';
 import { createAuthority } from '../../certificates/credentials.testing.ts';
 import { MemoryTable } from '../../certificates/memory-table.ts';
+import { Names } from '../../certificates/sources/names.ts';
 import { load } from '../../config/config.testing.ts';
 import { SecureContexts } from '../../tls/contexts.ts';
 import { ADDED_SCOPE } from '../calls.ts';
 import { HandshakePlan, Handshakes } from './handshake.ts';
-import { Names } from './names.ts';
 import { showCertificates } from './verify.ts';
 
 const authority = await createAuthority();

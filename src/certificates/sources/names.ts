@@ -6,11 +6,18 @@
 import { LRUCache } from 'lru-cache';
 import { networkOf } from '../../base/addresses.ts';
 import type { Clock } from '../../base/clock.ts';
-import { wildcardOf } from '../../certificates/source.ts';
-import { FLUSHES } from '../../certificates/sources/flushes.ts';
-import { type SourceSettings, waitOf } from '../../certificates/sources/settings.ts';
-import type { CertificateTableReader } from '../../certificates/table.ts';
-import type { Sought, WantedName } from '../calls.ts';
+import type { Sought } from './dynamic.ts';
+import { FLUSHES } from './flushes.ts';
+import { type SourceSettings, waitOf } from './settings.ts';
+import { wildcardOf } from '../source.ts';
+import type { CertificateTableReader } from '../table.ts';
+
+/** A name that a client at an address calls for, and the id of the source that may have it. */
+export interface WantedName {
+  readonly store: string;
+  readonly name: string;
+  readonly client: string;
+}
 
 export interface NamesParts {
   readonly table: () => CertificateTableReader;

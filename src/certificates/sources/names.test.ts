@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { TestClock } from '../../base/clock.testing.ts';
-import { FLUSHES } from '../../certificates/sources/flushes.ts';
-import { storeSettings } from '../../certificates/sources/settings.testing.ts';
-import { MemoryTable } from '../../certificates/memory-table.ts';
-import type { Sought } from '../calls.ts';
+import type { Sought } from './dynamic.ts';
+import { FLUSHES } from './flushes.ts';
+import { storeSettings } from './settings.testing.ts';
+import { MemoryTable } from '../memory-table.ts';
 import { Names } from './names.ts';
 
 const STORE = storeSettings(['http://localhost/certs']);

@@ -2,9 +2,9 @@
  * Challenge answers, read from the store's challenges/ as they are asked for: the engine writes them there,
  * and whichever worker the CA reaches finds them.
  */
-import { addressOfReverseName, normalizeAddress } from '../../base/addresses.ts';
-import { isPreflightToken } from '../../domains/preflight/token.ts';
-import type { Store } from '../../store/store.ts';
+import { addressOfReverseName, normalizeAddress } from '../base/addresses.ts';
+import type { Store } from '../store/store.ts';
+import { isPreflightToken } from './preflight/token.ts';
 
 export class Challenges {
   readonly #store: Store;
