@@ -1,6 +1,9 @@
 import { LatchkeyError } from '../base/errors.ts';
 import type { Position, Warning } from './settings.ts';
 
+/** As many further errors fit on a terminal. */
+const FURTHER_SHOWN = 20;
+
 /**
  * The configuration is wrong. `message` says what and the remedy; `format()` puts it as httpd does. Without a
  * position where no line is to blame (the main file cannot be opened).
@@ -11,6 +14,8 @@ export class ConfigError extends LatchkeyError<'config-syntax'> {
   readonly line: number | undefined;
   /** What was found odd before: perhaps the reason. */
   warnings: readonly Warning[] = [];
+  /** What else has to be mended, in the order of the files: whoever migrates wants to know it at once. */
+  further: readonly ConfigError[] = [];
 
   constructor(message: string, at?: Position, options?: ErrorOptions) {
     super('config-syntax', message, options);
@@ -24,9 +29,12 @@ export class ConfigError extends LatchkeyError<'config-syntax'> {
     return `AH00526: Syntax error on line ${this.line} of ${this.file}:\n${this.message}`;
   }
 
-  /** For a terminal: the warnings, a line each, then format(). */
+  /** For a terminal: the warnings, a line each, then format() of this and of what else is wrong. */
   report(): string {
-    return [...this.warnings.map(formatWarning), this.format()].join('\n');
+    const shown = this.further.slice(0, FURTHER_SHOWN);
+    const lines = [...this.warnings.map(formatWarning), ...[this, ...shown].map((error) => error.format())];
+    if (shown.length < this.further.length) lines.push(`and ${this.further.length - shown.length} more`);
+    return lines.join('\n');
   }
 
   override toString(): string {

@@ -7,17 +7,42 @@ import { find, nearestDirectives } from './registry.ts';
 import type { Registered } from './registry.ts';
 import type { Scope } from './scope.ts';
 
-/** Applies all nodes to the scope. Throws ConfigError for the first that is wrong. */
-export function evaluate(nodes: readonly Node[], scope: Scope): void {
-  const warned = new Set<string>();
-  walk(nodes, scope, warned);
+/** What one walk has come across. */
+interface Met {
+  /** Directives that have had their warning. */
+  readonly warned: Set<string>;
+  /** Directives that aren't there, which leave the rest as readable as it was; the first line of each. */
+  readonly missing: Map<string, ConfigError>;
 }
 
-function walk(nodes: readonly Node[], scope: Scope, warned: Set<string>): void {
+/**
+ * Applies all nodes to the scope. Throws ConfigError for the first that is wrong; where directives are missing,
+ * `further` has all others of them, up to what else is wrong.
+ */
+export function evaluate(nodes: readonly Node[], scope: Scope): void {
+  const met: Met = { warned: new Set(), missing: new Map() };
+  const other = firstError(() => walk(nodes, scope, met));
+  const [first, ...further] = [...met.missing.values(), ...other];
+  if (!first) return;
+  first.further = further;
+  throw first;
+}
+
+function firstError(work: () => void): ConfigError[] {
+  try {
+    work();
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return [error];
+    throw error;
+  }
+}
+
+function walk(nodes: readonly Node[], scope: Scope, met: Met): void {
   for (const node of nodes) {
     scope.at = node;
     try {
-      step(node, scope, warned);
+      step(node, scope, met);
     } catch (error) {
       if (error instanceof Refusal) throw new ConfigError(error.message, node);
       throw error;
@@ -25,12 +50,16 @@ function walk(nodes: readonly Node[], scope: Scope, warned: Set<string>): void {
   }
 }
 
-function step(node: Node, scope: Scope, warned: Set<string>): void {
+function step(node: Node, scope: Scope, met: Met): void {
   const name = node.children ? `<${node.name}` : node.name;
   const found = find(name);
-  if (!found) throw unknown(name);
-  if (found.kind !== 'directive') {
-    pass(found, scope, warned);
+  if (!found || found.kind === 'unsupported') {
+    const message = found ? `${found.name} ${found.reason}` : unknown(name);
+    if (!met.missing.has(message)) met.missing.set(message, new ConfigError(message, node));
+    return;
+  }
+  if (found.kind === 'ignored') {
+    ignore(found, scope, met.warned);
     return;
   }
   const { directive } = found;
@@ -41,23 +70,25 @@ function step(node: Node, scope: Scope, warned: Set<string>): void {
   }
   const inner = directive.apply(scope, sectionArguments(node.name, node.text));
   if (!inner) return;
-  walk(node.children, inner, warned);
+  walk(node.children, inner, met);
   directive.close?.(inner);
 }
 
-function pass(found: Exclude<Registered, { kind: 'directive' }>, scope: Scope, warned: Set<string>): void {
-  if (found.kind === 'unsupported') throw new Refusal(`${found.name} ${found.reason}`);
-  if (warned.has(found.name)) return;
-  warned.add(found.name);
-  scope.warn(found.module, `${found.name} has no effect in Latchkey and is ignored`);
+function ignore(
+  { name, module }: Extract<Registered, { kind: 'ignored' }>,
+  scope: Scope,
+  warned: Set<string>,
+): void {
+  if (warned.has(name)) return;
+  warned.add(name);
+  scope.warn(module, `${name} has no effect in Latchkey and is ignored`);
 }
 
-function unknown(name: string): Refusal {
+/** httpd's message, and which names there are that look alike. */
+function unknown(name: string): string {
   const near = nearestDirectives(name).map((one) => `'${one}'`);
   const hint = near.length > 0 ? `; did you mean ${near.join(' or ')}?` : '';
-  return new Refusal(
-    `Invalid command '${name}', perhaps misspelled or defined by a module not included in the server configuration${hint}`,
-  );
+  return `Invalid command '${name}', perhaps misspelled or defined by a module not included in the server configuration${hint}`;
 }
 
 /** httpd's messages for what stands where it may not. */

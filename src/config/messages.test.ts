@@ -160,3 +160,34 @@ test('an error is printed as httpd prints it', (t) => {
   assert.equal(String(error), error.format());
   assert.equal(error.code, 'config-syntax');
 });
+
+test('all directives that are missing are told at once, up to what else is wrong', (t) => {
+  const text = [
+    'AuthType Basic',
+    '<Directory "/srv">',
+    'RewriteEngine on',
+    '</Directory>',
+    'AuthType Digest',
+    '<Nonsense>',
+    'InNonsense x',
+    '</Nonsense>',
+    'Listen nowhere:',
+    'AuthName x',
+  ].join('\n');
+  const error = refusal(t, text);
+  const report = error.report();
+  assert.match(error.format(), /line 1 of .*:\nAuthType is not supported yet/);
+  assert.deepEqual(
+    [...report.matchAll(/Syntax error on line (\d+) of /g)].map(([, line]) => Number(line)),
+    [1, 3, 6, 9],
+    'each once',
+  );
+  assert.match(report, /Invalid command '<Nonsense'/);
+});
+
+test('of very many missing directives twenty more are told, and how many there are besides', (t) => {
+  const text = Array.from({ length: 30 }, (_, index) => `NotThere${index}`).join('\n');
+  const report = refusal(t, text).report();
+  assert.equal(report.match(/Invalid command/g)?.length, 21);
+  assert.match(report, /\nand 9 more$/);
+});

@@ -91,6 +91,14 @@ test('an undefined variable stays as written with a warning; a map look-up goes 
   );
 });
 
+test('where a file of variables for shells lies beside the configuration, an undefined one leads there', (t) => {
+  const { warnings } = load(t, 'ServerAdmin ${NOT_THERE}', { files: { envvars: 'export NOT_THERE=a@b\n' } });
+  assert.match(
+    warnings.map((warning) => warning.message).join('\n'),
+    /^Config variable \$\{NOT_THERE\} is not defined: start with the variables of \S+\/envvars \(set -a; \. \S+\/envvars\)$/,
+  );
+});
+
 test('-D defines, and its names have case', (t) => {
   const text = '<IfDefine DEBUG>\nServerAdmin debug\n</IfDefine>';
   assert.equal(load(t, text, { defines: ['DEBUG'] }).base.serverAdmin, 'debug');

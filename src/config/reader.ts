@@ -2,7 +2,7 @@
  * From text to a tree of directives. Includes, variables and conditional sections act here, while reading, as
  * in httpd: the tree that comes out holds only what counts.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { systemCode } from '../base/errors.ts';
 import { Refusal, sectionArguments } from './directive.ts';
@@ -111,9 +111,7 @@ export class Reader implements Reading {
     for (let raw = lines.next(); raw !== undefined; raw = lines.next()) {
       if (isBlank(raw)) continue;
       const at = (this.#at = { file, line: lines.number });
-      const line = this.variables.expand(raw, (name) =>
-        this.warn('core', `Config variable \${${name}} is not defined`),
-      );
+      const line = this.variables.expand(raw, (name) => this.#undefinedVariable(name));
       const { word, rest } = takeWord(line);
       if (word.startsWith('</')) {
         if (this.#open.length === outside && container && isEndOf(word, container)) return;
@@ -125,6 +123,15 @@ export class Reader implements Reading {
       }
     }
     this.#refuseOpen(outside);
+  }
+
+  /** Debian's apache2ctl takes variables from a file for shells beside the configuration: who comes from there has forgotten it. */
+  #undefinedVariable(name: string): void {
+    const envvars = this.path('envvars');
+    const remedy = existsSync(envvars)
+      ? `: start with the variables of ${envvars} (set -a; . ${envvars})`
+      : '';
+    this.warn('core', `Config variable \${${name}} is not defined${remedy}`);
   }
 
   #directive(name: string, text: string, at: Position): void {

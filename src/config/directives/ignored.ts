@@ -16,6 +16,7 @@ const byModule: Readonly<Record<string, string>> = {
     'ListenTCPDeferAccept MaxClients MaxConnectionsPerChild MaxRequestsPerChild MaxRequestWorkers ' +
     'MaxSpareServers MaxSpareThreads MinSpareServers MinSpareThreads ReceiveBufferSize SendBufferSize ' +
     'ServerLimit StartServers ThreadLimit ThreadsPerChild',
+  cgid: 'ScriptSock',
   log: 'BufferedLogs LogIOTrackTTFB',
   mime:
     'AddCharset AddEncoding AddLanguage DefaultLanguage ModMimeUsePathInfo MultiviewsMatch RemoveCharset ' +
@@ -44,7 +45,7 @@ const byModule: Readonly<Record<string, string>> = {
     'SSLRenegBufferSize SSLSessionCache SSLStaplingCache ' +
     'SSLStaplingErrorCacheTimeout SSLStaplingFakeTryLater ' +
     'SSLStaplingResponseMaxAge SSLStaplingResponseTimeSkew SSLStaplingReturnResponderErrors ' +
-    'SSLStaplingStandardCacheTimeout TLSOptions',
+    'SSLStaplingStandardCacheTimeout',
 };
 
 /** Directive to the module it is of. */

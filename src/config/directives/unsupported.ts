@@ -29,7 +29,7 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
       'DirectoryIndexRedirect AllowEncodedSlashes AllowOverrideList AllowMethods ContentDigest UserDir ' +
       'VirtualDocumentRoot VirtualDocumentRootIP VirtualScriptAlias VirtualScriptAliasIP ChrootDir Suexec ' +
       'SuexecUserGroup LoadFile TransferLog GlobalLog ForensicLog SetEnvIfExpr ' +
-      'ScriptLog ScriptSock Substitute XBitHack RemoteIPHeader RemoteIPInternalProxy ' +
+      'ScriptLog Substitute XBitHack RemoteIPHeader RemoteIPInternalProxy ' +
       'RemoteIPTrustedProxy RemoteIPProxyProtocol <Macro Use',
     later,
   ],
