@@ -141,11 +141,17 @@ suite('stapling', () => {
     engine.start();
     await answered(world);
     const first = engine.staple(chainPem);
+    const { nextRun = 0 } = only(world);
+    // In the first half of the last 33 % of 72 hours.
+    assert.ok(
+      nextRun >= START + 48 * HOUR && nextRun <= START + 60.2 * HOUR,
+      new Date(nextRun).toISOString(),
+    );
     await world.clock.advance(48 * HOUR);
     assert.equal(responder.seen.length, 1);
     await pass(world, HOUR, () => responder.seen.length === 2);
     await answered(world, 2);
-    assert.ok(world.clock.now() < START + 61 * HOUR, new Date(world.clock.now()).toISOString());
+    assert.ok(world.clock.now() < START + 72 * HOUR, new Date(world.clock.now()).toISOString());
     assert.notDeepEqual(engine.staple(chainPem), first);
   });
 
@@ -271,6 +277,23 @@ suite('responses are kept', () => {
     const three = await issue(world);
     await store.save('ocsp', 'other', file(three), '{"response":');
     assert.deepEqual(await engine.watch('c', [three]), [undefined]);
+  });
+
+  test('and one whose file says a later end than the responder counts to its real end', async () => {
+    await using world = await setUp();
+    const { store, engine, clock } = world;
+    const issued = await issue(world);
+    await engine.watch('a', [issued]);
+    engine.start();
+    await answered(world);
+    const file = `ocsp-${only(world).id}.json`;
+    const kept = (await store.load('ocsp', 'other', file))?.toString() ?? '';
+    await store.save('ocsp', 'other', file, kept.replace('Wed, 25 Nov', 'Fri, 27 Nov'));
+    await using after = await setUp({ store, clock });
+    const [staple] = await after.engine.watch('a', [issued]);
+    assert.ok(staple);
+    clock.jump(START + 73 * HOUR);
+    assert.equal(after.engine.staple(issued.chainPem), undefined);
   });
 
   test('until they are old and over', async () => {
@@ -410,6 +433,36 @@ suite('whatever a responder does', () => {
     assert.match(only(world).warning, /strict clients will fail/);
     assert.match(world.lines.join('\n'), /\[md:error\].*strict clients will fail/);
   });
+});
+
+test('a response is stapled no longer than the certificate of its responder lives', async () => {
+  await using world = await setUp();
+  const { engine, responder, clock } = world;
+  responder.honest = { signer: await ca.issue({ usages: [ocspSigning], notAfter: START + 6 * HOUR }) };
+  const issued = await issue(world);
+  await engine.watch('a', [issued]);
+  engine.start();
+  await answered(world);
+  assert.equal(only(world).valid?.until, START + 6 * HOUR);
+  responder.always = reply.reset;
+  await pass(world, HOUR, () => clock.now() >= START + 6 * HOUR);
+  assert.equal(engine.staple(issued.chainPem), undefined);
+});
+
+test('a clock that is put forward ends what is over, and has it asked anew', async () => {
+  await using world = await setUp();
+  const { engine, responder, clock } = world;
+  const issued = await issue(world);
+  await engine.watch('a', [issued]);
+  engine.start();
+  await answered(world);
+  const first = engine.staple(issued.chainPem);
+  clock.jump(START + 4 * DAY);
+  assert.equal(engine.staple(issued.chainPem), undefined);
+  await pass(world, MINUTE, () => responder.seen.length === 2);
+  await answered(world, 2);
+  assert.ok(engine.staple(issued.chainPem));
+  assert.notDeepEqual(engine.staple(issued.chainPem), first);
 });
 
 suite('a responder that has no use for a request without nonce', () => {

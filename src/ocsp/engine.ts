@@ -305,7 +305,7 @@ export class OcspEngine implements AsyncDisposable {
     }
     entry.errors = 0;
     entry.problem = undefined;
-    const until = answer.nextUpdate ?? now + WITHOUT_END;
+    const until = Math.min(answer.nextUpdate ?? now + WITHOUT_END, answer.signerNotAfter);
     const older =
       before !== undefined && before.until > now && from < before.from && before.from <= now + SKEW;
     const response = older ? before : { der: body, status, from, until };

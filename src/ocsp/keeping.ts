@@ -28,8 +28,11 @@ export class ResponseKeeper {
     try {
       const kept = await loadResponse(this.#store, folder, responseFile(id));
       if (!kept || kept.until <= now()) return undefined;
-      const { status, thisUpdate } = readOcspResponse(kept.der, inquiry.question, now());
-      return status === 'unknown' ? undefined : { ...kept, status, from: thisUpdate };
+      const answer = readOcspResponse(kept.der, inquiry.question, now());
+      const { status, thisUpdate: from, nextUpdate = Infinity, signerNotAfter } = answer;
+      // Without nextUpdate the file alone says how long it counts.
+      const until = Math.min(kept.until, nextUpdate, signerNotAfter);
+      return status === 'unknown' ? undefined : { ...kept, status, from, until };
     } catch (error) {
       this.#logger.warn(`md[${folder}]: a kept OCSP response is not used: ${explain(error)}`);
       return undefined;

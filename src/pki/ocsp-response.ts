@@ -52,6 +52,8 @@ export interface OcspAnswer {
   readonly thisUpdate: number;
   /** undefined: newer information may be had at any time. */
   readonly nextUpdate: number | undefined;
+  /** End of the certificate of a delegated responder, after which nobody believes the answer; else Infinity. */
+  readonly signerNotAfter: number;
   /** Of `revoked`. */
   readonly revokedAt: number | undefined;
   /** CRLReason (RFC 5280 section 5.3.1) of `revoked`, if given: 1 is keyCompromise. */
@@ -77,7 +79,7 @@ export function readOcspResponse(der: Uint8Array, question: OcspQuestion, now: n
   if (!single) {
     throw new OcspError('ocsp-other-certificate', 'The response is about another certificate');
   }
-  checkSignature(basic, question.issuer.certificate, now);
+  const signerNotAfter = checkSignature(basic, question.issuer.certificate, now);
   checkExtensions(data, single, question.nonce);
   checkTimes(single, now);
   const { certStatus, thisUpdate, nextUpdate } = single;
@@ -86,6 +88,7 @@ export function readOcspResponse(der: Uint8Array, question: OcspQuestion, now: n
     status: revoked ? 'revoked' : certStatus.good === undefined ? 'unknown' : 'good',
     thisUpdate: thisUpdate.getTime(),
     nextUpdate: nextUpdate?.getTime(),
+    signerNotAfter,
     revokedAt: revoked?.revocationTime.getTime(),
     reason: revoked?.revocationReason?.reason,
   };
@@ -158,16 +161,18 @@ function isAbout(id: SingleResponse['certID'], { serial, issuerName, issuer }: O
   );
 }
 
-/** By the issuer, or by whom the issuer has certified for that (RFC 6960 section 4.2.2.2). */
-function checkSignature(basic: ParsedBasic, issuer: Certificate, now: number): void {
+/** By the issuer, or by whom the issuer has certified for that (RFC 6960 section 4.2.2.2). Gives signerNotAfter. */
+function checkSignature(basic: ParsedBasic, issuer: Certificate, now: number): number {
   const named = decode(() => responder(basic.signed));
   const candidates = [issuer, ...basic.certificates.slice(0, MOST_CERTIFICATES).map(certificateOf)];
   const signer = candidates.find((candidate) => candidate && named(candidate));
   if (!signer) throw untrusted('the response has no certificate of the responder that it names');
-  const problem = isSame(signer, issuer) ? undefined : delegationProblem(signer, issuer, now);
+  const delegated = !isSame(signer, issuer);
+  const problem = delegated ? delegationProblem(signer, issuer, now) : undefined;
   if (problem !== undefined) throw untrusted(problem);
   const wrong = signatureProblem(basic, signer.x509.publicKey);
   if (wrong !== undefined) throw untrusted(wrong);
+  return delegated ? signer.notAfter : Infinity;
 }
 
 /** undefined for one that can't be used, if only for its key. */

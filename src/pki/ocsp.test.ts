@@ -44,6 +44,7 @@ suite('an OCSP response', () => {
         status: 'good',
         thisUpdate: now - HOUR,
         nextUpdate: now + DAY,
+        signerNotAfter: Infinity,
         revokedAt: undefined,
         reason: undefined,
       });
@@ -78,6 +79,9 @@ suite('an OCSP response', () => {
     const server = await ca.issue({ names: ['server'], usages: ['1.3.6.1.5.5.7.3.1'] });
     refused(await respond({ signer: server }), 'ocsp-untrusted', /not for OCSP signing/);
     refused(await respond({ signer: await ca.issue() }), 'ocsp-untrusted', /not for OCSP signing/);
+    const brief = await ca.issue({ usages: [ocspSigning], notAfter: now + HOUR });
+    const answer = readOcspResponse(await respond({ signer: brief }), question, now);
+    assert.equal(answer.signerNotAfter, now + HOUR);
     const old = await ca.issue({ usages: [ocspSigning], notAfter: now - 1000 });
     refused(await respond({ signer: old }), 'ocsp-untrusted', /expired/);
     const young = await ca.issue({ usages: [ocspSigning], notBefore: now + HOUR });
