@@ -11,31 +11,21 @@ import type { Scope } from './scope.ts';
 interface Met {
   /** Directives that have had their warning. */
   readonly warned: Set<string>;
-  /** Directives that aren't there, which leave the rest as readable as it was; the first line of each. */
-  readonly missing: Map<string, ConfigError>;
+  /** What is wrong, by message, with the first line of each. */
+  readonly wrong: Map<string, ConfigError>;
 }
 
 /**
- * Applies all nodes to the scope. Throws ConfigError for the first that is wrong; where directives are missing,
- * `further` has all others of them, up to what else is wrong.
+ * Applies all nodes to the scope. Throws ConfigError for the first that is wrong; `further` has all others. A
+ * directive that is refused leaves the rest as readable as it was.
  */
 export function evaluate(nodes: readonly Node[], scope: Scope): void {
-  const met: Met = { warned: new Set(), missing: new Map() };
-  const other = firstError(() => walk(nodes, scope, met));
-  const [first, ...further] = [...met.missing.values(), ...other];
+  const met: Met = { warned: new Set(), wrong: new Map() };
+  walk(nodes, scope, met);
+  const [first, ...further] = met.wrong.values();
   if (!first) return;
   first.further = further;
   throw first;
-}
-
-function firstError(work: () => void): ConfigError[] {
-  try {
-    work();
-    return [];
-  } catch (error) {
-    if (error instanceof ConfigError) return [error];
-    throw error;
-  }
 }
 
 function walk(nodes: readonly Node[], scope: Scope, met: Met): void {
@@ -44,18 +34,21 @@ function walk(nodes: readonly Node[], scope: Scope, met: Met): void {
     try {
       step(node, scope, met);
     } catch (error) {
-      if (error instanceof Refusal) throw new ConfigError(error.message, node);
-      throw error;
+      if (!(error instanceof Refusal)) throw error;
+      note(error.message, node, met);
     }
   }
+}
+
+function note(message: string, node: Node, { wrong }: Met): void {
+  if (!wrong.has(message)) wrong.set(message, new ConfigError(message, node));
 }
 
 function step(node: Node, scope: Scope, met: Met): void {
   const name = node.children ? `<${node.name}` : node.name;
   const found = find(name);
   if (!found || found.kind === 'unsupported') {
-    const message = found ? `${found.name} ${found.reason}` : unknown(name);
-    if (!met.missing.has(message)) met.missing.set(message, new ConfigError(message, node));
+    note(found ? `${display(found.name)} ${found.reason}` : unknown(name), node, met);
     return;
   }
   if (found.kind === 'ignored') {
@@ -70,8 +63,10 @@ function step(node: Node, scope: Scope, met: Met): void {
   }
   const inner = directive.apply(scope, sectionArguments(node.name, node.text));
   if (!inner) return;
+  const before = met.wrong.size;
   walk(node.children, inner, met);
-  directive.close?.(inner);
+  // What it would find missing may be what was refused.
+  if (met.wrong.size === before) directive.close?.(inner);
 }
 
 function ignore(
@@ -91,10 +86,14 @@ function unknown(name: string): string {
   return `Invalid command '${name}', perhaps misspelled or defined by a module not included in the server configuration${hint}`;
 }
 
+function display(name: string): string {
+  return name.startsWith('<') ? `${name}>` : name;
+}
+
 /** httpd's messages for what stands where it may not. */
 function checkContext(directive: Directive<Scope>, module: string, { inside }: Scope): void {
   const { contexts } = directive;
-  const name = directive.name.startsWith('<') ? `${directive.name}>` : directive.name;
+  const name = display(directive.name);
   if (inside.authorization !== undefined) {
     if (contexts.includes('authorization')) return;
     throw new Refusal(`${name} not allowed in <${inside.authorization}> context`);

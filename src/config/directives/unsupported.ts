@@ -18,6 +18,16 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
     `${never}: use Redirect, Alias or ProxyPass; for http to https, MDRequireHttps`,
   ],
   ['<Limit <LimitExcept', `${later}: use <If "%{REQUEST_METHOD} …">`],
+  ['<Macro Use UndefMacro', `${later}: write out what it makes`],
+  [
+    'RemoteIPHeader RemoteIPHeaderOverride RemoteIPInternalProxy RemoteIPInternalProxyList RemoteIPProxiesHeader ' +
+      'RemoteIPTrustedProxy RemoteIPTrustedProxyList RemoteIPProxyProtocol RemoteIPProxyProtocolExceptions',
+    `${later}: clients are who connects; LogFormat has what a balancer says as %{X-Forwarded-For}i`,
+  ],
+  [
+    'php_value php_flag php_admin_value php_admin_flag PHPIniDir',
+    `${never}: have PHP served by a server of its own, and ProxyPass to it`,
+  ],
   [
     '<ProxyMatch ProxyRemote ' +
       'ProxyRemoteMatch ProxyBlock ProxyDomain NoProxy ProxyPassInterpolateEnv BalancerInherit',
@@ -29,8 +39,7 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
       'DirectoryIndexRedirect AllowEncodedSlashes AllowOverrideList AllowMethods ContentDigest UserDir ' +
       'VirtualDocumentRoot VirtualDocumentRootIP VirtualScriptAlias VirtualScriptAliasIP ChrootDir Suexec ' +
       'SuexecUserGroup LoadFile TransferLog GlobalLog ForensicLog SetEnvIfExpr ' +
-      'ScriptLog Substitute XBitHack RemoteIPHeader RemoteIPInternalProxy ' +
-      'RemoteIPTrustedProxy RemoteIPProxyProtocol <Macro Use',
+      'ScriptLog Substitute XBitHack',
     later,
   ],
 ];
