@@ -18,7 +18,10 @@ export class Allowance {
   /** Whether there is one left. */
   has(key: string): boolean {
     const now = this.#clock.now();
-    return availableAt(this.#buckets.get(key), this.#limit, now) <= now;
+    const bucket = this.#buckets.get(key);
+    // Of a clock that was put back: it would fill only once that time has come again.
+    if (bucket && bucket.at > now) this.#buckets.set(key, { ...bucket, at: now });
+    return availableAt(bucket, this.#limit, now) <= now;
   }
 
   take(key: string): void {
