@@ -70,8 +70,13 @@ export class BudgetBook {
     await this.#load(now);
   }
 
-  bucket(key: string): Bucket | undefined {
-    return this.#buckets.get(key);
+  /** One of a later time is of a clock that was put back: it would fill only once that time has come again. */
+  bucket(key: string, now: number): Bucket | undefined {
+    const bucket = this.#buckets.get(key);
+    if (!bucket || bucket.at <= now) return bucket;
+    const present = { ...bucket, at: now, full: now + bucket.full - bucket.at };
+    this.#buckets.set(key, present);
+    return present;
   }
 
   setBucket(key: string, bucket: Bucket, limit: { readonly count: number; readonly period: number }): void {
@@ -79,15 +84,18 @@ export class BudgetBook {
     else this.#buckets.set(key, { ...bucket, full: bucket.at + (bucket.used * limit.period) / limit.count });
   }
 
-  /** A later wait stays. A time beyond any that is asked for was written by a clock that went wrong. */
-  hold(key: string, hold: Hold): void {
-    const before = this.#holds.get(key);
-    if (!before || before.until < hold.until) this.#holds.set(key, hold);
+  /** A later wait stays. */
+  hold(key: string, hold: Hold, now: number): void {
+    const before = this.held(key, now);
+    if (isBelievable(hold, now) && (!before || before.until < hold.until)) this.#holds.set(key, hold);
   }
 
   held(key: string, now: number): Hold | undefined {
     const hold = this.#holds.get(key);
-    return hold && hold.until > now && hold.until - now <= LONGEST_WAIT ? hold : undefined;
+    if (!hold || hold.until <= now) return undefined;
+    if (isBelievable(hold, now)) return hold;
+    this.#holds.delete(key);
+    return undefined;
   }
 
   /** Durable when fulfilled. Those who save at the same time share one write. */
@@ -120,7 +128,7 @@ export class BudgetBook {
       for (const [key, bucket] of Object.entries(buckets)) {
         if (bucket.full > now) this.#buckets.set(key, bucket);
       }
-      for (const [key, hold] of Object.entries(holds)) this.#holds.set(key, hold);
+      for (const [key, hold] of Object.entries(holds)) this.hold(key, hold, now);
     } catch (error) {
       const garbled = error instanceof SyntaxError || v.isValiError(error) || isDamage(error);
       if (!garbled) throw error;
@@ -133,6 +141,11 @@ export class BudgetBook {
     for (const [key, { until }] of this.#holds) if (until <= now) this.#holds.delete(key);
     return `${JSON.stringify({ buckets: Object.fromEntries(this.#buckets), holds: Object.fromEntries(this.#holds) }, null, 1)}\n`;
   }
+}
+
+/** A time beyond any that is asked for is of a clock that went wrong: it must not count once it is near, either. */
+function isBelievable({ until }: Hold, now: number): boolean {
+  return until - now <= LONGEST_WAIT;
 }
 
 /** CAs of one host share a file: their buckets have their URLs in their names. */

@@ -15,6 +15,7 @@ import { PostponedError, type Problem } from '../issuer.ts';
 import type { RateLimits } from '../settings.ts';
 
 const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
 const CA = 'https://ca.example/dir';
 const LETSENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
 
@@ -207,6 +208,34 @@ suite('budgets of a CA', () => {
     const holds = { [`ca ${CA}`]: { until: Date.parse('2050-01-01'), reason: 'never' } };
     await store.save('limits', 'ca.example', 'budgets.json', JSON.stringify({ buckets: {}, holds }));
     assert.equal(await fixture({}, store).held(request('a.org')), undefined);
+  });
+
+  test('a wait beyond any that is asked for is not believed, at no time', async () => {
+    const { budgets, held, clock } = fixture();
+    await budgets.learn(request('a.org'), limited('too many requests', { retryAfter: 30 * DAY }));
+    assert.equal(await held(request('b.org')), undefined);
+    await budgets.learn(request('a.org'), limited('too many requests'));
+    assert.equal(await held(request('b.org')), HOUR, 'one that is believed counts all the same');
+    await budgets.learn(request('d.org'), limited('"d.org" is limited', { retryAfter: 30 * DAY }));
+    await clock.advance(25 * DAY);
+    for (const name of ['b.org', 'd.org']) assert.equal(await held(request(name)), undefined);
+  });
+
+  test('a clock that is put back keeps nobody from what comes back in time', async () => {
+    const limits: RateLimits = { 'new-orders': { count: 2, period: HOUR } };
+    const { take, held, budgets, clock, store } = fixture(limits);
+    const start = clock.now();
+    clock.jump(start + 365 * DAY);
+    for (const name of ['a.org', 'b.org']) assert.equal(await take(request(name)), 0);
+    await budgets.learn(request('c.org'), limited('"c.org" is limited'));
+    clock.jump(start);
+    const after = fixture(limits, store, clock);
+    assert.equal(await held(request('c.org')), undefined);
+    assert.equal(await take(request('d.org')), HOUR / 2);
+    assert.equal(await after.take(request('d.org')), HOUR / 2);
+    await clock.advance(HOUR / 2);
+    assert.equal(await take(request('d.org')), 0);
+    assert.equal(await after.take(request('d.org')), 0);
   });
 
   test('are common to several servers on a store, whoever spends, gets back or is told to wait', async (t) => {

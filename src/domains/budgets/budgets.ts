@@ -85,7 +85,7 @@ export class Budgets {
       const order = orderFor(need.key);
       const ahead = this.#ahead(need.key, request.priority, order);
       const tokens = 1 + need.reserve + ahead;
-      return { ...need, ahead, order, at: availableAt(book.bucket(need.key), need.limit, now, tokens) };
+      return { ...need, ahead, order, at: availableAt(book.bucket(need.key, now), need.limit, now, tokens) };
     });
     const last = turns.sort((a, b) => b.at - a.at)[0];
     if (!last) return;
@@ -96,7 +96,7 @@ export class Budgets {
       throw new PostponedError(at, `The budget of ${what} is used up${others}`);
     }
     for (const { key, limit } of needs.filter(({ kind }) => TAKEN.includes(kind))) {
-      book.setBucket(key, taken(book.bucket(key), limit, now), limit);
+      book.setBucket(key, taken(book.bucket(key, now), limit, now), limit);
     }
     await book.save(now);
   }
@@ -107,7 +107,7 @@ export class Budgets {
     if (needs.length === 0) return;
     await this.#change(request, (book, now) => {
       for (const { key, limit } of needs) {
-        book.setBucket(key, givenBack(book.bucket(key), limit, now, orders), limit);
+        book.setBucket(key, givenBack(book.bucket(key, now), limit, now, orders), limit);
       }
       return book.save(now);
     });
@@ -121,7 +121,7 @@ export class Budgets {
   async #learnFrom(book: BudgetBook, request: BudgetRequest, problem: Problem, now: number): Promise<void> {
     const until = comeBackAt(problem, now);
     if (until !== undefined) {
-      for (const key of scopeOf(request, problem)) book.hold(key, { until, reason: problem.detail });
+      for (const key of scopeOf(request, problem)) book.hold(key, { until, reason: problem.detail }, now);
       return book.save(now);
     }
     const failed = new Set(failedNames(problem));
@@ -129,7 +129,7 @@ export class Budgets {
       ({ kind, key }) => kind === 'failures-per-name' && [...failed].some((name) => key.endsWith(` ${name}`)),
     );
     for (const { key, limit } of counted) {
-      book.setBucket(key, taken(book.bucket(key), limit, now), limit);
+      book.setBucket(key, taken(book.bucket(key, now), limit, now), limit);
     }
     if (counted.length > 0) await book.save(now);
   }
