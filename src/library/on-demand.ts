@@ -127,6 +127,7 @@ export class NamesOnDemand implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#names[Symbol.dispose]();
     await this.#onDemand[Symbol.asyncDispose]();
     await this.#certificates[Symbol.asyncDispose]();
   }

@@ -32,6 +32,7 @@ function names(answer: (name: string) => Sought | Promise<Sought>) {
     told,
     find: (name: string) => all.find(STORE.id, name),
     note: (id: string) => all.note(id),
+    end: () => all[Symbol.dispose](),
     ask: (name: string, client = CLIENT) => all.ask(STORE, name, client),
   };
 }
@@ -147,13 +148,17 @@ suite('an engine', () => {
   });
 
   test('is told now and then what was used', async () => {
-    const { note, told, clock } = names(never);
+    const { note, told, clock, end } = names(never);
     for (const id of ['a', 'b', 'a']) note(id);
     await clock.advance(5000);
     note('c');
     await clock.advance(5000);
     await clock.advance(60_000);
     assert.deepEqual(told, [['a', 'b'], ['c']]);
+    note('d');
+    end();
+    await clock.advance(0);
+    assert.deepEqual([told.at(-1), clock.sleeping], [['d'], 0]);
   });
 
   test('hands out what the table has no room for, for some seconds', async () => {

@@ -56,7 +56,7 @@ interface Budget {
   since: number;
 }
 
-export class Names {
+export class Names implements Disposable {
   readonly #parts: NamesParts;
   readonly #underWay = new Map<string, Promise<Sought>>();
   readonly #memory = new LRUCache<string, Memory>({
@@ -64,6 +64,7 @@ export class Names {
     sizeCalculation: ({ sought }) => (sought.kind === 'set' ? SET_WEIGHT : 1),
   });
   readonly #clients = new LRUCache<string, Budget>({ max: MOST_CLIENTS });
+  readonly #end = new AbortController();
   #used = new Set<string>();
 
   constructor(parts: NamesParts) {
@@ -95,6 +96,11 @@ export class Names {
     const asked = this.#seek(store, { name, client }, key, budget).finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, asked);
     return asked;
+  }
+
+  /** What was served is told at once. */
+  [Symbol.dispose](): void {
+    this.#end.abort();
   }
 
   async #seek(
@@ -154,7 +160,7 @@ export class Names {
   }
 
   async #report(): Promise<void> {
-    await this.#parts.clock.sleep(REPORT_INTERVAL);
+    await this.#parts.clock.sleep(REPORT_INTERVAL, { signal: this.#end.signal }).catch(() => {});
     const used = [...this.#used];
     this.#used = new Set();
     // An engine that is away learns it the next time.

@@ -5,10 +5,7 @@ import { silent } from '../../base/log.ts';
 import { TurnedAway } from './turned-away.ts';
 
 test('who is turned away is counted, and told of once, each minute that it goes on, and at the end', async () => {
-  const clock = new TestClock();
-  const said: string[] = [];
-  const say = (line: string) => void said.push(line);
-  const away = new TurnedAway(clock, { ...silent('core'), warn: say, notice: say });
+  const { clock, said, away } = turnedAway();
   const note = (times: number) => {
     for (let n = 0; n < times; n++) away.note('overload');
   };
@@ -37,3 +34,23 @@ test('who is turned away is counted, and told of once, each minute that it goes 
   assert.equal(said.length, 6);
   assert.match(said[5] ?? '', /192\.0\.2\.1 begins more .* ClientHandshakes/);
 });
+
+test('one that ends says how many there were, and waits for nothing more', async () => {
+  const { clock, said, away } = turnedAway();
+  for (let n = 0; n < 3; n++) away.note('overload');
+  away[Symbol.dispose]();
+  await clock.advance(0);
+  assert.equal(clock.sleeping, 0);
+  assert.equal(said[1], 'connections are refused no more, 3 were');
+  away.note('overload');
+  await clock.advance(0);
+  assert.deepEqual([away.counts.overload, said.length], [4, 2]);
+});
+
+function turnedAway() {
+  const clock = new TestClock();
+  const said: string[] = [];
+  const say = (line: string) => void said.push(line);
+  const away = new TurnedAway(clock, { ...silent('core'), warn: say, notice: say });
+  return { clock, said, away };
+}

@@ -16,7 +16,7 @@ const REASONS: Readonly<Record<keyof Refusals, (client: string) => string>> = {
   handshakes: (client) => `${client} begins more handshakes in this worker than ClientHandshakes allows`,
 };
 
-export class TurnedAway {
+export class TurnedAway implements Disposable {
   /** Since this process began. */
   readonly counts: { -readonly [Reason in keyof Refusals]: number } = {
     overload: 0,
@@ -29,6 +29,7 @@ export class TurnedAway {
   readonly #logger: Logger;
   /** Of reasons that are being told of: the last client. */
   readonly #told = new Map<keyof Refusals, string>();
+  readonly #end = new AbortController();
 
   constructor(clock: Clock, logger: Logger) {
     this.#clock = clock;
@@ -40,18 +41,24 @@ export class TurnedAway {
     this.last = this.#clock.now();
     const known = this.#told.has(reason);
     this.#told.set(reason, client);
-    if (!known) void this.#tell(reason);
+    if (!known && !this.#end.signal.aborted) void this.#tell(reason);
+  }
+
+  /** Says how many there were of what is being told of. What comes after is counted only. */
+  [Symbol.dispose](): void {
+    this.#end.abort();
   }
 
   async #tell(reason: keyof Refusals): Promise<void> {
     const before = this.counts[reason] - 1;
     const why = () => REASONS[reason](this.#told.get(reason) ?? '');
     this.#logger.warn(`connections are refused: ${why()}`);
+    const { signal } = this.#end;
     for (;;) {
       const last = this.counts[reason];
-      await this.#clock.sleep(PAUSE);
+      await this.#clock.sleep(PAUSE, { signal }).catch(() => {});
       const more = this.counts[reason] - last;
-      if (more === 0) break;
+      if (more === 0 || signal.aborted) break;
       this.#logger.warn(`${more} connections were refused within a minute: ${why()}`);
     }
     this.#told.delete(reason);

@@ -50,6 +50,8 @@ export class Worker {
   readonly #listeners: Listeners;
   readonly #clientLimits: ClientLimits;
   readonly #turnedAway: TurnedAway;
+  readonly #names: Names;
+  readonly #end = new AbortController();
   /** By host; those of a configuration that is gone go with it. */
   readonly #hostLoggers = new WeakMap<HostSettings, Loggers>();
   /** By configuration: a request ends with the one that it began with. */
@@ -102,18 +104,19 @@ export class Worker {
       sender.finish();
     });
     this.#contexts = new SecureContexts({ ticketKeys: birth.ticketKeys });
+    this.#names = new Names({
+      table: () => this.#table,
+      seek: (wanted) => supervisor.call('seek', wanted),
+      used: (ids) => supervisor.call('used', ids),
+      clock: systemClock,
+    });
     this.#handshakes = new Handshakes(
       {
         table: () => this.#table,
         contexts: this.#contexts,
         challenges,
         want: (setId) => supervisor.call('want', setId),
-        names: new Names({
-          table: () => this.#table,
-          seek: (wanted) => supervisor.call('seek', wanted),
-          used: (ids) => supervisor.call('used', ids),
-          clock: systemClock,
-        }),
+        names: this.#names,
         clock: systemClock,
         logger: loggers('ssl'),
       },
@@ -148,12 +151,7 @@ export class Worker {
       handshakeTimeout: ({ localAddress, localPort }) => this.#handshakes.timeout(localAddress, localPort),
       logger: loggers('ssl'),
     });
-    // For life: a worker ends with its process.
-    void watchDescriptors({
-      clock: systemClock,
-      logger: loggers('core'),
-      signal: new AbortController().signal,
-    });
+    void watchDescriptors({ clock: systemClock, logger: loggers('core'), signal: this.#end.signal });
     this.#listeners = new Listeners((socket, listen) => this.#connection(socket, listen));
   }
 
@@ -212,6 +210,9 @@ export class Worker {
   /** Fulfilled when the last connection has ended. */
   async drain(): Promise<void> {
     await this.#frontend.drain();
+    this.#end.abort();
+    this.#turnedAway[Symbol.dispose]();
+    this.#names[Symbol.dispose]();
   }
 
   /** A third of a worker's program is the proxy's: only who configures backends waits for it. */
