@@ -15,6 +15,7 @@ export type {
   WaitOptions,
 } from './library/options.ts';
 export type { LatchkeyEvents } from './library/events.ts';
+export type { FailedHandshake } from './library/failed-handshakes.ts';
 export type { App, Listening, ListenOptions } from './library/listening.ts';
 export type { ChallengeHandler } from './library/plain-http.ts';
 export type { SecureOptions } from './library/secure.ts';

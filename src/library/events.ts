@@ -6,6 +6,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EventEmitter } from 'node:events';
 import type { LatchkeyError } from '../base/errors.ts';
 import { type Events, type EventName, subscribe } from '../base/events.ts';
+import type { FailedHandshake } from './failed-handshakes.ts';
 import { worded } from './words.ts';
 
 /** Times are ms since the epoch; `domain` is the first name of a certificate. */
@@ -25,11 +26,13 @@ export interface LatchkeyEvents {
   /** There is a new response to staple. */
   'ocsp:renewed': [event: Events['latchkey:ocsp:renewed']];
   'ocsp:errored': [event: Events['latchkey:ocsp:errored']];
+  /** A client came for TLS and got none: 20 events at once and 10 a second at most. */
+  'handshake:failed': [event: FailedHandshake];
   /** Renewing has ended for good, by a fault in Latchkey (code `fault`). As with any emitter, nobody listening ends the program. */
   error: [error: LatchkeyError];
 }
 
-type Forwarded = Exclude<keyof LatchkeyEvents, 'error'>;
+type Forwarded = Exclude<keyof LatchkeyEvents, 'error' | 'handshake:failed'>;
 
 const names: readonly Forwarded[] = [
   'renewal:started',

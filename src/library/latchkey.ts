@@ -7,13 +7,15 @@ import {
 } from 'node:https';
 import type { SecureContext, Server as TlsServer } from 'node:tls';
 import { callbackify } from 'node:util';
+import { normalizeAddress } from '../base/addresses.ts';
 import { explain, LatchkeyError } from '../base/errors.ts';
 import { serverNameOf } from '../certificates/source.ts';
 import { Challenges } from '../domains/challenge-answers.ts';
 import { EngineError } from '../domains/engine-options.ts';
-import { checkPrivateSurface } from '../tls/accept.ts';
+import { checkPrivateSurface, type HandshakeFailure } from '../tls/accept.ts';
 import { Core } from './core.ts';
 import { forwardEvents, type LatchkeyEvents } from './events.ts';
+import { FailedHandshakes } from './failed-handshakes.ts';
 import {
   type App,
   bindBoth,
@@ -31,6 +33,7 @@ import {
   resolveOptions,
   type WaitOptions,
 } from './options.ts';
+import { checkOptions } from './options-schema.ts';
 import { type ChallengeHandler, challengeHandler } from './plain-http.ts';
 import { SecuredServer, type SecureOptions } from './secure.ts';
 import { Selector } from './selection.ts';
@@ -74,6 +77,7 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
   readonly #clock;
   readonly #secured = new Set<SecuredServer>();
   readonly #listening = new Set<Listening>();
+  readonly #failed: FailedHandshakes;
   readonly #abort = () => {
     this.close().catch((error: unknown) => this.#loggers('md').error(`closing: ${explain(error)}`));
   };
@@ -116,6 +120,7 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
     this.#clock = clock;
     this.#loggers = loggersTo(options.logger);
     this.#events = forwardEvents(owner, this);
+    this.#failed = new FailedHandshakes(clock, (failed) => this.emit('handshake:failed', failed));
     const challenges = new Challenges(core.opened.store);
     this.#selector = new Selector({ core, challenges, policy });
     this.#handler = challengeHandler({
@@ -128,10 +133,11 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
 
   /**
    * Serves `app` by https, and answers challenges and redirects to https by plain HTTP, on the ports of the options.
-   * Fulfilled when it listens. Rejects with LatchkeyError `listen`.
+   * Fulfilled when it listens. Rejects with LatchkeyError `listen`, `bad-option`.
    */
   async listen(app: App, options: ListenOptions = {}): Promise<Listening> {
     this.#throwIfClosed();
+    checkOptions(options, 'listen');
     const server = httpsServer(app, options);
     const https = this.#secure(server, {});
     const http = this.#ports.http === undefined ? undefined : httpServer(this.#handler);
@@ -156,10 +162,11 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
    * Has the connections of a server with TLS come in by our certificates: one of node:https, node:http2 or node:tls,
    * yours or of a framework, before or after it listens. What it was told of TLS itself (key, cert, SNICallback,
    * ALPNProtocols, requestCert) no longer counts: see the option `tls`.
-   * @throws LatchkeyError `not-a-tls-server`
+   * @throws LatchkeyError `not-a-tls-server`, `bad-option`
    */
   secure<Server extends TlsServer>(server: Server, options: SecureOptions = {}): Server {
     this.#throwIfClosed();
+    checkOptions(options, 'secure');
     this.#secure(server, options);
     if (server.listening) this.start();
     else server.once('listening', () => this.#startUnlessClosed());
@@ -191,16 +198,20 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
   }
 
   /** Fulfilled when all of `domains` have certificates that are in force. Rejects with the reason of `signal`, or when it is closed. */
-  ready(options: WaitOptions = {}): Promise<void> {
-    return this.#core.ready(options);
+  async ready(options: WaitOptions = {}): Promise<void> {
+    checkOptions(options, 'ready');
+    await this.#core.ready(options);
   }
 
   /**
    * Renews a certificate now, by its first name, or joins the renewal that is under way; fulfilled when it is in use.
+   * Where nothing has begun yet, all begin, as by start().
    * @throws RenewalError: the CA's problem; PostponedError: not now; EngineError `domain-unknown`
    */
   async renew(name: string, options: RenewOptions = {}): Promise<RenewedCertificates> {
     this.#throwIfClosed();
+    checkOptions(options, 'renew');
+    this.start();
     try {
       return await this.#core.renew(name, options);
     } catch (error) {
@@ -257,7 +268,14 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
   }
 
   #secure(server: TlsServer, options: SecureOptions): SecuredServer {
-    const secured = new SecuredServer(server, this.#selector, this.#loggers('ssl'), options);
+    const telling = {
+      logger: this.#loggers('ssl'),
+      onFailed: ({ reason, sni, endpoints }: HandshakeFailure) => {
+        const address = normalizeAddress(endpoints.remoteAddress);
+        this.#failed.note({ address, name: sni, reason });
+      },
+    };
+    const secured = new SecuredServer(server, this.#selector, telling, options);
     this.#secured.add(secured);
     server.once('close', () => this.#secured.delete(secured));
     this.#core.addWay('tls');

@@ -145,6 +145,35 @@ test('a request that fails is an event and stands in the status, and a renewal b
   assert.ok((report?.errors ?? 0) >= 1);
 });
 
+test('an issuer that never answers is given up, told so, and asked again later', async () => {
+  const clock = new TestClock();
+  const signals: AbortSignal[] = [];
+  await using latchkey = await openLatchkey({
+    clock,
+    issuer: ({ signal }) => {
+      signals.push(signal);
+      return new Promise(() => {});
+    },
+  });
+  latchkey.start();
+  await turning(clock, () => signals.length === 1);
+  assert.equal(signals[0]?.aborted, false);
+  await turning(clock, () => (latchkey.status()[0]?.errors ?? 0) > 0, 60_000);
+  assert.match(latchkey.status()[0]?.problem?.detail ?? '', /did not end within 600 s/);
+  assert.equal(signals[0]?.aborted, true);
+  await turning(clock, () => signals.length === 2, 60_000);
+});
+
+test('an issuer that gives something else than PEM has failed, and what is wrong is said', async () => {
+  for (const answer of [undefined, { pem: 'x' }, 'no PEM']) {
+    await using latchkey = await openLatchkey({ issuer: (async () => answer) as never });
+    await assert.rejects(latchkey.renew('example.org'), {
+      code: 'renewal-failed',
+      message: /PEM|no certificate in this text/,
+    });
+  }
+});
+
 test('a certificate for another key is refused', async () => {
   let first: CertificateRequest | undefined;
   await using latchkey = await openLatchkey({

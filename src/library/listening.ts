@@ -120,11 +120,17 @@ export async function bindBoth(
   }
 }
 
+/** @throws LatchkeyError `bad-option` */
 export function httpsServer(app: App, { http2 = false }: ListenOptions): HttpsServer | Http2SecureServer {
+  // An object would be taken for options, and the server answer nothing.
+  if (typeof app !== 'function') throw new LatchkeyError('bad-option', NO_APP);
   if (!http2) return createSecure(app);
   const listener = app as unknown as (request: Http2ServerRequest, response: Http2ServerResponse) => void;
   return createSecureServer({ allowHTTP1: true }, listener);
 }
+
+const NO_APP =
+  'listen(): the app has to be a function of request and response: Express has it, for Hono it is getRequestListener(app.fetch), with Fastify give app.server to secure() instead';
 
 export { createServer as httpServer };
 

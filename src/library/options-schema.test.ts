@@ -4,9 +4,9 @@ import * as fc from 'fast-check';
 import { MemoryStore } from '../store/memory.ts';
 import { checkOptions } from './options-schema.ts';
 
-const problemOf = (options: unknown) => {
+const problemOf = (options: unknown, method?: Parameters<typeof checkOptions>[1]) => {
   try {
-    checkOptions(options);
+    checkOptions(options, method);
     return undefined;
   } catch (error) {
     assert.ok(error instanceof Error && 'code' in error && error.code === 'bad-option');
@@ -31,6 +31,25 @@ test('an option that there is not is named, with the one that may be meant', () 
     ],
   ];
   for (const [options, message] of cases) assert.equal(problemOf(options), message);
+});
+
+test('so is one of a method, by its name', () => {
+  const ports = '; the option ports of open() says which ports listen() takes';
+  const cases: readonly (readonly [Parameters<typeof checkOptions>[1], unknown, string])[] = [
+    ['listen', { http2: true, hots: 'x' }, 'listen(): hots: there is no such option; did you mean host?'],
+    ['listen', { port: 8443 }, `listen(): port: there is no such option${ports}`],
+    ['listen', 8443, 'listen(): options: an object is needed'],
+    ['listen', { http2: 'yes' }, 'listen(): http2: true or false is needed'],
+    ['secure', { ALPN: [] }, 'secure(): ALPN: there is no such option; did you mean alpn?'],
+    ['secure', { alpn: 'h2' }, 'secure(): alpn: a list is needed'],
+    ['secure', { alpn: [''] }, 'secure(): alpn.0: a name of a protocol is needed'],
+    ['ready', { singal: 1 }, 'ready(): singal: there is no such option; did you mean signal?'],
+    ['renew', { onprogress: 1 }, 'renew(): onprogress: there is no such option; did you mean onProgress?'],
+    ['renew', { onProgress: 1 }, 'renew(): onProgress: a function is needed'],
+  ];
+  for (const [method, options, message] of cases) assert.equal(problemOf(options, method), message);
+  assert.equal(problemOf({ host: '::1', http2: undefined }, 'listen'), undefined);
+  assert.equal(problemOf({ alpn: ['h2', 'http/1.1'] }, 'secure'), undefined);
 });
 
 test('a value that an option cannot have is named', () => {

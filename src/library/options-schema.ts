@@ -2,14 +2,22 @@
 import * as v from 'valibot';
 import { LatchkeyError } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
-import type { LatchkeyOptions } from './options.ts';
+import type { ListenOptions } from './listening.ts';
+import type { LatchkeyOptions, RenewOptions, WaitOptions } from './options.ts';
+import type { SecureOptions } from './secure.ts';
 
 export const keyKinds = ['P-256', 'P-384', 'RSA-2048', 'RSA-3072', 'RSA-4096'] as const;
 
-/** Rejects names that are not among the entries. */
-function group<Entries extends v.ObjectEntries>(entries: Entries) {
+/** Rejects names that are not among the entries. `elsewhere`: by name, what to do instead. */
+function group<Entries extends v.ObjectEntries>(
+  entries: Entries,
+  elsewhere: ReadonlyMap<string, string> = new Map(),
+) {
   return v.strictObject(entries, ({ expected, path, input }) => {
-    if (expected === 'never') return `there is no such option${hint(String(input), Object.keys(entries))}`;
+    if (expected === 'never') {
+      const name = String(input);
+      return `there is no such option${elsewhere.get(name) ?? hint(name, Object.keys(entries))}`;
+    }
     return path ? 'it is missing' : 'an object is needed';
   });
 }
@@ -40,6 +48,7 @@ function oneOf(values: readonly string[]) {
   return v.picklist(values, ({ received }) => `${needed}, not ${received}`);
 }
 
+const abortable = methods('addEventListener', 'removeEventListener', 'throwIfAborted');
 const text = v.string('a text is needed');
 const flag = v.boolean('true or false is needed');
 const callback = v.function('a function is needed');
@@ -103,15 +112,55 @@ const entries = {
   ),
   logger: v.optional(methods('error', 'warn', 'info', 'debug')),
   clock: v.optional(methods('now', 'sleep')),
-  signal: v.optional(methods('addEventListener', 'removeEventListener', 'throwIfAborted')),
+  signal: v.optional(abortable),
 } satisfies Record<keyof LatchkeyOptions, v.GenericSchema>;
 
-const schema = group(entries);
+const listen = {
+  host: v.optional(text),
+  http2: v.optional(flag),
+} satisfies Record<keyof ListenOptions, v.GenericSchema>;
 
-/** @throws LatchkeyError `bad-option`, with the option's name */
-export function checkOptions(options: unknown): void {
-  const { issues } = v.safeParse(schema, options);
+const secure = {
+  alpn: v.optional(
+    list(
+      v.custom<string>(
+        (name) => typeof name === 'string' && /^.{1,255}$/.test(name),
+        'a name of a protocol is needed',
+      ),
+    ),
+  ),
+} satisfies Record<keyof SecureOptions, v.GenericSchema>;
+
+const ready = { signal: v.optional(abortable) } satisfies Record<keyof WaitOptions, v.GenericSchema>;
+
+const renew = {
+  signal: v.optional(abortable),
+  onProgress: v.optional(callback),
+} satisfies Record<keyof RenewOptions, v.GenericSchema>;
+
+const ports = '; the option ports of open() says which ports listen() takes';
+
+/** By the method that takes them. */
+const schemas = {
+  open: group(entries),
+  listen: group(
+    listen,
+    new Map([
+      ['port', ports],
+      ['ports', ports],
+    ]),
+  ),
+  secure: group(secure),
+  ready: group(ready),
+  renew: group(renew),
+};
+
+/** @throws LatchkeyError `bad-option`, with the option's name, and the method where it isn't open() */
+export function checkOptions(options: unknown, method: keyof typeof schemas = 'open'): void {
+  const { issues } = v.safeParse(schemas[method], options);
   // A name that there isn't is often why another one is missing.
   const issue = issues?.find(({ expected }) => expected === 'never') ?? issues?.[0];
-  if (issue) throw new LatchkeyError('bad-option', `${v.getDotPath(issue) ?? 'options'}: ${issue.message}`);
+  if (!issue) return;
+  const where = method === 'open' ? '' : `${method}(): `;
+  throw new LatchkeyError('bad-option', `${where}${v.getDotPath(issue) ?? 'options'}: ${issue.message}`);
 }

@@ -2,6 +2,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { explain } from '../base/errors.ts';
+import { type Bounds, within } from '../base/within.ts';
 import { type Issuer, type ObtainOptions, ownProblem, RenewalError } from '../domains/issuer.ts';
 import { chainProblem } from '../domains/issuers/check.ts';
 import type { ManagedDomainSettings } from '../domains/settings.ts';
@@ -18,19 +19,26 @@ export interface CertificateRequest {
   readonly names: readonly string[];
   /** The signing request (PKCS #10), DER. */
   readonly csr: Buffer;
-  readonly signal: AbortSignal | undefined;
+  /** Aborted when its time is over, and when the renewal is given up. */
+  readonly signal: AbortSignal;
 }
 
 /**
  * Fulfilled with the certificate and its chain, PEM, the leaf first. It is checked against key and names before it is
- * used. A rejection is a failed renewal, which is tried again later: after 30 s, doubled with each failure up to a day.
+ * used. A rejection is a failed renewal, which is tried again later: after 30 s, doubled with each failure up to a day;
+ * so is one that takes longer than ten minutes.
  */
 export type CertificateIssuer = (request: CertificateRequest) => Promise<string>;
 
-export function issuerBy(
-  issue: CertificateIssuer,
-  parts: { readonly store: Store; readonly clock: Clock },
-): Issuer {
+/** ms. Long enough for a CA where somebody has to look; one that never ends would never be tried again. */
+const PATIENCE = 600_000;
+
+interface Parts {
+  readonly store: Store;
+  readonly clock: Clock;
+}
+
+export function issuerBy(issue: CertificateIssuer, parts: Parts): Issuer {
   return {
     check: () => [],
     obtain: async (domain, options) => {
@@ -41,7 +49,7 @@ export function issuerBy(
 
 async function obtain(
   issue: CertificateIssuer,
-  { store, clock }: { readonly store: Store; readonly clock: Clock },
+  { store, clock }: Parts,
   domain: ManagedDomainSettings,
   spec: KeySpec,
   options: ObtainOptions,
@@ -53,7 +61,9 @@ async function obtain(
   const key = await stagedKey(store, name, spec, options);
   const csr = await createCsr({ key, names });
   options.progress({ step: 'order', detail: `Asking for the ${keyName(spec)} certificate of ${name}` });
-  const pem = await ask(issue, { names, csr, signal: options.signal });
+  const pem = await ask({ clock, limit: PATIENCE, signal: options.signal }, (signal) =>
+    issue({ names, csr, signal }),
+  );
   const problem = chainProblem(pem, key, names, clock.now());
   if (problem) throw new RenewalError(problem);
   await store.save('staging', name, chainFile(suffix), pem, options);
@@ -74,11 +84,13 @@ async function stagedKey(
   return key;
 }
 
-async function ask(issue: CertificateIssuer, request: CertificateRequest): Promise<string> {
+async function ask(bounds: Bounds, issue: (signal: AbortSignal) => Promise<string>): Promise<string> {
   try {
-    return await issue(request);
+    const pem: unknown = await within(bounds, issue);
+    if (typeof pem !== 'string') throw new Error(`a text, PEM, is needed, not ${typeof pem}`);
+    return pem;
   } catch (cause) {
-    request.signal?.throwIfAborted();
+    bounds.signal?.throwIfAborted();
     throw new RenewalError(ownProblem('issuer', `The issuer gives none: ${explain(cause)}`), { cause });
   }
 }

@@ -5,10 +5,9 @@
  */
 import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
-import type { Server as TlsServer, TLSSocket } from 'node:tls';
+import { Server as TlsServer, type TLSSocket } from 'node:tls';
 import { LatchkeyError } from '../base/errors.ts';
-import type { Logger } from '../base/log.ts';
-import { Acceptor } from '../tls/accept.ts';
+import { Acceptor, type AcceptorOptions } from '../tls/accept.ts';
 import type { Selector } from './selection.ts';
 
 export interface SecureOptions {
@@ -26,8 +25,14 @@ export class SecuredServer implements Disposable {
   readonly #connections = new Set<TLSSocket>();
 
   /** @throws LatchkeyError `not-a-tls-server` */
-  constructor(server: TlsServer, selector: Selector, logger: Logger, { alpn }: SecureOptions) {
-    if (server.listenerCount('connection') === 0 || server.listenerCount('secureConnection') === 0) {
+  constructor(
+    server: TlsServer,
+    selector: Selector,
+    telling: Pick<AcceptorOptions<undefined>, 'logger' | 'onFailed'>,
+    { alpn }: SecureOptions,
+  ) {
+    // Any value may come from a program without types: an app, say.
+    if (!(server instanceof TlsServer) || server.listenerCount('secureConnection') === 0) {
       throw new LatchkeyError(
         'not-a-tls-server',
         'This is no server with TLS: make it by https.createServer(), http2.createSecureServer() or tls.createServer() with a listener',
@@ -38,7 +43,7 @@ export class SecuredServer implements Disposable {
     this.#acceptor = new Acceptor({
       select: (hello, endpoints) => selector.select(hello, endpoints, protocols),
       onSecure: (socket) => this.#secured(socket),
-      logger,
+      ...telling,
     });
     // In place of node:tls's own listener, the first, which begins TLS at once; others are the program's.
     const [begin] = server.listeners('connection') as ((socket: Socket) => void)[];

@@ -62,9 +62,27 @@ test('a program that counts the connections of a server hears of them, secured o
   assert.equal(connections, 1);
 });
 
-test('a server without TLS is refused', async () => {
+test('a server without TLS is refused, and so is what is no server', async () => {
   await using latchkey = await openLatchkey();
-  assert.throws(() => latchkey.secure(createTcp() as tls.Server), { code: 'not-a-tls-server' });
+  const wrong = [createTcp(), tls.createServer(), () => {}, undefined];
+  for (const server of wrong) {
+    assert.throws(() => latchkey.secure(server as tls.Server), { code: 'not-a-tls-server' });
+  }
+});
+
+test('an app that is no function is refused, with what to give instead', async () => {
+  await using latchkey = await openLatchkey();
+  await assert.rejects(latchkey.listen({ routing: () => {} } as never), {
+    code: 'bad-option',
+    message: /Hono.*Fastify/,
+  });
+  await assert.rejects(
+    latchkey.listen(() => {}, { port: 8443 } as never),
+    {
+      code: 'bad-option',
+      message: /option ports of open\(\)/,
+    },
+  );
 });
 
 test('a connection that is upgraded stays as long as both sides want', async () => {

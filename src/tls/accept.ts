@@ -55,6 +55,14 @@ export interface Secured<Tag> {
   readonly tag: Tag;
 }
 
+/** A connection that did not become secure. */
+export interface HandshakeFailure {
+  readonly reason: string;
+  /** Undefined where the ClientHello has none, or had not come. */
+  readonly sni: string | undefined;
+  readonly endpoints: Endpoints;
+}
+
 /** In ms, at most 2^31-1. What arrives at `minRate` (octets per second) extends `initial`, up to `max`; 0: not, no bound. */
 export interface HandshakeTime {
   readonly initial: number;
@@ -71,6 +79,8 @@ export interface AcceptorOptions<Tag> {
    */
   readonly onSecure: (socket: TLSSocket, secured: Secured<Tag>) => void;
   readonly logger: Logger;
+  /** Called for each failure that is logged; must not throw. */
+  readonly onFailed?: (failure: HandshakeFailure) => void;
   /** How long it may take from accept() to a finished handshake. Default 60 s. */
   readonly handshakeTimeout?: (endpoints: Endpoints) => HandshakeTime;
   /** When a handshake whose ClientHello is read may begin. Default: at once. */
@@ -213,7 +223,7 @@ class Handshake<Tag> {
       if (selection instanceof Promise) void this.#carryOutLate(selection, hello);
       else this.#carryOut(selection, hello);
     } catch (error) {
-      this.#selectFailed(error);
+      this.#selectFailed(error, hello);
     }
   }
 
@@ -221,20 +231,21 @@ class Handshake<Tag> {
     try {
       this.#carryOut(await selection, hello);
     } catch (error) {
-      this.#selectFailed(error);
+      this.#selectFailed(error, hello);
     }
   }
 
-  #selectFailed(error: unknown): void {
+  #selectFailed(error: unknown, hello: ClientHello): void {
     this.#options.logger.error(`choosing a certificate for ${this.#peer()} failed: ${explain(error)}`);
-    this.#refuse('no choice could be made', alertRecord('internal_error'));
+    this.#refuse('no choice could be made', alertRecord('internal_error'), hello);
   }
 
   #carryOut(selection: Selection<Tag>, hello: ClientHello): void {
     // It may have gone while the choice was made.
     if (this.#socket.destroyed) return;
     if (selection.kind === 'serve') this.#serve(selection, hello);
-    else this.#refuse(`${selection.alert} for ${hello.sni ?? 'no name'}`, alertRecord(selection.alert));
+    else
+      this.#refuse(`${selection.alert} for ${hello.sni ?? 'no name'}`, alertRecord(selection.alert), hello);
   }
 
   #serve(selection: Serve<Tag>, hello: ClientHello): void {
@@ -246,7 +257,7 @@ class Handshake<Tag> {
       judgeClient: (secure) => clientProblemBy(selection.policy, secure, systemClock.now()),
       alpn: selection.alpn,
       staple: hello.statusRequest ? selection.staple : undefined,
-      onFailure: (reason) => this.#log(reason),
+      onFailure: (reason) => this.#tell(reason, hello),
       onSecure: (secure) => this.#secured(secure, selection.tag, hello),
     });
   }
@@ -271,13 +282,13 @@ class Handshake<Tag> {
   }
 
   #fail(reason: string): void {
-    this.#log(reason);
+    this.#tell(reason);
     this.destroy();
   }
 
   /** Says why, and gives the peer time to read it. */
-  #refuse(reason: string, answer: Buffer): void {
-    this.#log(reason);
+  #refuse(reason: string, answer: Buffer, hello?: ClientHello): void {
+    this.#tell(reason, hello);
     const socket = this.#socket;
     this.#startTimer(LINGER, () => socket.destroy());
     socket.end(answer);
@@ -290,8 +301,10 @@ class Handshake<Tag> {
     this.#timer = this.#options.setTimer(callback, ms);
   }
 
-  #log(reason: string): void {
-    this.#options.logger.info(`handshake with ${this.#peer()} failed: ${reason}`);
+  #tell(reason: string, hello?: ClientHello): void {
+    const { logger, onFailed } = this.#options;
+    logger.info(`handshake with ${this.#peer()} failed: ${reason}`);
+    onFailed?.({ reason, sni: hello?.sni, endpoints: this.#endpoints });
   }
 
   #peer(): string {
