@@ -102,6 +102,20 @@ export class TestServer implements AsyncDisposable {
     };
   }
 
+  /** Does `work` once for each worker, while the others stand still: whatever connects meets that one. */
+  async inEachWorker(work: () => Promise<void>): Promise<void> {
+    const { workers } = this.children();
+    for (const chosen of workers) {
+      const others = workers.filter((pid) => pid !== chosen);
+      for (const pid of others) signal(pid, 'SIGSTOP');
+      try {
+        await work();
+      } finally {
+        for (const pid of others) signal(pid, 'SIGCONT');
+      }
+    }
+  }
+
   log(): string {
     return existsSync(join(this.dir, 'logs/error_log')) ? this.read('logs/error_log') : '(no log)';
   }

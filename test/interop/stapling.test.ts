@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { type Issued, OcspTestCa } from '../../src/pki/ocsp.testing.ts';
-import { eventually, freePorts, missing, run, TestServer } from '../latchkey.testing.ts';
+import { eventually, freePorts, missing, run, signal, TestServer } from '../latchkey.testing.ts';
 import { Apache, loadModules, withoutApache } from './apache.testing.ts';
 import { directives, installed, startAuthority, withoutAuthority } from './authority.testing.ts';
 import { gnutls } from './clients.testing.ts';
@@ -12,8 +12,16 @@ import { OpensslResponder } from './responder.testing.ts';
 
 const NAME = 'a.test';
 const kinds = {
-  EC: { sigalgs: 'ECDSA+SHA256', spec: { type: 'EC', name: 'p-256' } },
-  RSA: { sigalgs: 'RSA-PSS+SHA256:RSA+SHA256', spec: { type: 'RSA', bits: 2048 } },
+  EC: {
+    sigalgs: 'ECDSA+SHA256',
+    priority: '-SIGN-ALL:+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-ECDSA-SHA256',
+    spec: { type: 'EC', name: 'p-256' },
+  },
+  RSA: {
+    sigalgs: 'RSA-PSS+SHA256:RSA+SHA256',
+    priority: '-SIGN-ALL:+SIGN-RSA-PSS-RSAE-SHA256:+SIGN-RSA-SHA256',
+    spec: { type: 'RSA', bits: 2048 },
+  },
 } as const;
 
 /** What `openssl s_client -status` says on the staple; the client can use one kind of key only. */
@@ -23,14 +31,36 @@ async function staple(port: number, tls: '-tls1_2' | '-tls1_3', kind: keyof type
   return stdout;
 }
 
-async function assertStapled(port: number, certificates: Record<keyof typeof kinds, Issued>): Promise<void> {
-  for (const tls of ['-tls1_2', '-tls1_3'] as const) {
-    for (const kind of ['EC', 'RSA'] as const) {
-      const said = await staple(port, tls, kind);
-      assert.match(said, /Cert Status: good/, `${tls} ${kind}: ${said.slice(0, 2000)}`);
-      assert.match(said, new RegExp(`Serial Number: ${certificates[kind].certificate.serial}`));
+interface Expected {
+  readonly certificates: Record<keyof typeof kinds, Issued>;
+  /** File of their CA. */
+  readonly trust: string;
+}
+
+/** By each version and kind of key, in every worker, as openssl reads it and as gnutls-cli verifies it. */
+async function assertStapled(
+  server: TestServer,
+  port: number,
+  { certificates, trust }: Expected,
+): Promise<void> {
+  await server.inEachWorker(async () => {
+    for (const tls of ['-tls1_2', '-tls1_3'] as const) {
+      for (const kind of ['EC', 'RSA'] as const) {
+        const said = await staple(port, tls, kind);
+        assert.match(said, /Cert Status: good/, `${tls} ${kind}: ${said.slice(0, 2000)}`);
+        assert.match(said, new RegExp(`Serial Number: ${certificates[kind].certificate.serial}`));
+        const version = tls === '-tls1_2' ? '+VERS-TLS1.2' : '+VERS-TLS1.3';
+        const priority = `NORMAL:-VERS-ALL:${version}:${kinds[kind].priority}`;
+        const verified = await gnutls(port, {
+          name: NAME,
+          ca: trust,
+          args: ['--ocsp', '--priority', priority],
+        });
+        assert.match(verified, /Options:.*OCSP status request/, `${priority}: ${verified}`);
+        assert.match(verified, /The certificate is trusted/, `${priority}: ${verified}`);
+      }
     }
-  }
+  });
 }
 
 /** A folder's files for a host with a certificate of each kind. */
@@ -47,7 +77,7 @@ function responses(server: TestServer): string[] {
   return readdirSync(join(server.dir, 'md/ocsp/other')).filter((name) => name.startsWith('ocsp-'));
 }
 
-suite('OCSP responses of openssl', { skip: missing('openssl') }, () => {
+suite('OCSP responses of openssl', { skip: missing('openssl', 'gnutls-cli') }, () => {
   test('are stapled for every key, after a reload, and after a restart without the responder', async () => {
     const [port = 0, ocspPort = 0] = await freePorts(2);
     await using server = new TestServer();
@@ -65,6 +95,7 @@ suite('OCSP responses of openssl', { skip: missing('openssl') }, () => {
       Object.values(certificates),
     );
     await using _responder = responder;
+    const expected = { certificates, trust: server.write('ca.pem', ca.certificate.pem) };
     const common = `Workers 2\nLogLevel info\nListen 127.0.0.1:${port} https\nMDRetryDelay 1s\n`;
     const host = hostWith(server, port, certificates);
     server.configure(`${common}MDStapling on\n${host}`);
@@ -72,10 +103,10 @@ suite('OCSP responses of openssl', { skip: missing('openssl') }, () => {
     await eventually('responses', () => responses(server).length === 2);
     await eventually('staples', async () => (await staple(port, '-tls1_3', 'EC')).includes('good'));
     await eventually('staples', async () => (await staple(port, '-tls1_3', 'RSA')).includes('good'));
-    await assertStapled(port, certificates);
+    await assertStapled(server, port, expected);
 
     await server.run('-k', 'graceful');
-    await assertStapled(port, certificates);
+    await assertStapled(server, port, expected);
 
     await responder[Symbol.asyncDispose]();
     for (const tls of ['-tls1_2', '-tls1_3'] as const) {
@@ -83,7 +114,16 @@ suite('OCSP responses of openssl', { skip: missing('openssl') }, () => {
       await server.start();
       assert.match(await staple(port, tls, 'RSA'), /Cert Status: good/, `the first handshake, ${tls}`);
     }
-    await assertStapled(port, certificates);
+    await assertStapled(server, port, expected);
+    await server.run('-k', 'graceful');
+    await assertStapled(server, port, expected);
+
+    const [engine = 0] = server.children().engine;
+    signal(engine, 'SIGKILL');
+    await assertStapled(server, port, expected);
+    await eventually('another engine', () => server.children().engine.some((pid) => pid !== engine));
+    await eventually('its status', () => server.status());
+    await assertStapled(server, port, expected);
 
     server.configure(
       `${common}MDStapling on\n${host.replace('SSLEngine on', 'SSLEngine on\nSSLUseStapling off')}`,
@@ -97,7 +137,7 @@ suite('OCSP responses of openssl', { skip: missing('openssl') }, () => {
     await eventually('a staple', async () => (await staple(port, '-tls1_3', 'EC')).includes('good'));
   });
 
-  test('that gnutls-cli accepts', { skip: missing('gnutls-cli') }, async () => {
+  test('that gnutls-cli insists on', async () => {
     const [port = 0, ocspPort = 0] = await freePorts(2);
     await using server = new TestServer();
     const ca = await OcspTestCa.create(Date.now());
