@@ -70,13 +70,14 @@ function step(node: Node, scope: Scope, met: Met): void {
 }
 
 function ignore(
-  { name, module }: Extract<Registered, { kind: 'ignored' }>,
+  { name, module, why }: Extract<Registered, { kind: 'ignored' }>,
   scope: Scope,
   warned: Set<string>,
 ): void {
   if (warned.has(name)) return;
   warned.add(name);
-  scope.warn(module, `${name} has no effect in Latchkey and is ignored`);
+  const reason = why === undefined ? '' : `: ${why}`;
+  scope.warn(module, `${name} has no effect in Latchkey and is ignored${reason}`);
 }
 
 /** httpd's message, and which names there are that look alike. */

@@ -10,7 +10,7 @@ import { dynssl } from './directives/dynssl.ts';
 import { environment } from './directives/environment.ts';
 import { dynsslServe } from './directives/dynssl-serve.ts';
 import { headers } from './directives/headers.ts';
-import { ignored } from './directives/ignored.ts';
+import { ignored, type Ignored } from './directives/ignored.ts';
 import { limits } from './directives/limits.ts';
 import { localCa } from './directives/localca.ts';
 import { log } from './directives/log.ts';
@@ -53,11 +53,11 @@ export const families: readonly Family<Scope>[] = [
 
 export type Registered =
   | { readonly kind: 'directive'; readonly directive: Directive<Scope>; readonly family: Family<Scope> }
-  | { readonly kind: 'ignored'; readonly name: string; readonly module: string }
+  | ({ readonly kind: 'ignored'; readonly name: string } & Ignored)
   | { readonly kind: 'unsupported'; readonly name: string; readonly reason: string };
 
 const byName = new Map<string, Registered>();
-for (const [name, module] of ignored) byName.set(name.toLowerCase(), { kind: 'ignored', name, module });
+for (const [name, known] of ignored) byName.set(name.toLowerCase(), { kind: 'ignored', name, ...known });
 for (const [name, reason] of unsupported) {
   byName.set(name.toLowerCase(), { kind: 'unsupported', name, reason });
 }

@@ -86,10 +86,24 @@ test('windows count for all, wherever they stand', (t) => {
   });
 });
 
-test('what can’t be is refused, and what changes nothing is taken with a warning', (t) => {
+test('what can’t be is refused', (t) => {
   assert.match(refusal(t, 'MDStapling maybe\n').message, /'on' and 'off'/);
   assert.match(refusal(t, 'MDStaplingRenewWindow 100%\n').message, /100% or more/);
   assert.match(refusal(t, 'SSLStaplingForceURL ldap://x\n').message, /scheme must be http or https/);
-  const { warnings } = load(t, 'SSLStaplingCache shmcb:logs/stapling(128000)\n');
-  assert.equal(warnings.length, 1);
+});
+
+test('what mod_ssl’s stapling needs and ours doesn’t is taken with one warning that says why', (t) => {
+  const text = `SSLStaplingCache shmcb:logs/stapling(128000)
+    SSLStaplingErrorCacheTimeout 600
+    SSLStaplingFakeTryLater on
+    SSLStaplingResponseMaxAge -1
+    SSLStaplingResponseTimeSkew 300
+    SSLStaplingReturnResponderErrors on
+    SSLStaplingStandardCacheTimeout 3600\n`;
+  const { warnings } = load(t, text + text);
+  assert.equal(warnings.length, 7);
+  for (const { module, message } of warnings) {
+    assert.equal(module, 'ssl');
+    assert.match(message, /^SSLStapling\w+ has no effect in Latchkey and is ignored: .{20}/);
+  }
 });

@@ -64,6 +64,22 @@ test('problems are counted by type, of which a CA cannot make too many', async (
   assert.match(text, /^latchkey_renewals_failed_total\{problem="other"\} 152$/m);
 });
 
+test('stapling is counted, and how old and how often in vain', async (t) => {
+  const made = metrics(t);
+  const problem = { type: 'responder-timeout', detail: '' };
+  publish('latchkey:ocsp:renewed', { domain: 'a', id: '1', status: 'good', validUntil: NOW });
+  publish('latchkey:ocsp:errored', { domain: 'a', id: '1', problem, errors: 1, nextRun: NOW });
+  publish('latchkey:ocsp:errored', { domain: 'a', id: '1', problem, errors: 2, nextRun: NOW });
+  const counts = { total: 3, ok: 2, due: 0, errored: 1, oldest: 90_000 };
+  const text = await made.text([], counts, NOW);
+  assert.match(text, /^latchkey_staples\{state="total"\} 3$/m);
+  assert.match(text, /^latchkey_staples\{state="ok"\} 2$/m);
+  assert.match(text, /^latchkey_staples\{state="errored"\} 1$/m);
+  assert.match(text, /^latchkey_staple_age_seconds 90$/m);
+  assert.match(text, /^latchkey_ocsp_renewed_total 1$/m);
+  assert.match(text, /^latchkey_ocsp_errored_total 2$/m);
+});
+
 test('workers say how much they have to do, and whom they turned away; one that is gone is not told of', async (t) => {
   const made = metrics(t);
   const load = {

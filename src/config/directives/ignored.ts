@@ -42,15 +42,32 @@ const byModule: Readonly<Record<string, string>> = {
     'SSLOCSPDefaultResponder SSLOCSPNoverify SSLOCSPOverrideResponder SSLOCSPProxyURL ' +
     'SSLOCSPResponderCertificateFile SSLOCSPResponderTimeout SSLOCSPResponseMaxAge ' +
     'SSLOCSPResponseTimeSkew SSLOCSPUseRequestNonce ' +
-    'SSLRenegBufferSize SSLSessionCache SSLStaplingCache ' +
-    'SSLStaplingErrorCacheTimeout SSLStaplingFakeTryLater ' +
-    'SSLStaplingResponseMaxAge SSLStaplingResponseTimeSkew SSLStaplingReturnResponderErrors ' +
-    'SSLStaplingStandardCacheTimeout',
+    'SSLRenegBufferSize SSLSessionCache',
 };
 
-/** Directive to the module it is of. */
-export const ignored: ReadonlyMap<string, string> = new Map(
-  Object.entries(byModule).flatMap(([module, names]) =>
-    names.split(' ').map((name) => [name, module] as const),
+const NO_ERRORS = 'only responses that say good are stapled, never a responder’s error';
+
+/** What of mod_ssl's stapling has no counterpart, and why. */
+const stapling: Readonly<Record<string, string>> = {
+  SSLStaplingCache: 'OCSP responses are kept in the store',
+  SSLStaplingErrorCacheTimeout: 'MDRetryDelay says how soon a responder is asked again',
+  SSLStaplingFakeTryLater: NO_ERRORS,
+  SSLStaplingResponseMaxAge: 'an OCSP response is good for as long as it says itself',
+  SSLStaplingResponseTimeSkew: 'a responder’s clock may be five minutes ahead',
+  SSLStaplingReturnResponderErrors: NO_ERRORS,
+  SSLStaplingStandardCacheTimeout: 'MDStaplingRenewWindow says when the next OCSP response is fetched',
+};
+
+export interface Ignored {
+  readonly module: string;
+  /** What there is instead, for people; undefined where nobody will miss it. */
+  readonly why?: string | undefined;
+}
+
+/** By directive. */
+export const ignored: ReadonlyMap<string, Ignored> = new Map<string, Ignored>([
+  ...Object.entries(byModule).flatMap(([module, names]) =>
+    names.split(' ').map((name) => [name, { module }] as const),
   ),
-);
+  ...Object.entries(stapling).map(([name, why]) => [name, { module: 'ssl', why }] as const),
+]);
