@@ -1,17 +1,10 @@
 /** docs/mod_md.md names every MD directive there is, and tests that exist. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { families } from '../src/config/registry.ts';
+import { read, rowsOf, testsExist } from './shown.testing.ts';
 
-const root = new URL('../', import.meta.url);
-const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
-
-const rows = read('docs/mod_md.md')
-  .split('\n')
-  .map((line) => /^\| `(<?MD\w+>?)` \| ([^|]+) \| `([^`|]+)`: ([^|]+) \|$/.exec(line))
-  .filter((match) => match !== null)
-  .map(([, directive = '', , file = '', name = '']) => ({ directive, file, name }));
+const rows = rowsOf(read('docs/mod_md.md'));
 
 test('the table has each directive once', () => {
   const known = families
@@ -19,14 +12,8 @@ test('the table has each directive once', () => {
     .flatMap(({ name, aliases = [] }) => [name, ...aliases])
     .map((name) => (name.startsWith('<') ? `${name}>` : name))
     .filter((name) => /^<?MD(?!OnDemand)/.test(name));
-  const told = rows.map(({ directive }) => directive);
+  const told = rows.map(({ cells: [directive = ''] }) => directive.replaceAll('`', ''));
   assert.deepEqual(told.toSorted(), known.toSorted());
 });
 
-for (const { directive, file, name } of rows) {
-  test(`what shows ${directive} is there`, () => {
-    assert.ok(existsSync(new URL(file, root)), file);
-    // Formatters may break a line before a name, but not within one.
-    assert.ok(read(file).includes(`'${name}'`), `${file} has no test '${name}'`);
-  });
-}
+testsExist(rows, { whole: true });

@@ -155,6 +155,18 @@ suite('stapling', () => {
     assert.notDeepEqual(engine.staple(chainPem), first);
   });
 
+  test('fetches anew no sooner than after half of a response’s life, whatever length the window has', async () => {
+    await using world = await setUp({ renewWindow: { ms: 7 * DAY } });
+    const { engine } = world;
+    await engine.watch('a', [await issue(world)]);
+    engine.start();
+    await answered(world);
+    const next = () => only(world).nextRun ?? 0;
+    assert.ok(next() >= START + 36 * HOUR && next() <= START + 54 * HOUR, new Date(next()).toISOString());
+    engine.reconfigure({ ...defaultPace, renewWindow: { ms: DAY } });
+    assert.ok(next() >= START + 48 * HOUR && next() <= START + 60 * HOUR, new Date(next()).toISOString());
+  });
+
   test('asks for what can be kept longer no sooner than that', async () => {
     await using world = await setUp();
     const { engine, responder } = world;
@@ -343,7 +355,8 @@ suite('whatever a responder does', () => {
     'signing as another CA': async ({ responder }) => responder.saying({ signer: await impostor }),
     'speaking of another serial': ({ responder }) => responder.saying({ leaf: Buffer.from('4c01', 'hex') }),
     'being late': ({ responder }) => responder.saying({ from: -80 * HOUR }),
-    'being early': ({ responder }) => responder.saying({ from: HOUR }),
+    // By more than the clock goes on while an answer is under way.
+    'being early': ({ responder }) => responder.saying({ from: 3 * HOUR }),
     'delegating without the usage': async ({ responder }) => responder.saying({ signer: await ca.issue() }),
     'delegating to one that has expired': async ({ responder }) =>
       responder.saying({ signer: await ca.issue({ usages: [ocspSigning], notAfter: START - DAY }) }),
@@ -403,18 +416,22 @@ suite('whatever a responder does', () => {
     await pass(world, SECOND, () => engine.status().every(({ stapled }) => stapled));
   });
 
-  test('wanting to be left alone: it is, for that long', async () => {
-    await using world = await setUp();
-    const { engine, responder } = world;
-    responder.next(reply.status(429, { 'retry-after': '7200' }));
-    await engine.watch('a', [await issue(world)]);
-    await engine.watch('b', [await issue(world)]);
-    engine.start();
-    await until(() => responder.seen.length === 1 && world.lines.length > 0);
-    await pass(world, 10 * MINUTE, () => world.clock.now() >= START + 2 * HOUR - 10 * MINUTE);
-    assert.equal(responder.seen.length, 1);
-    await pass(world, 10 * MINUTE, () => engine.status().every(({ stapled }) => stapled));
-  });
+  for (const [status, retryAfter] of [
+    [429, '7200'],
+    [503, new Date(START + 2 * HOUR).toUTCString()],
+  ] as const)
+    test(`wanting to be left alone (${status}): it is, for that long`, async () => {
+      await using world = await setUp();
+      const { engine, responder } = world;
+      responder.next(reply.status(status, { 'retry-after': retryAfter }));
+      await engine.watch('a', [await issue(world)]);
+      await engine.watch('b', [await issue(world)]);
+      engine.start();
+      await until(() => responder.seen.length === 1 && world.lines.length > 0);
+      await pass(world, 10 * MINUTE, () => world.clock.now() >= START + 2 * HOUR - 10 * MINUTE);
+      assert.equal(responder.seen.length, 1);
+      await pass(world, 10 * MINUTE, () => engine.status().every(({ stapled }) => stapled));
+    });
 
   test('being away for good: what is over is no longer stapled, and must-staple is a loud matter', async () => {
     await using world = await setUp();
