@@ -148,7 +148,8 @@ test('a harmless directive of httpd gives one warning, however often it stands t
 
 test('directives of a module that is missing are errors, unless in <IfModule>', (t) => {
   load(t, 'LoadModule php_module x\n<IfModule php_module>\nphp_value a b\n</IfModule>');
-  assert.match(refusal(t, 'LoadModule php_module x\nphp_value a b').message, /^Invalid command 'php_value'/);
+  assert.match(refusal(t, 'LoadModule php_module x\nphp_value a b').message, /^php_value is not supported/);
+  assert.match(refusal(t, 'LoadModule wsgi_module x\nWSGIRestrict a').message, /^Invalid command/);
 });
 
 test('an error is printed as httpd prints it', (t) => {
