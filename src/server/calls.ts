@@ -76,12 +76,14 @@ export type SupervisorCalls = {
   storeList: (group: Group) => string[];
   storeAspects: (at: Omit<StoreAddress, 'aspect'>) => string[];
   storeModified: (at: StoreAddress) => number | undefined;
+  /** Gives what the store has for the domain afterwards, too. */
   activate: (wanted: { readonly domain: string; readonly serials: readonly string[] }) => {
     readonly serials: readonly string[];
+    readonly credential: LoadedCredential;
   };
   /** Removes the certificates of a domain that was obtained on demand. */
   discard: (domain: string) => void;
-  /** Tells MDMessageCmd of what was activated: once for each activation. */
+  /** Tells MDMessageCmd, where there is one, of what was activated: once for each activation. */
   tellInstalled: (domain: string) => Told;
   /** The PEM of a file that MDCertificateFile names. */
   certificateFile: (file: string) => string;

@@ -11,6 +11,7 @@ import {
   type AccountDocument,
   encodeJob,
   encodeMd,
+  type JobDocument,
   type MdDocument,
   readAccount,
   readJob,
@@ -68,8 +69,9 @@ export async function activateStaged(
     if (finishedOnly) return { serials: [] };
     throw new ActivationError('activation-unusable', `staging/${name} can't be activated: ${set.damage}`);
   }
-  await install(store, name, md, set.pairs);
-  await store.purge('staging', name);
+  await install(store, name, md, set);
+  // What a power cut brings back is found to be installed.
+  await store.purge('staging', name, { durable: false });
   return { serials: [...set.pairs.values()].map(({ held }) => held.info.serial) };
 }
 
@@ -78,7 +80,12 @@ interface StagedPair {
   readonly chain: Buffer;
 }
 
-type Staged = { readonly pairs: ReadonlyMap<string, StagedPair> } | { readonly damage: string };
+interface StagedSet {
+  readonly pairs: ReadonlyMap<string, StagedPair>;
+  readonly job: JobDocument | undefined;
+}
+
+type Staged = StagedSet | { readonly damage: string };
 
 /** The staged set, or why it isn't ready. */
 async function readStaged(
@@ -91,7 +98,8 @@ async function readStaged(
   const wanted = md ? wantedSuffixes(md) : present;
   const missing = wanted.filter((suffix) => !present.includes(suffix));
   if (present.length === 0 || missing.length > 0) return `${chainFile(missing[0] ?? '')} is missing`;
-  const validFrom = parseDate((await undamaged(readJob(store, 'staging', name)))?.['valid-from']);
+  const job = await undamaged(readJob(store, 'staging', name));
+  const validFrom = parseDate(job?.['valid-from']);
   if (validFrom !== undefined && validFrom > now)
     return `it is to be used from ${new Date(validFrom).toUTCString()}`;
   const pairs = new Map<string, StagedPair>();
@@ -103,7 +111,7 @@ async function readStaged(
     if (held.info.notAfter <= now) return { damage: `the certificate in ${chainFile(suffix)} has expired` };
     pairs.set(suffix, { held, chain });
   }
-  return { pairs };
+  return { pairs, job };
 }
 
 function wantedSuffixes(md: MdDocument): string[] {
@@ -115,7 +123,7 @@ async function install(
   store: Store,
   name: string,
   staged: MdDocument | undefined,
-  pairs: ReadonlyMap<string, StagedPair>,
+  { pairs, job }: StagedSet,
 ): Promise<void> {
   // A crash after activation, before the staging was purged: there is nothing left to do.
   if (await isInstalled(store, name, pairs)) return;
@@ -132,7 +140,6 @@ async function install(
     const text = encodedIfValid(() => encodeMd(document));
     if (text) files.set('md.json', text);
   }
-  const job = await undamaged(readJob(store, 'staging', name));
   const log = job && encodedIfValid(() => encodeJob({ ...job, finished: true, 'next-run': undefined }));
   if (log) files.set('job.json', log);
   await store.activate(name, files);

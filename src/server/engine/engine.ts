@@ -28,6 +28,7 @@ import {
   domainOfSet,
   domainSetId,
   type Birth,
+  type LoadedCredential,
   type Plan,
   type SupervisorCalls,
   type VerifyRequest,
@@ -356,15 +357,16 @@ export class Engine implements AsyncDisposable {
     return this.#renewals.sourceOf(id);
   }
 
-  /** The set of a domain has changed in the store. Gives where clients find it; undefined: nowhere. */
-  async #refresh(name: string): Promise<Place | undefined> {
+  /** The set of a domain has changed in the store, to `credential`. Gives where clients find it; undefined: nowhere. */
+  async #refresh(name: string, credential?: LoadedCredential): Promise<Place | undefined> {
     const ordered = await this.#renewals?.onDemandSet(name);
     if (ordered) {
       const setId = ordered.found && this.names.bring(ordered.source, name, ordered.found);
       return setId === undefined ? undefined : { setId, scope: ordered.source };
     }
     const setId = domainSetId(name);
-    await this.#keeper.refresh([setId]);
+    if (credential) await this.#keeper.take(credential);
+    else await this.#keeper.refresh([setId]);
     if (this.#plan.setIds.includes(setId)) return { setId, scope: undefined };
     if (!this.#added?.has(name)) return undefined;
     this.#added.point(name);
@@ -373,10 +375,12 @@ export class Engine implements AsyncDisposable {
 
   /** Into domains/, into the table, into every worker, then told to the administrator's command. */
   async #activate(name: string, wanted: readonly string[]): Promise<ActivationResult> {
-    const { serials } = await this.#supervisor.call('activate', { domain: name, serials: wanted });
-    const place = await this.#refresh(name);
+    const activated = await this.#supervisor.call('activate', { domain: name, serials: wanted });
+    const { serials, credential } = activated;
+    const place = await this.#refresh(name, credential);
     const { missing } = place ? await this.#showAll(name, place, serials) : { missing: [] };
-    const told = await this.#supervisor.call('tellInstalled', name);
+    const { message } = this.#settings.md.hooks;
+    const told = message ? await this.#supervisor.call('tellInstalled', name) : { ran: false };
     // The command may have trimmed the chain.
     if (told.ran) await this.#refresh(name);
     return { missing, told };

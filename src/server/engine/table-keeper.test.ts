@@ -149,6 +149,18 @@ suite('the keeper of the certificate table', () => {
     assert.equal(table.get('md:a')?.certificates[0]?.serial, second.serial);
   });
 
+  test('keeps what came with an activation against what others had begun to read before', async () => {
+    const slow = Promise.withResolvers<LoadedCredential[]>();
+    const { keeper: tables, table } = keeper(() => slow.promise);
+    const others = [tables.want('md:a'), tables.refresh(['md:b'])];
+    await new Promise(setImmediate);
+    for (const id of ['md:a', 'md:b']) await tables.take(credential(id, second));
+    slow.resolve([credential('md:a', first), credential('md:b', first)]);
+    await Promise.all(others);
+    for (const id of ['md:a', 'md:b'])
+      assert.equal(table.get(id)?.certificates[0]?.serial, second.serial, id);
+  });
+
   test('has nothing stapled any more that was read before what is there', async () => {
     const slow = Promise.withResolvers<LoadedCredential[]>();
     const dressed: string[] = [];

@@ -82,6 +82,11 @@ export class TableKeeper {
     }
   }
 
+  /** What was read just now. */
+  async take(credential: LoadedCredential): Promise<void> {
+    await this.#store(credential, ++this.#lastLoad);
+  }
+
   /** Loads what the table lacks (static files keep their id as long as they keep their content), and `anew` in any case. */
   async fill(
     ids: readonly string[],

@@ -20,12 +20,15 @@ export class InstalledHook {
     this.#logger = logger;
   }
 
-  /** These certificates are in the store now; where they have been before, nothing is new. */
-  note(domain: string, serials: readonly string[]): void {
+  /**
+   * These certificates are in the store now; where they have been before, nothing is new. A command that a later
+   * reload brings is not told of them.
+   */
+  note(domain: string, serials: readonly string[], { message }: HookCommands): void {
     const set = serials.join();
     if (set === '' || this.#serials.get(domain) === set) return;
     this.#serials.set(domain, set);
-    this.#untold.add(domain);
+    if (message) this.#untold.add(domain);
   }
 
   /** Never rejects. */

@@ -3,11 +3,18 @@
  * asked for: the engine talks to the network, the supervisor may be root.
  */
 import { readFile } from 'node:fs/promises';
+import { CoarseTimers } from '../../base/coarse-timers.ts';
 import { explain } from '../../base/errors.ts';
 import type { Settings } from '../../config/settings.ts';
 import { isAdded } from '../../domains/stored/added.ts';
 import { groups, type Group } from '../../store/store.ts';
-import type { SupervisorCalls, StoreAddress, Verification, VerifyRequest } from '../calls.ts';
+import {
+  domainSetId,
+  type SupervisorCalls,
+  type StoreAddress,
+  type Verification,
+  type VerifyRequest,
+} from '../calls.ts';
 import type { Handlers } from '../peer.ts';
 import type { Children } from './children.ts';
 import type { Credentials } from './credentials.ts';
@@ -30,6 +37,7 @@ export interface Rights {
 
 export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
   const store = () => rights.keeper.store;
+  const deadlines = new CoarseTimers();
   return {
     loadCredentials: (ids) => Promise.all(ids.map((id) => rights.credentials(id).load(id))),
     storeLoad: (at) => store().load(checkedGroup(at), at.name, at.aspect),
@@ -46,8 +54,9 @@ export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
         throw new Error('not a managed domain of the configuration, or one that was added');
       }
       const activation = await rights.keeper.activate(domain, { serials });
-      rights.installed.note(domain, activation.serials);
-      return activation;
+      rights.installed.note(domain, activation.serials, rights.settings().md.hooks);
+      const id = domainSetId(domain);
+      return { serials: activation.serials, credential: await rights.credentials(id).load(id) };
     },
     discard: async (domain) => {
       const may = (await isOnDemand(rights.settings(), domain)) && !(await isAdded(store(), domain));
@@ -62,7 +71,7 @@ export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
       }
       return readFile(file, 'latin1');
     },
-    verify: (request) => verifyAll(rights.children(), request),
+    verify: (request) => verifyAll(rights.children(), request, deadlines),
     workers: () => describeWorkers(rights.children()),
   };
 }
@@ -83,13 +92,15 @@ function checkedGroup({ group }: Pick<StoreAddress, 'group'>): Group {
   return group;
 }
 
-function verifyAll(children: Children, request: VerifyRequest): Promise<Verification[]> {
+function verifyAll(
+  children: Children,
+  request: VerifyRequest,
+  deadlines: CoarseTimers,
+): Promise<Verification[]> {
   return Promise.all(
     children.workers.map(async ({ pid, peer }): Promise<Verification> => {
-      const late = AbortSignal.timeout(VERIFY_PATIENCE);
-      const patience = new Promise<never>((_, reject) => {
-        late.addEventListener('abort', () => reject(new Error('no answer in time')), { once: true });
-      });
+      const { promise: patience, reject } = Promise.withResolvers<never>();
+      using _late = deadlines.start(() => reject(new Error('no answer in time')), VERIFY_PATIENCE);
       try {
         const serials = await Promise.race([peer.call('verify', request), patience]);
         return { worker: pid, serials, problem: undefined };

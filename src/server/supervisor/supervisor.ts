@@ -226,7 +226,7 @@ export class Supervisor implements AsyncDisposable {
   /** Before anything is served of what was activated: the command may trim it (as mod_md does it). */
   async #bringStoreInLine(settings: Settings): Promise<void> {
     const activated = await this.#keeper.bringInLine(settings);
-    for (const [name, serials] of activated) this.#installed.note(name, serials);
+    for (const [name, serials] of activated) this.#installed.note(name, serials, settings.md.hooks);
     await this.#installed.tellAll(settings.md.hooks);
   }
 

@@ -29,8 +29,7 @@ export async function prepare(
       await writeSynced(disk, join(set, aspect), value, tree.fileAccess('domains', aspect));
     }
     await syncFolder(disk, set);
-    await makeFolder(disk, readyFolder(tree), tree.folderAccess('tmp'));
-    await syncFolder(disk, tree.path('tmp'));
+    await needReady(tree);
     signal?.throwIfAborted();
     await disk.rename(set, ready(tree, name));
   } catch (error) {
@@ -72,6 +71,14 @@ export async function abandon(tree: Tree, name: string): Promise<void> {
 export async function interrupted(tree: Tree): Promise<string[]> {
   const found = (await ignoring(['ENOENT'], tree.disk.readdir(readyFolder(tree)))) ?? [];
   return found.map(({ name }) => name);
+}
+
+/** Makes the folder of step 2 where there is none: it is for the store's life. */
+export async function needReady(tree: Tree): Promise<void> {
+  const folder = readyFolder(tree);
+  if (await ignoring(['ENOENT'], tree.disk.lstat(folder))) return;
+  await makeFolder(tree.disk, folder, tree.folderAccess('tmp'));
+  await syncFolder(tree.disk, tree.path('tmp'));
 }
 
 /** The first free N of `archive/NAME.N`; undefined where there is no old set. */

@@ -4,7 +4,7 @@ import { isName } from '../names.ts';
 import { groups } from '../store.ts';
 import type { Leases } from '../leases.ts';
 import type { Store } from '../store.ts';
-import { finish, interrupted, readyFolder } from './activation.ts';
+import { finish, interrupted, needReady, readyFolder } from './activation.ts';
 import { discard, ignoring } from './disk.ts';
 import { owned } from './tree.ts';
 import type { Tree } from './tree.ts';
@@ -14,6 +14,7 @@ export async function prepareFolders(tree: Tree): Promise<void> {
   await tree.disk.mkdir(tree.dir, { mode: 0o777, recursive: true });
   for (const group of owned) await adopt(tree, group);
   for (const group of groups) await tree.ensureGroup(group);
+  await needReady(tree);
 }
 
 /**

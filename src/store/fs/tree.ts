@@ -105,8 +105,8 @@ export class Tree {
   }
 
   /**
-   * Removes a name with all that is in its folder: at one stroke, where it can be moved to `tmp` and is to last. What
-   * is there then is removed before this is fulfilled, or by `later` when it thinks fit.
+   * Removes a name with all that is in its folder: at one stroke, where it can be moved to `tmp` and is to last or to
+   * be removed there `later`, when that thinks fit.
    */
   async removeName(
     group: Group,
@@ -115,7 +115,8 @@ export class Tree {
     later?: (remove: () => Promise<void>) => void,
   ): Promise<void> {
     const folder = this.path(group, name);
-    if (!durable && !this.ownerOf(group)) return this.disk.rm(folder, { recursive: true, force: true });
+    if (!durable && !later && !this.ownerOf(group))
+      return this.disk.rm(folder, { recursive: true, force: true });
     const moved = this.scratch();
     try {
       await this.disk.rename(folder, moved);
