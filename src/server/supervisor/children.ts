@@ -34,8 +34,8 @@ export interface ChildrenOptions {
   readonly logs: LogFiles;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** What every child is born with at this moment. */
-  readonly birth: (kind: ChildKind) => Birth;
+  /** What every child is born with, once it may begin. */
+  readonly birth: (kind: ChildKind) => Promise<Birth>;
   readonly forEngine: Handlers<SupervisorCalls>;
   readonly forWorkers: Handlers<RelayCalls>;
   /** Which workers may listen on. */
@@ -172,8 +172,8 @@ export class Children {
     void engine.exited.then(() => {
       if (this.#engine === engine) this.#engine = undefined;
     });
-    const generation = await this.#begin(engine, () =>
-      engine.peer.call('begin', this.#options.birth('engine')),
+    const generation = await this.#begin(engine, async () =>
+      engine.peer.call('begin', await this.#options.birth('engine')),
     );
     const remade = this.#tableGeneration !== undefined && this.#tableGeneration !== generation;
     this.#tableGeneration = generation;
@@ -192,7 +192,7 @@ export class Children {
     });
     await this.#begin(worker, async () => {
       await table;
-      await worker.peer.call('begin', this.#options.birth('worker'));
+      await worker.peer.call('begin', await this.#options.birth('worker'));
     });
   }
 

@@ -27,6 +27,8 @@ async function offered(t: TestContext): Promise<{
   secret: string;
   certificateFile: string;
   discarded: string[];
+  /** What another engine would wait for. */
+  changes: Promise<unknown>[];
 }> {
   const folder = await temporaryFolder(t);
   const secret = join(folder, 'secret');
@@ -38,19 +40,24 @@ async function offered(t: TestContext): Promise<{
   const activate = () => Promise.reject(new Error('nothing is staged'));
   const discarded: string[] = [];
   const discard = async (name: string) => void discarded.push(name);
+  const changes: Promise<unknown>[] = [];
+  const during = <T>(change: Promise<T>) => {
+    changes.push(change);
+    return change;
+  };
   const certificateFile = join(folder, 'certificate.pem');
   writeFileSync(certificateFile, 'CERTIFICATE');
   const domain = { name: NAME, staticFiles: [{ certificateFile, keyFile: secret }] };
   const settings = settingsOf({ domains: [domain as never], onDemand: [{ id: 'on-demand' } as never] });
   const credentials = new Credentials(settings, store, new Passphrases());
   const calls = supervisorCalls({
-    keeper: { store, activate, discard } as unknown as Rights['keeper'],
+    keeper: { store, activate, discard, during } as unknown as Rights['keeper'],
     credentials: () => credentials,
     children: () => ({ workers: [] }) as unknown as Children,
     installed: new InstalledHook(silent('md')),
     settings: () => settings,
   });
-  return { calls, store, dir, secret, certificateFile, discarded };
+  return { calls, store, dir, secret, certificateFile, discarded, changes };
 }
 
 suite('what an engine may have the supervisor do', () => {
@@ -147,15 +154,17 @@ suite('what an engine may have the supervisor do', () => {
 });
 
 test('an engine has names removed that may be ordered on demand, and no configured ones', async (t) => {
-  const { calls, discarded } = await offered(t);
+  const { calls, discarded, changes } = await offered(t);
   for (const name of [NAME, 'localhost', '..', '../domains', '']) {
     await assert.rejects(async () => calls.discard(name), { message: 'not a domain on demand' });
   }
+  changes.length = 0;
   await calls.discard('shop.customer.test');
   assert.deepEqual(discarded, ['shop.customer.test']);
   await assert.rejects(async () => calls.activate({ domain: 'shop.customer.test', serials: [] }), {
     message: 'nothing is staged',
   });
+  assert.equal(changes.length, 2);
 });
 
 test('an engine reads configured certificate files by its supervisor, and no other files', async (t) => {

@@ -44,25 +44,8 @@ export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
     storeList: (group) => store().list(checkedGroup({ group })),
     storeAspects: (at) => store().aspects(checkedGroup(at), at.name),
     storeModified: (at) => store().modified(checkedGroup(at), at.name, at.aspect),
-    activate: async ({ domain, serials }) => {
-      const settings = rights.settings();
-      const may =
-        isConfigured(settings, domain) ||
-        (await isAdded(store(), domain)) ||
-        (await isOnDemand(settings, domain));
-      if (!may) {
-        throw new Error('not a managed domain of the configuration, or one that was added');
-      }
-      const activation = await rights.keeper.activate(domain, { serials });
-      rights.installed.note(domain, activation.serials, rights.settings().md.hooks);
-      const id = domainSetId(domain);
-      return { serials: activation.serials, credential: await rights.credentials(id).load(id) };
-    },
-    discard: async (domain) => {
-      const may = (await isOnDemand(rights.settings(), domain)) && !(await isAdded(store(), domain));
-      if (!may) throw new Error('not a domain on demand');
-      await rights.keeper.discard(domain);
-    },
+    activate: (request) => rights.keeper.during(activate(rights, request)),
+    discard: (domain) => rights.keeper.during(discard(rights, domain)),
     tellInstalled: (domain) => rights.installed.tell(domain, rights.settings().md.hooks),
     certificateFile: (file) => {
       const files = rights.settings().domains.flatMap(({ staticFiles }) => staticFiles);
@@ -74,6 +57,32 @@ export function supervisorCalls(rights: Rights): Handlers<SupervisorCalls> {
     verify: (request) => verifyAll(rights.children(), request, deadlines),
     workers: () => describeWorkers(rights.children()),
   };
+}
+
+type Activate = SupervisorCalls['activate'];
+
+async function activate(
+  rights: Rights,
+  { domain, serials }: Parameters<Activate>[0],
+): Promise<ReturnType<Activate>> {
+  const settings = rights.settings();
+  const may =
+    isConfigured(settings, domain) ||
+    (await isAdded(rights.keeper.store, domain)) ||
+    (await isOnDemand(settings, domain));
+  if (!may) {
+    throw new Error('not a managed domain of the configuration, or one that was added');
+  }
+  const activation = await rights.keeper.activate(domain, { serials });
+  rights.installed.note(domain, activation.serials, rights.settings().md.hooks);
+  const id = domainSetId(domain);
+  return { serials: activation.serials, credential: await rights.credentials(id).load(id) };
+}
+
+async function discard(rights: Rights, domain: string): Promise<void> {
+  const may = (await isOnDemand(rights.settings(), domain)) && !(await isAdded(rights.keeper.store, domain));
+  if (!may) throw new Error('not a domain on demand');
+  await rights.keeper.discard(domain);
 }
 
 function isConfigured({ domains }: Settings, domain: string): boolean {

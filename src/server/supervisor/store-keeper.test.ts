@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { loadConfiguration } from '../../config/load.ts';
 import type { Settings } from '../../config/settings.ts';
 import { put } from '../../domains/domains.testing.ts';
@@ -39,6 +40,21 @@ suite('the keeper of the store', () => {
       await put(keeper.store, 'staging', name, { names: ['b.example'], notBefore: Date.now() - 1000 });
     }
     assert.deepEqual([...(await keeper.bringInLine(configured)).keys()], ['added.example']);
+  });
+
+  test('tells when the changes are made that engines have asked for, or have failed', async (t) => {
+    await using keeper = await StoreKeeper.open(settings(t), undefined, silent('md'));
+    const slow = Promise.withResolvers<string>();
+    const asked = [keeper.during(Promise.reject(new Error('in vain'))), keeper.during(slow.promise)];
+    let settled = false;
+    const settling = keeper.settled().then(() => (settled = true));
+    await assert.rejects(async () => asked[0], { message: 'in vain' });
+    await turn();
+    assert.equal(settled, false);
+    slow.resolve('made');
+    await settling;
+    assert.equal(await asked[1], 'made');
+    await keeper.settled();
   });
 
   test('opens the store anew where its folder is gone, and only there', async (t) => {

@@ -30,6 +30,7 @@ export class StoreKeeper implements AsyncDisposable {
   /** Activations at a reload and at the engine's request: one at a time for each domain. */
   readonly #turns = new Turns();
   readonly #activations = new PQueue({ concurrency: ACTIVATIONS });
+  readonly #changes = new Set<Promise<unknown>>();
 
   #leases: FsLeases | undefined;
 
@@ -108,6 +109,24 @@ export class StoreKeeper implements AsyncDisposable {
   /** Removes the set in use of a domain that is no more. */
   discard(name: string): Promise<void> {
     return this.#turns.take(name, () => this.store.purge('domains', name));
+  }
+
+  /** Has settled() wait for a change that an engine has asked for; gives what comes of it. */
+  async during<T>(change: Promise<T>): Promise<T> {
+    this.#changes.add(change);
+    try {
+      return await change;
+    } finally {
+      this.#changes.delete(change);
+    }
+  }
+
+  /**
+   * Fulfilled when the changes are made that engines have asked for, or have failed. An engine that looked at the
+   * store while the wish of one that has died is being fulfilled would not learn of it.
+   */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#changes);
   }
 
   /** Once nothing is activated any more: removes what was left to be. */

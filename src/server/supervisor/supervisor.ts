@@ -347,7 +347,8 @@ export class Supervisor implements AsyncDisposable {
     return new Set(listens.map(({ port }) => port));
   }
 
-  #birth(kind: 'engine' | 'worker'): Birth {
+  async #birth(kind: 'engine' | 'worker'): Promise<Birth> {
+    if (kind === 'engine') await this.#keeper.settled();
     return {
       identity: this.#identity,
       runtimeDir: this.#runtimeDir,
