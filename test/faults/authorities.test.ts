@@ -83,6 +83,8 @@ test('CAs in trouble keep nobody else waiting, and the status says what is wrong
       'MDCertificateAgreement accepted',
       'MDContactEmail admin@latchkey.test',
       'MDPrivateKeys secp256r1',
+      // What is tried again meanwhile would have begun another log, or be at work.
+      'MDRetryDelay 1h',
       `MDPortMap http:${http} https:${https}`,
       ...names.map((name) => domain(name, urlOf(name))),
       domain('slow', slow.directoryUrl),
@@ -100,12 +102,9 @@ test('CAs in trouble keep nobody else waiting, and the status says what is wrong
   const { stdout: table } = await one.run('status');
   for (const [name, { said }] of Object.entries(FAULTS)) {
     const [, own = ''] = new RegExp(`\n${name}\\.latchkey\\.test:\n((?:  .*\n?)+)`).exec(table) ?? [];
-    assert.match(own, /^ {2}failed [12] times?, next try in \d+ /, name);
+    assert.match(own, /^ {2}failed 1 time, next try in \d+ /, name);
     assert.match(own, said, `${name}: ${own}`);
-    assert.match(
-      table,
-      new RegExp(`${name}\\.latchkey\\.test +failing +- +- +(tries again in \\d+|at work|Contacting)`),
-    );
+    assert.match(table, new RegExp(`${name}\\.latchkey\\.test +failing +- +- +tries again in \\d+`));
     const details = await one.run('status', `${name}.latchkey.test`);
     assert.match(details.stdout, /What happened, newest first:\n.*renewal-error/);
   }
