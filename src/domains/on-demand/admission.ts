@@ -70,16 +70,26 @@ export class Admission implements AsyncDisposable {
     if (wrong !== undefined) return wrong;
     if (this.#parts.isConfigured(name)) return 'it is a name of a managed domain';
     const network = networkOf(client ?? '');
-    if (!this.#clients.has(network)) return `too many new names are called for from ${network}`;
+    const [registered = name] = registeredDomains([name]);
+    const spent = () => this.#spent(network, registered);
+    const early = spent();
+    if (early !== undefined) return early;
     const permission = await this.#permission(settings, name, client);
     if (permission.kind === 'no') return 'MDOnDemandAsk does not permit it';
     if (permission.kind === 'unknown') return `MDOnDemandAsk: ${permission.problem}`;
-    const [registered = name] = registeredDomains([name]);
-    if (!this.#registered.has(registered)) return `there are too many new names below ${registered}`;
     const straying = await this.#straying(settings, name);
     if (straying !== undefined) return straying;
+    // Others have come meanwhile.
+    const late = spent();
+    if (late !== undefined) return late;
     this.#clients.take(network);
     this.#registered.take(registered);
+    return undefined;
+  }
+
+  #spent(network: string, registered: string): string | undefined {
+    if (!this.#clients.has(network)) return `too many new names are called for from ${network}`;
+    if (!this.#registered.has(registered)) return `there are too many new names below ${registered}`;
     return undefined;
   }
 

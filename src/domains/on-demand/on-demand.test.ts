@@ -147,6 +147,18 @@ suite('a name that is called for', () => {
     assert.equal(await self.call(names[24] ?? '', '2001:db8::1'), undefined);
   });
 
+  test('is one of twenty also where all are called for at once', async () => {
+    await using self = await setting();
+    const names = Array.from({ length: 60 }, (_, n) => `n${n}.x${n}.test`);
+    const below = Array.from({ length: 60 }, (_, n) => `n${n}.customer.test`);
+    self.ask.permit(...names, ...below);
+    const ordered = (answers: readonly (string | undefined)[]) =>
+      answers.filter((answer) => answer === undefined).length;
+    assert.equal(ordered(await Promise.all(names.map((name) => self.call(name)))), 20);
+    const others = below.map((name, n) => self.call(name, `198.51.100.${n}`));
+    assert.equal(ordered(await Promise.all(others)), 20);
+  });
+
   test('and takes long gets its certificate all the same; meanwhile nobody waits longer than told', async () => {
     await using self = await setting();
     self.ask.permit(NAME);

@@ -138,12 +138,10 @@ export class OnDemand implements AsyncDisposable {
     const settings = this.#settings.get(id);
     if (!settings) return 'it is no longer configured';
     if (!(await this.#entry(name))) {
-      const refusal = await this.#admission.refusal(settings, name, client);
+      const refusal =
+        (await this.#admission.refusal(settings, name, client)) ??
+        (await this.#turns.take(name, () => this.#takeOn(id, name)));
       if (refusal !== undefined) return refusal;
-      if (this.#pending.size >= MOST_PENDING) {
-        return `${MOST_PENDING} other names wait for their first certificate`;
-      }
-      await this.#turns.take(name, () => this.#takeOn(id, name));
     }
     this.seen(name);
     return (await this.#isHeld(name)) ? undefined : this.#arrival(name, settings);
@@ -208,14 +206,25 @@ export class OnDemand implements AsyncDisposable {
     return entry;
   }
 
-  /** The record is there before anything is ordered. */
-  async #takeOn(id: string, name: string): Promise<void> {
-    if (this.#entries.has(name)) return;
+  /** The record is there before anything is ordered. Gives why it is not taken on, if it is not. */
+  async #takeOn(id: string, name: string): Promise<string | undefined> {
+    if (this.#entries.has(name)) return undefined;
+    if (this.#pending.size >= MOST_PENDING) {
+      return `${MOST_PENDING} other names wait for their first certificate`;
+    }
     const record = { id, seen: this.#parts.clock.now() };
-    await writeRecord(this.#parts.store, name, record);
-    this.#parts.logger.notice(`md(${name}): a certificate is obtained on demand`);
+    // Before anything is waited for: others come meanwhile.
     this.#pending.add(name);
-    this.#enter(name, record);
+    try {
+      await writeRecord(this.#parts.store, name, record);
+    } catch (error) {
+      this.#pending.delete(name);
+      throw error;
+    }
+    this.#parts.logger.notice(`md(${name}): a certificate is obtained on demand`);
+    // Configured otherwise meanwhile, nobody waits for it.
+    if (!this.#enter(name, record)) this.#pending.delete(name);
+    return undefined;
   }
 
   /** Never rejects. One that was dropped meanwhile stays so. */
