@@ -258,6 +258,7 @@ suite('obtaining from a CA that misbehaves', () => {
       finalize: 'http://localhost/f',
     }),
     'that the CA does not know': reply.problem('malformed', 404),
+    'that is at no address of the CA any more': reply.html(404),
     'of another account': reply.problem('unauthorized', 403),
     'for other names': reply.json({
       status: 'ready',
@@ -365,6 +366,19 @@ suite('obtaining from a CA that misbehaves', () => {
     assert.equal(orders(ca), 2);
     assert.equal(await readOrder(store, 'staging', 'a.example'), undefined);
     assert.deepEqual(await store.list('challenges'), []);
+  });
+
+  test('asks twice for the certificate of an order, and makes another where both answers are none', async () => {
+    await using ca = await startHostileCa();
+    const store = await storeFor('a.example');
+    const domain = settings('a.example');
+    ca.next('certificate', reply.html());
+    await failure({ store, ...ca }, domain);
+    assert.equal(orders(ca), 1);
+    ca.next('certificate', reply.html());
+    await obtain({ store, ...ca }, domain);
+    await assertObtained(store, domain);
+    assert.equal(orders(ca), 2);
   });
 
   test('makes no second order at once when a name of a remembered one fails to validate', async () => {

@@ -143,7 +143,7 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
       try {
         return await this.#complete(run, spec, resumed);
       } catch (error) {
-        if (!(error instanceof DeadOrderError) && !isRefusal(error)) throw error;
+        if (!(error instanceof DeadOrderError) && !isRefusal(error) && !isBroken(resumed, error)) throw error;
         await abandonOrder(run);
         if (error instanceof ValidationError) throw error;
         run.options.progress({ step: 'order', detail: `That order came to nothing: ${error.message}` });
@@ -237,6 +237,11 @@ function clientId(authority: string, { caCertificateFile, proxy }: ClientSetting
 function failureOf(order: Order): Problem {
   if (order.error) return fromCa(order.error);
   return ownProblem('order', `The order ${order.url} is ${order.status}, and the CA does not say why`);
+}
+
+/** A valid order never ends by itself: one whose certificate is garbage again would be gone on with for ever. */
+function isBroken({ status }: Order, error: unknown): error is AcmeError {
+  return status === 'valid' && error instanceof AcmeError && error.code === 'acme-invalid-response';
 }
 
 /** Whether a staged key is one as configured: hand-replaced or left from another configuration, it may not be. */

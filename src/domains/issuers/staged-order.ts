@@ -58,9 +58,14 @@ async function askFor(run: Run, url: string): Promise<Order | undefined> {
   try {
     return await run.client.order(run.account, url, run.options);
   } catch (error) {
-    if (isRefusal(error)) return undefined;
+    if (isRefusal(error) || isNotThere(error)) return undefined;
     throw error;
   }
+}
+
+/** In whatever words: a CA that has moved leaves the page of some web server where the order was. */
+function isNotThere(error: unknown): boolean {
+  return error instanceof AcmeError && (error.httpStatus === 404 || error.httpStatus === 410);
 }
 
 function isUsable({ domain, clock }: Run, order: Order): boolean {
