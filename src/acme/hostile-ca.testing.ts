@@ -43,6 +43,8 @@ export interface HostileCa extends AsyncDisposable {
   next(endpoint: Endpoint, ...replies: Reply[]): void;
   /** Answers all requests of an endpoint, until undefined is given. */
   always(endpoint: Endpoint, reply: Reply | undefined): void;
+  /** Answers those requests of an endpoint for which `choose` gives a reply. */
+  when(endpoint: Endpoint, choose: (seen: Seen) => Reply | undefined): void;
   /** Lets the next request of an endpoint wait until the function is called that this gives. */
   hold(endpoint: Endpoint): () => void;
   /** Fulfilled when an endpoint has been asked `count` times in all. */
@@ -147,6 +149,7 @@ export async function startHostileCa(options: HostileCaOptions = {}): Promise<Ho
       if (reply) ca.standing.set(endpoint, reply);
       else ca.standing.delete(endpoint);
     },
+    when: (endpoint, choose) => void ca.choices.set(endpoint, choose),
     hold: (endpoint) => {
       const { promise, resolve } = Promise.withResolvers<void>();
       ca.held.set(endpoint, [...(ca.held.get(endpoint) ?? []), promise]);
@@ -170,6 +173,7 @@ class Ca {
   readonly seen: Seen[] = [];
   readonly queued = new Map<Endpoint, Reply[]>();
   readonly standing = new Map<Endpoint, Reply>();
+  readonly choices = new Map<Endpoint, (seen: Seen) => Reply | undefined>();
   readonly held = new Map<Endpoint, Promise<void>[]>();
   nextRequest = Promise.withResolvers<void>();
   readonly #orders: OrderState[] = [];
@@ -189,7 +193,10 @@ class Ca {
     };
     response.setHeader('replay-nonce', `nonce-${++this.#nonces}`);
     const told =
-      seen.endpoint && (this.queued.get(seen.endpoint)?.shift() ?? this.standing.get(seen.endpoint));
+      seen.endpoint &&
+      (this.queued.get(seen.endpoint)?.shift() ??
+        this.choices.get(seen.endpoint)?.(seen) ??
+        this.standing.get(seen.endpoint));
     this.seen.push(seen);
     this.nextRequest.resolve();
     this.nextRequest = Promise.withResolvers();

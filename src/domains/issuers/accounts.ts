@@ -80,17 +80,28 @@ export class Accounts {
     }
   }
 
-  /** Replaces an account that the CA has forgotten, or that was deactivated there. */
+  /** Replaces an account that the CA has forgotten, or that was deactivated there: once, however many domains use it. */
   async replace(
+    gone: AccountRef,
     domain: ManagedDomainSettings,
     client: AcmeClient,
     options: ObtainOptions,
   ): Promise<AccountRef> {
-    await this.#store.remove('staging', domain.name, 'account.json');
-    const registering = this.#registerAnyhow(domain, client, options);
     const id = idOf(wantedBy(domain, options));
+    const shared = this.#found.get(id);
+    const other = await shared?.catch(() => undefined);
+    options.signal?.throwIfAborted();
+    if (other && other.url !== gone.url) {
+      await this.#stage(domain.name, other, { durable: false });
+      return other;
+    }
+    // Another domain has begun to meanwhile.
+    if (this.#found.get(id) !== shared) return this.replace(gone, domain, client, options);
+    const registering = this.#registerAnyhow(domain, client, options);
     this.#found.set(id, registering);
-    registering.catch(() => this.#found.delete(id));
+    registering.catch(() => {
+      if (this.#found.get(id) === registering) this.#found.delete(id);
+    });
     return registering;
   }
 
@@ -100,6 +111,7 @@ export class Accounts {
     client: AcmeClient,
     options: ObtainOptions,
   ): Promise<KnownAccount> {
+    await this.#store.remove('staging', domain.name, 'account.json');
     try {
       return await this.#register(domain, client, options);
     } catch (error) {
@@ -111,12 +123,9 @@ export class Accounts {
 
   async #kept(wanted: Wanted): Promise<KnownAccount | undefined> {
     const prefix = accountPrefix(wanted.authority);
-    const names = await this.#store.list('accounts');
-    return this.#first(
-      'accounts',
-      names.filter((name) => name.startsWith(prefix)),
-      wanted,
-    );
+    const names = (await this.#store.list('accounts')).filter((name) => name.startsWith(prefix));
+    // The newest first: it has replaced the others.
+    return this.#first('accounts', names.toReversed(), wanted);
   }
 
   /** The first usable account that is the `wanted` one among `names`; damaged ones are as good as none. */
@@ -172,8 +181,9 @@ export class Accounts {
   async #register(
     domain: ManagedDomainSettings,
     client: AcmeClient,
-    { authority, signal, progress }: ObtainOptions,
+    options: ObtainOptions,
   ): Promise<KnownAccount> {
+    const { authority, signal, progress } = options;
     const { name, contacts, agreement, externalAccount } = domain;
     const { meta } = await client.directory({ signal });
     const terms = meta.termsOfService;
@@ -181,15 +191,18 @@ export class Accounts {
     if (meta.externalAccountRequired === true && !externalAccount) throw mustBind(authority);
     if (contacts.length === 0) progress({ step: 'account', detail: 'No contact information is configured' });
     progress({ step: 'account', detail: `Registering an account at ${authority}` });
-    let key = await loadPrivateKey(this.#store, 'staging', name, 'account.pem', { signal });
-    if (!key) {
-      key = await generateKey(ACCOUNT_KEY);
-      await savePrivateKey(this.#store, 'staging', name, 'account.pem', key, { signal });
-    }
+    const staged = await loadPrivateKey(this.#store, 'staging', name, 'account.pem', { signal });
+    const key = staged ?? (await generateKey(ACCOUNT_KEY));
+    if (!staged) await savePrivateKey(this.#store, 'staging', name, 'account.pem', key, { signal });
     const asked = { contacts, termsOfServiceAgreed: agreement !== undefined, externalAccount, signal };
     const made = await client.newAccount(key, asked).catch((error: unknown) => {
       throw !externalAccount && isBindingRequired(error) ? mustBind(authority, { cause: error }) : error;
     });
+    // Who has the key of a deactivated account may be given that once more.
+    if (staged && made.status !== 'valid') {
+      await this.#unstage(name);
+      return this.#register(domain, client, options);
+    }
     const document = accountDocument(made, { authority, contacts, terms, externalAccount });
     await writeAccount(this.#store, 'staging', name, document, { signal });
     return { url: made.url, key, authority, document };

@@ -39,7 +39,7 @@ export async function placeOrder(run: Run, spec: KeySpec, accounts: Accounts): P
       }
       if (replaced || !isAccountGone(error)) throw error;
       replaced = true;
-      run.account = await accounts.replace(domain, client, options);
+      run.account = await accounts.replace(run.account, domain, client, options);
     }
   }
 }

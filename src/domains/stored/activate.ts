@@ -202,15 +202,14 @@ export async function storeAccount(store: Store, document: AccountDocument, key:
     if (!same) await writeAccount(store, 'accounts', account, document);
     return account;
   }
-  const account = prefix + freeNumber(known.map((taken) => taken.slice(prefix.length)));
+  const account = prefix + nextNumber(known.map((taken) => taken.slice(prefix.length)));
   await savePrivateKey(store, 'accounts', account, 'account.pem', key);
   await writeAccount(store, 'accounts', account, document);
   return account;
 }
 
-function freeNumber(taken: readonly string[]): string {
-  for (let number = 0; ; number += 1) {
-    const text = String(number).padStart(4, '0');
-    if (!taken.includes(text)) return text;
-  }
+/** Above all others: the newest account is the one that is used. */
+function nextNumber(taken: readonly string[]): string {
+  const numbers = taken.map(Number).filter((number) => Number.isInteger(number));
+  return String(Math.max(-1, ...numbers) + 1).padStart(4, '0');
 }
