@@ -9,6 +9,7 @@ export const written = {
   integer: 0x02,
   bits: 0x03,
   octets: 0x04,
+  null: 0x05,
   oid: 0x06,
   utf8: 0x0c,
   utcTime: 0x17,

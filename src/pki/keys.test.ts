@@ -5,15 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import {
-  curveNamed,
-  encryptKeyPem,
-  generateKey,
-  keyFileSuffix,
-  keyFromPem,
-  keyToPem,
-  keyType,
-} from './keys.ts';
+import { curveNamed, generateKey, keyFileSuffix, keyFromPem, keyToPem, keyType } from './keys.ts';
 import { openssl, withoutOpenssl } from './openssl.testing.ts';
 
 const ec = await generateKey({ type: 'EC', name: 'p-256' });
@@ -21,6 +13,10 @@ const rsa = await generateKey({ type: 'RSA', bits: 2048 });
 
 function same(a: KeyObject, b: KeyObject): boolean {
   return a.equals(b);
+}
+
+function encrypted(key: KeyObject, passphrase: Buffer): string {
+  return key.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase }).toString();
 }
 
 test('curves are known by all the names users write', async () => {
@@ -65,7 +61,7 @@ test('keys come back from PEM, plain and encrypted with any passphrase', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 1, maxLength: 64 }), (bytes) => {
       const passphrase = Buffer.from(bytes);
-      assert(same(keyFromPem(encryptKeyPem(ec, passphrase), passphrase), ec));
+      assert(same(keyFromPem(encrypted(ec, passphrase), passphrase), ec));
     }),
     { numRuns: 20 },
   );
@@ -85,7 +81,7 @@ test('a passphrase is not needed for a plain key and does no harm', () => {
 });
 
 test('a missing or wrong passphrase is named, and is in no message', () => {
-  const pem = encryptKeyPem(ec, Buffer.from('right secret'));
+  const pem = encrypted(ec, Buffer.from('right secret'));
   assert.throws(() => keyFromPem(pem), { code: 'key-passphrase', message: /no passphrase/ });
   for (let i = 0; i < 50; i++) {
     assert.throws(
@@ -103,7 +99,7 @@ test('what is no private key is unreadable', () => {
   }
 });
 
-test('openssl reads what is written, and what it writes is read', { skip: withoutOpenssl }, (t) => {
+test('what openssl encrypts is read', { skip: withoutOpenssl }, (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-keys-'));
   t.after(() => {
     rmSync(folder, { recursive: true });
@@ -112,15 +108,9 @@ test('openssl reads what is written, and what it writes is read', { skip: withou
   const passphrase = Buffer.from(randomBytes(48).map((byte) => byte | 0x80));
   const file = join(folder, 'passphrase');
   writeFileSync(file, passphrase);
-  const plain = openssl(['pkcs8', '-passin', `file:${file}`], encryptKeyPem(rsa, passphrase));
-  assert(same(keyFromPem(plain), rsa));
-  const encrypted = openssl(
-    ['pkcs8', '-topk8', '-v2', 'aes-256-cbc', '-passout', `file:${file}`],
-    keyToPem(ec),
-  );
-  assert.match(encrypted, /BEGIN ENCRYPTED PRIVATE KEY/);
-  assert(same(keyFromPem(encrypted, passphrase), ec));
-  assert.match(openssl(['asn1parse'], encryptKeyPem(ec, passphrase)), /aes-256-cbc/);
+  const pem = openssl(['pkcs8', '-topk8', '-v2', 'aes-256-cbc', '-passout', `file:${file}`], keyToPem(ec));
+  assert.match(pem, /BEGIN ENCRYPTED PRIVATE KEY/);
+  assert(same(keyFromPem(pem, passphrase), ec));
 });
 
 test('other kinds of keys have their own name', () => {

@@ -1,4 +1,4 @@
-/** Private keys: making, writing and reading them. The formats are mod_md's: PKCS#8, plain or AES-256-CBC. */
+/** Private keys: making, writing and reading them. Written encrypted: sealed-key.ts. */
 import { createPrivateKey, generateKeyPair, getCurves, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 import { PkiError } from './errors.ts';
@@ -62,11 +62,6 @@ export function keyType(key: KeyObject): string {
 /** PKCS#8 PEM, plain. */
 export function keyToPem(key: KeyObject): string {
   return key.export({ type: 'pkcs8', format: 'pem' }).toString();
-}
-
-/** PKCS#8 PEM, encrypted with AES-256-CBC. The passphrase is raw bytes (mod_md's are 48 random ones). */
-export function encryptKeyPem(key: KeyObject, passphrase: Buffer): string {
-  return key.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase }).toString();
 }
 
 /**

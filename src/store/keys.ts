@@ -10,7 +10,7 @@ import { describe } from './names.ts';
 import { StoreError } from './store.ts';
 import type { Abortable, Group, SaveOptions, Store } from './store.ts';
 
-/** See derivationCost(). mod_md's keys and ours take 2048; who is to pay for it may be root, and another the writer. */
+/** See derivationCost(). mod_md's keys take 2048, ours 1; who is to pay for it may be root, and another the writer. */
 const MOST_COSTLY = 1_000_000;
 
 const encrypted: ReadonlySet<Group> = new Set<Group>(['staging', 'accounts']);

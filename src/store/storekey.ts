@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { inspect } from 'node:util';
 import { LRUCache } from 'lru-cache';
-import { encryptKeyPem, keyFromPem } from '../pki/keys.ts';
+import { keyFromPem } from '../pki/keys.ts';
+import { sealKey } from '../pki/sealed-key.ts';
 
 const length = 48;
 
@@ -50,7 +51,7 @@ export class StoreKey {
   seal(key: KeyObject): string {
     const known = this.#sealed.get(key);
     if (known !== undefined) return known;
-    const pem = encryptKeyPem(key, this.passphrase());
+    const pem = sealKey(key, this.#bytes);
     this.#sealed.set(key, pem);
     this.#opened.set(pem, key);
     return pem;
