@@ -46,7 +46,13 @@ export class Sharing {
     const before = this.#served.get(name);
     this.serves(name, serials);
     if (before === undefined || before === serials.join() || serials.length === 0) return;
-    await this.#options.adopt(name);
+    try {
+      await this.#options.adopt(name);
+    } catch (error) {
+      // The next look finds it new again.
+      this.#served.set(name, before);
+      throw error;
+    }
     this.#options.logger.notice(
       `AH10059: The Managed Domain ${name} was renewed by another server on this store.`,
     );
