@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts';
 import { explain } from '../base/errors.ts';
 import { type Bounds, within } from '../base/within.ts';
 import { type Issuer, type ObtainOptions, ownProblem, RenewalError } from '../domains/issuer.ts';
-import { chainProblem } from '../domains/issuers/check.ts';
+import { chainProblem, fits, isAsWanted } from '../domains/issuers/check.ts';
 import type { ManagedDomainSettings } from '../domains/settings.ts';
 import { keyName } from '../domains/state.ts';
 import { chainFile, keyFile, readPair } from '../domains/stored/held.ts';
@@ -57,7 +57,7 @@ async function obtain(
   const { name, domains: names } = domain;
   const suffix = keyFileSuffix(spec);
   const staged = await readPair(store, 'staging', name, suffix, options);
-  if (staged && !('damage' in staged)) return;
+  if (isAsWanted(staged, spec, names, clock.now())) return;
   const key = await stagedKey(store, name, spec, options);
   const csr = await createCsr({ key, names });
   options.progress({ step: 'order', detail: `Asking for the ${keyName(spec)} certificate of ${name}` });
@@ -78,7 +78,7 @@ async function stagedKey(
 ): Promise<KeyObject> {
   const file = keyFile(keyFileSuffix(spec));
   const known = await loadPrivateKey(store, 'staging', name, file, options);
-  if (known) return known;
+  if (known && fits(known, spec)) return known;
   const key = await generateKey(spec);
   await savePrivateKey(store, 'staging', name, file, key, options);
   return key;

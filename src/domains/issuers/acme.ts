@@ -4,7 +4,7 @@ import type { AcmeClient, Order } from '../../acme/client.ts';
 import { AcmeError } from '../../acme/errors.ts';
 import { pollOrder } from '../../acme/poll.ts';
 import type { Clock } from '../../base/clock.ts';
-import { curveNamed, generateKey, keyFileSuffix } from '../../pki/keys.ts';
+import { generateKey, keyFileSuffix } from '../../pki/keys.ts';
 import type { KeySpec } from '../../pki/keyspec.ts';
 import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
 import type { Store } from '../../store/store.ts';
@@ -24,7 +24,7 @@ import { keyName } from '../state.ts';
 import { Accounts } from './accounts.ts';
 import { authorize } from './authorize.ts';
 import { challengeProblem } from './challenges.ts';
-import { chainProblem, shortcomingOf } from './check.ts';
+import { chainProblem, fits, isAsWanted } from './check.ts';
 import { bindingProblem } from './external-account.ts';
 import { finalize } from './finalize.ts';
 import { lackingProfile, placeOrder } from './place-order.ts';
@@ -122,12 +122,7 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
     for (const spec of domain.keys) {
       const suffix = keyFileSuffix(spec);
       const pair = await readPair(this.#store, 'staging', domain.name, suffix, { signal });
-      const good =
-        pair &&
-        !('damage' in pair) &&
-        fits(pair.key, spec) &&
-        !shortcomingOf(pair.info, domain.domains, this.#clock.now());
-      if (good) continue;
+      if (isAsWanted(pair, spec, domain.domains, this.#clock.now())) continue;
       open.push(spec);
       if (pair) await this.#store.remove('staging', domain.name, chainFile(suffix), { signal });
     }
@@ -242,11 +237,4 @@ function failureOf(order: Order): Problem {
 /** A valid order never ends by itself: one whose certificate is garbage again would be gone on with for ever. */
 function isBroken({ status }: Order, error: unknown): error is AcmeError {
   return status === 'valid' && error instanceof AcmeError && error.code === 'acme-invalid-response';
-}
-
-/** Whether a staged key is one as configured: hand-replaced or left from another configuration, it may not be. */
-function fits(key: KeyObject, spec: KeySpec): boolean {
-  const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {};
-  if (spec.type === 'RSA') return modulusLength !== undefined && modulusLength >= spec.bits;
-  return namedCurve === curveNamed(spec.name);
 }

@@ -8,7 +8,10 @@ import {
   matchesKey,
   parseChain,
 } from '../../pki/certificate.ts';
+import { curveNamed } from '../../pki/keys.ts';
+import type { KeySpec } from '../../pki/keyspec.ts';
 import { ownProblem, type Problem } from '../issuer.ts';
+import type { Held } from '../state.ts';
 
 /** Why a chain is refused, or undefined when its leaf is for exactly `key` and good for all `names`. */
 export function chainProblem(
@@ -29,8 +32,26 @@ export function chainProblem(
   return shortcomingOf(leaf, names, now);
 }
 
+/** Whether what is staged is for the key and the names as configured, and good now. */
+export function isAsWanted(
+  staged: Held | { readonly damage: string } | undefined,
+  spec: KeySpec,
+  names: readonly string[],
+  now: number,
+): staged is Held {
+  if (!staged || 'damage' in staged) return false;
+  return fits(staged.key, spec) && !shortcomingOf(staged.info, names, now);
+}
+
+/** Whether a staged key is one as configured: hand-replaced or left from another configuration, it may not be. */
+export function fits(key: KeyObject, spec: KeySpec): boolean {
+  const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {};
+  if (spec.type === 'RSA') return modulusLength !== undefined && modulusLength >= spec.bits;
+  return namedCurve === curveNamed(spec.name);
+}
+
 /** What keeps a certificate from serving `names` now, or undefined. */
-export function shortcomingOf(
+function shortcomingOf(
   leaf: Pick<CertificateInfo, 'names' | 'notAfter'>,
   names: readonly string[],
   now: number,
