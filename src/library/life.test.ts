@@ -70,6 +70,23 @@ test('what the store has is served at the next start, and nobody is asked', asyn
   assert.equal(await serialAt(port, 'example.org'), before?.serial);
 });
 
+test('what is damaged in the store keeps nobody from opening, and is obtained anew', async () => {
+  const store = new MemoryStore();
+  const names = [['example.org'], ['example.net']];
+  const first = await openLatchkey({ store, domains: names });
+  first.start();
+  await first.ready();
+  const [before] = first.certificates('example.net');
+  await first.close();
+  const keys = (await store.aspects('domains', 'example.org')).filter((file) => file.startsWith('privkey'));
+  for (const file of keys) await store.save('domains', 'example.org', file, 'garbage');
+  await using latchkey = await openLatchkey({ store, domains: names });
+  assert.deepEqual(latchkey.certificates('example.org'), []);
+  assert.equal(latchkey.certificates('example.net')[0]?.serial, before?.serial);
+  latchkey.start();
+  await latchkey.ready();
+});
+
 test('of several on one folder one renews, and all serve what it got', async (t) => {
   const storeDir = await folder(t);
   const clock = new TestClock();

@@ -47,7 +47,8 @@ export class Served implements AsyncDisposable {
     const id = setId(domain.name);
     const load = ++this.#lastLoad;
     this.#loads.set(id, load);
-    const pems = await readPems(store, 'domains', domain.name, domain.keys);
+    const damaged = (error: unknown) => this.#complain(domain.name, error);
+    const pems = await readPems(store, 'domains', domain.name, domain.keys, damaged);
     const isCurrent = () => this.#loads.get(id) === load;
     if (!isCurrent()) return;
     const good = pems.flatMap(({ chainPem, keyPem }) => {
@@ -93,9 +94,13 @@ export class Served implements AsyncDisposable {
     try {
       return createCredential({ chain, key });
     } catch (error) {
-      this.#parts.loggers('md').error(`md(${name}): its certificate can't be served: ${explain(error)}`);
+      this.#complain(name, error);
       return undefined;
     }
+  }
+
+  #complain(name: string, error: unknown): void {
+    this.#parts.loggers('md').error(`md(${name}): its certificate can't be served: ${explain(error)}`);
   }
 
   #restaple(id: string): void {

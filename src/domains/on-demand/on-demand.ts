@@ -116,7 +116,10 @@ export class OnDemand implements AsyncDisposable {
 
   /** See readPems(). */
   async pems(name: string): ReturnType<typeof readPems> {
-    return readPems(this.#parts.store, 'domains', name, this.domain(name)?.keys ?? []);
+    const { store, logger } = this.#parts;
+    return readPems(store, 'domains', name, this.domain(name)?.keys ?? [], (error) => {
+      logger.error(`md(${name}): its certificate can't be served: ${explain(error)}`);
+    });
   }
 
   /** Somebody calls for a name. */

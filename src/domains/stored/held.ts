@@ -80,18 +80,28 @@ export async function readPair(
   }
 }
 
-/** What is there in PEM, key decrypted, unchecked. Rejects as the store does, and for a key that can't be read. */
+/**
+ * What is there in PEM, key decrypted, unchecked. What can't be read, a key above all, is left out, and `damaged` called
+ * with why. Rejects as the store does.
+ */
 export async function readPems(
   store: Store,
   group: Group,
   name: string,
   keys: readonly KeySpec[],
+  damaged: (error: unknown) => void,
 ): Promise<{ readonly chainPem: string; readonly keyPem: string }[]> {
   const pems = await Promise.all(
     keys.map(keyFileSuffix).map(async (suffix) => {
-      const chain = await store.load(group, name, chainFile(suffix));
-      const key = chain && (await loadPrivateKey(store, group, name, keyFile(suffix)));
-      return chain && key ? [{ chainPem: chain.toString('latin1'), keyPem: keyToPem(key) }] : [];
+      try {
+        const chain = await store.load(group, name, chainFile(suffix));
+        const key = chain && (await loadPrivateKey(store, group, name, keyFile(suffix)));
+        return chain && key ? [{ chainPem: chain.toString('latin1'), keyPem: keyToPem(key) }] : [];
+      } catch (error) {
+        if (!isDamage(error)) throw error;
+        damaged(error);
+        return [];
+      }
     }),
   );
   return pems.flat();
