@@ -341,28 +341,53 @@ suite('responses are kept', () => {
 
 suite('whatever a responder does', () => {
   const impostor = OcspTestCa.create(START);
-  const faults: Record<string, (world: World) => Promise<Reply> | Reply> = {
-    'answering 500': () => reply.status(500),
-    'answering 503 without a word': () => reply.status(503),
-    'answering HTML': () => reply.html,
-    'answering five megabytes': () => reply.huge,
-    'resetting connections': () => reply.reset,
-    'redirecting in circles': ({ responder }) => reply.redirect(responder.url),
-    'redirecting to a file': () => reply.redirect('file:///etc/passwd'),
-    'answering tryLater': () => reply.refusal('tryLater'),
-    'answering unauthorized': () => reply.refusal('unauthorized'),
-    'answering internalError': () => reply.refusal('internalError'),
-    'signing as another CA': async ({ responder }) => responder.saying({ signer: await impostor }),
-    'speaking of another serial': ({ responder }) => responder.saying({ leaf: Buffer.from('4c01', 'hex') }),
-    'being late': ({ responder }) => responder.saying({ from: -80 * HOUR }),
-    // By more than the clock goes on while an answer is under way.
-    'being early': ({ responder }) => responder.saying({ from: 3 * HOUR }),
-    'delegating without the usage': async ({ responder }) => responder.saying({ signer: await ca.issue() }),
-    'delegating to one that has expired': async ({ responder }) =>
-      responder.saying({ signer: await ca.issue({ usages: [ocspSigning], notAfter: START - DAY }) }),
-    'not knowing the certificate': ({ responder }) => responder.saying({ status: 'unknown' }),
+  /** What it does, and what is said of it. */
+  const faults: Record<string, readonly [RegExp, (world: World) => Promise<Reply> | Reply]> = {
+    'answering 500': [/answers with status 500$/m, () => reply.status(500)],
+    'answering 503 without a word': [/answers with status 503$/m, () => reply.status(503)],
+    'answering HTML': [/This is not an OCSP response/, () => reply.html],
+    'answering five megabytes': [/ocsp answers with more than 65536 bytes/, () => reply.huge],
+    'resetting connections': [/can't be reached/, () => reply.reset],
+    'redirecting in circles': [
+      /redirects again and again$/m,
+      ({ responder }) => reply.redirect(responder.url),
+    ],
+    'redirecting to a file': [
+      /redirects to file:\/\/\/etc\/passwd$/m,
+      () => reply.redirect('file:///etc/passwd'),
+    ],
+    'answering tryLater': [/The responder answers tryLater$/m, () => reply.refusal('tryLater')],
+    'answering unauthorized': [/answers unauthorized$/m, () => reply.refusal('unauthorized')],
+    'answering internalError': [/answers internalError$/m, () => reply.refusal('internalError')],
+    'signing as another CA': [
+      /can't be trusted: .*signature/,
+      async ({ responder }) => responder.saying({ signer: await impostor, byName: true }),
+    ],
+    'speaking of another serial': [
+      /is about another certificate$/m,
+      ({ responder }) => responder.saying({ leaf: Buffer.from('4c01', 'hex') }),
+    ],
+    'being late': [/was valid until/, ({ responder }) => responder.saying({ from: -80 * HOUR })],
+    'being early': [
+      /is valid from .* on/,
+      // By more than the clock goes on while an answer is under way.
+      ({ responder }) => responder.saying({ from: 3 * HOUR }),
+    ],
+    'delegating without the usage': [
+      /is not for OCSP signing$/m,
+      async ({ responder }) => responder.saying({ signer: await ca.issue() }),
+    ],
+    'delegating to one that has expired': [
+      /certificate has expired$/m,
+      async ({ responder }) =>
+        responder.saying({ signer: await ca.issue({ usages: [ocspSigning], notAfter: START - DAY }) }),
+    ],
+    'not knowing the certificate': [
+      /does not know the certificate with serial/,
+      ({ responder }) => responder.saying({ status: 'unknown' }),
+    ],
   };
-  for (const [what, fault] of Object.entries(faults)) {
+  for (const [what, [said, fault]] of Object.entries(faults)) {
     test(`${what}: what is good goes on being stapled, and it is asked again`, async () => {
       await using world = await setUp();
       const { engine, responder } = world;
@@ -377,6 +402,7 @@ suite('whatever a responder does', () => {
       assert.deepEqual(engine.staple(chainPem), good);
       const { problem, nextRun = 0 } = only(world);
       assert.ok(problem?.detail);
+      assert.match(world.lines.filter((line) => line.includes('[md:warn]')).join('\n'), said);
       assert.ok(nextRun > world.clock.now() && nextRun < world.clock.now() + 2 * HOUR);
       responder.always = undefined;
       await pass(world, 10 * MINUTE, () => only(world).errors === 0);
