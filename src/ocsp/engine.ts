@@ -162,6 +162,12 @@ export class OcspEngine implements AsyncDisposable {
     return this.#entries.get(idOf(new Certificate(chainPem)))?.staple(this.#clock.now());
   }
 
+  /** Whether the first response for a certificate that is watched is still to come, and nothing has failed yet. */
+  awaits(chainPem: string): boolean {
+    const entry = this.#entries.get(idOf(new Certificate(chainPem)));
+    return entry?.subject.inquiry !== undefined && !entry.response && entry.errors === 0;
+  }
+
   /** Certificates of these managed domains and of `other`, or all; managed ones first, by domain and name. */
   status(folders?: ReadonlySet<string>): StaplingStatus[] {
     const now = this.#clock.now();
@@ -243,7 +249,8 @@ export class OcspEngine implements AsyncDisposable {
     const now = () => this.#clock.now();
     entry.response = await this.#keeper.load(subject, now);
     entry.stapled = entry.staple(now()) !== undefined;
-    this.#warn(entry);
+    // Where there is somebody to ask it is no matter before that has failed.
+    if (entry.response || !subject.inquiry) this.#warn(entry);
     if (subject.inquiry && entry.owners.size > 0) this.#schedule.set(subject.id, now());
   }
 
@@ -338,6 +345,7 @@ export class OcspEngine implements AsyncDisposable {
       `md[${subject.folder}]: no OCSP response for ${subject.id}: ${detail}`,
     );
     entry.problem = { type, detail };
+    if (entry.errors === 1 && !entry.stapled) this.#warn(entry);
     this.#note(entry, now, { problem: entry.problem, errors: entry.errors, nextRun });
     publish('latchkey:ocsp:errored', {
       domain: subject.folder,

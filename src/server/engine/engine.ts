@@ -377,6 +377,8 @@ export class Engine implements AsyncDisposable {
   async #activate(name: string, wanted: readonly string[]): Promise<ActivationResult> {
     const activated = await this.#supervisor.call('activate', { domain: name, serials: wanted });
     const { serials, credential } = activated;
+    const chains = credential?.pems.map(({ chainPem }) => chainPem) ?? [];
+    await this.#staples?.fetchAhead(domainSetId(name), chains);
     const place = await this.#refresh(name, credential);
     const { missing } = place ? await this.#showAll(name, place, serials) : { missing: [] };
     const { message } = this.#settings.md.hooks;

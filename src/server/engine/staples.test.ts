@@ -9,7 +9,7 @@ import { createCredential } from '../../certificates/credential.ts';
 import { MemoryTable } from '../../certificates/memory-table.ts';
 import type { CertificateTable } from '../../certificates/table.ts';
 import { loadConfiguration } from '../../config/load.ts';
-import { HostileResponder } from '../../ocsp/hostile-responder.testing.ts';
+import { HostileResponder, reply } from '../../ocsp/hostile-responder.testing.ts';
 import { type Issued, OcspTestCa } from '../../pki/ocsp.testing.ts';
 import { MemoryStore } from '../../store/memory.ts';
 import { stapledTable } from './stapled-table.ts';
@@ -76,6 +76,40 @@ suite('the staples of the certificate table', () => {
     assert.equal(engine.status()[0]?.domain, 'added');
     stapledTable(table, () => engine).remove('md:added');
     assert.deepEqual(engine.status(), []);
+  });
+
+  test('are waited for by what demands them, and by nothing else', async (t) => {
+    await using responder = await HostileResponder.start(ca, systemClock);
+    const ocsp = responder.url;
+    const demanding = await ca.issue({ ocsp, mustStaple: true });
+    const failing = await ca.issue({ ocsp, mustStaple: true });
+    const elsewhere = await ca.issue({ mustStaple: true });
+    const modest = await ca.issue({ ocsp });
+    await using engine = staples(t, new MemoryTable());
+    engine.start();
+    const answer = Promise.withResolvers<void>();
+    const honest = responder.saying({});
+    responder.next(async (response, seen) => {
+      await answer.promise;
+      await honest(response, seen);
+    }, reply.refusal('unauthorized'));
+    await engine.fetchAhead('file:a', [modest.chainPem]);
+    assert.deepEqual(engine.status(), [], 'it is not even asked about');
+    let done = false;
+    const ahead = engine.fetchAhead('file:a', [demanding.chainPem]).then(() => (done = true));
+    await until(() => responder.seen.length === 1);
+    assert.equal(done, false);
+    answer.resolve();
+    await ahead;
+    const [dressed] = await engine.dress('file:a', found(demanding));
+    assert.ok(dressed?.staple);
+    await engine.fetchAhead('file:a', [failing.chainPem]);
+    await engine.fetchAhead('file:a', [elsewhere.chainPem]);
+    await engine.dress('file:a', found(modest));
+    assert.deepEqual(
+      engine.status().map(({ serial }) => serial),
+      [modest.certificate.serial],
+    );
   });
 
   test('have a set that the table has no room for any more handed out with them', async (t) => {

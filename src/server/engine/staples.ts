@@ -4,13 +4,17 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { systemClock } from '../../base/clock.ts';
 import { explain } from '../../base/errors.ts';
+import { subscribe } from '../../base/events.ts';
 import type { Logger, Loggers } from '../../base/log.ts';
 import { DYNAMIC_PREFIX } from '../../certificates/sources/settings.ts';
 import type { CertificateSet, CertificateTable, TableCertificate } from '../../certificates/table.ts';
 import type { HostStapling, Settings } from '../../config/settings.ts';
 import { OcspEngine, type OcspEngineOptions } from '../../ocsp/engine.ts';
 import type { StaplingStatus } from '../../ocsp/status.ts';
+import { Certificate } from '../../pki/certificate.ts';
+import { hasMustStaple } from '../../pki/der.ts';
 import type { JobDocument } from '../../store/documents.ts';
 import type { Store } from '../../store/store.ts';
 import type { Plan } from '../calls.ts';
@@ -31,11 +35,16 @@ export interface StaplesParts {
   readonly added: (setId: string) => HostStapling | undefined;
 }
 
+/** How long certificates that demand a staple wait for their first one, ms. */
+const AHEAD = 10_000;
+
 export class Staples implements AsyncDisposable {
   readonly #engine: OcspEngine;
   readonly #table: CertificateTable;
   readonly #logger: Logger;
   readonly #added: StaplesParts['added'];
+  /** Called when something has come for an owner that is no set. */
+  readonly #ahead = new Map<string, () => void>();
   #closed = false;
   #policies: ReadonlyMap<string, HostStapling>;
   /** By store of certificates by name. */
@@ -84,6 +93,37 @@ export class Staples implements AsyncDisposable {
    * is kept supplied. Nobody waits for a responder.
    */
   async dress(id: string, found: readonly FoundCertificate[]): Promise<TableCertificate[]> {
+    try {
+      return await this.#dress(id, found);
+    } finally {
+      this.#engine.forget(aheadOf(id));
+    }
+  }
+
+  /**
+   * Has the responses for certificates that are about to be a set's fetched first, if one of them demands a staple:
+   * fulfilled when all are there or one has failed, after ten seconds at the latest. To be followed by dress().
+   */
+  async fetchAhead(id: string, chains: readonly string[]): Promise<void> {
+    const policy = this.#policies.get(id) ?? this.#added(id);
+    if (!policy || !chains.some((chain) => hasMustStaple(new Certificate(chain).x509))) return;
+    const owner = aheadOf(id);
+    const done = new AbortController();
+    const look = () => {
+      if (this.#closed || !chains.some((chain) => this.#engine.awaits(chain))) done.abort();
+    };
+    this.#ahead.set(owner, look);
+    using _errored = subscribe('latchkey:ocsp:errored', look);
+    await this.#engine.watch(
+      owner,
+      chains.map((chainPem) => ({ chainPem, ...policy })),
+    );
+    look();
+    await systemClock.sleep(AHEAD, done).catch(() => {});
+    this.#ahead.delete(owner);
+  }
+
+  async #dress(id: string, found: readonly FoundCertificate[]): Promise<TableCertificate[]> {
     const policy = this.#policies.get(id) ?? this.#added(id);
     if (!policy || found.length === 0) {
       this.#engine.forget(id);
@@ -155,6 +195,7 @@ export class Staples implements AsyncDisposable {
 
   /** What the table does not have is dressed when it comes. */
   #restaple(id: string): void {
+    this.#ahead.get(id)?.();
     const set = this.#table.get(id);
     if (!set) return;
     const { fallback } = set;
@@ -170,6 +211,11 @@ export class Staples implements AsyncDisposable {
 function stapled(certificate: TableCertificate, staple: Uint8Array | undefined): TableCertificate {
   const { staple: _before, ...bare } = certificate;
   return staple ? { ...bare, staple } : bare;
+}
+
+/** Whose responses are those that a set's next certificates will need. */
+function aheadOf(id: string): string {
+  return `next:${id}`;
 }
 
 /** Of hosts that share a set, the first that staples decides how. */
