@@ -162,10 +162,11 @@ export class OcspEngine implements AsyncDisposable {
     return this.#entries.get(idOf(new Certificate(chainPem)))?.staple(this.#clock.now());
   }
 
-  /** Whether the first response for a certificate that is watched is still to come, and nothing has failed yet. */
+  /** Whether the first response for a certificate that demands one is still to come, and nothing has failed yet. */
   awaits(chainPem: string): boolean {
     const entry = this.#entries.get(idOf(new Certificate(chainPem)));
-    return entry?.subject.inquiry !== undefined && !entry.response && entry.errors === 0;
+    if (!entry?.subject.inquiry || !entry.subject.mustStaple) return false;
+    return !entry.response && entry.errors === 0;
   }
 
   /** Certificates of these managed domains and of `other`, or all; managed ones first, by domain and name. */

@@ -13,8 +13,6 @@ import type { CertificateSet, CertificateTable, TableCertificate } from '../../c
 import type { HostStapling, Settings } from '../../config/settings.ts';
 import { OcspEngine, type OcspEngineOptions } from '../../ocsp/engine.ts';
 import type { StaplingStatus } from '../../ocsp/status.ts';
-import { Certificate } from '../../pki/certificate.ts';
-import { hasMustStaple } from '../../pki/der.ts';
 import type { JobDocument } from '../../store/documents.ts';
 import type { Store } from '../../store/store.ts';
 import type { Plan } from '../calls.ts';
@@ -101,12 +99,12 @@ export class Staples implements AsyncDisposable {
   }
 
   /**
-   * Has the responses for certificates that are about to be a set's fetched first, if one of them demands a staple:
-   * fulfilled when all are there or one has failed, after ten seconds at the latest. To be followed by dress().
+   * Has the responses for certificates that are about to be a set's fetched. Fulfilled when those that demand a staple
+   * have one or it has failed, after ten seconds at the latest. To be followed by dress().
    */
   async fetchAhead(id: string, chains: readonly string[]): Promise<void> {
     const policy = this.#policies.get(id) ?? this.#added(id);
-    if (!policy || !chains.some((chain) => hasMustStaple(new Certificate(chain).x509))) return;
+    if (!policy) return;
     const owner = aheadOf(id);
     const done = new AbortController();
     const look = () => {
