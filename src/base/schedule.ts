@@ -68,11 +68,13 @@ export class Schedule {
     active.controller.abort();
   }
 
-  /** Runs `name` now, past its lane's queue. A job that runs already is left to it. */
+  /** Runs `name` now, past its lane's queue. While it runs: once more afterwards, as it may be about to end. */
   runNow(name: string): void {
     const active = this.#active.get(name);
-    if (active?.removed) active.again = this.#options.clock.now();
-    if (active?.removed || active?.started) return;
+    if (active?.removed || active?.started) {
+      active.again = this.#options.clock.now();
+      return;
+    }
     this.#heap.remove(name);
     this.#track(this.#perform(name, active ?? this.#activate(name)));
   }

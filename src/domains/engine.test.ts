@@ -200,6 +200,20 @@ suite('the engine', () => {
     assert.equal(statusOf(f.engine, 'a.example').nextRun, undefined);
   });
 
+  test('renews again for who asks as soon as it is done, and shows at once what came of it', async () => {
+    await using f = fixture([settings('a.example', { renewMode: 'manual' })]);
+    f.engine.start();
+    const shown = () => statusOf(f.engine, 'a.example').certificates.map(({ serial }) => serial);
+    for (const runs of [1, 2, 3]) {
+      const outcome = await f.engine.renewNow('a.example');
+      assert.ok(outcome.status === 'installed');
+      assert.deepEqual(shown(), outcome.serials);
+      assert.equal(f.issuer.runs.length, runs);
+    }
+    await idle(f);
+    assert.equal(f.issuer.runs.length, 3);
+  });
+
   test('tells who asked why it did not work, and goes on trying', async () => {
     await using f = fixture([settings('a.example', { renewMode: 'manual' })]);
     f.issuer.script = () => {

@@ -436,16 +436,22 @@ export class RenewalEngine implements AsyncDisposable {
     const { beforeOrder } = spending;
     const outcome = await renew(this.#context, { domain, job, reason, tell, beforeOrder, signal });
     if (outcome.status === 'failed') await spending.failed(outcome.problem, this.#context.store);
-    // What was put off is still wanted.
-    if (outcome.status !== 'postponed') entry.forced = false;
-    entry.settle(outcome);
-    if (outcome.status === 'failed') return outcome.nextRun;
     if (outcome.status === 'postponed') {
       entry.hold = outcome;
+      entry.settle(outcome);
       return outcome.until;
     }
+    entry.forced = false;
+    if (outcome.status === 'failed') {
+      entry.settle(outcome);
+      return outcome.nextRun;
+    }
     if (outcome.status === 'installed') this.#sharing?.serves(domain.name, outcome.serials);
-    const next = await this.#looks.look(entry);
+    // Who waits, and who has joined them meanwhile, finds it in the status.
+    const next = await this.#looks.look(entry).finally(() => {
+      entry.forced = false;
+      entry.settle(outcome);
+    });
     this.#sayProgress();
     if (next.kind === 'wait') return this.#waitUntil(entry, next);
     // Renewed, and due again: a CA or an activation that does not do what it says must not be asked in a loop.

@@ -49,12 +49,12 @@ export class Looks {
       domain.name,
       replaceable.map(({ info }) => info),
     );
+    const adviceOn: AdviceOn = (info) => this.#parts.advisor.adviceOn(domain.name, info);
+    const state = (entry.state = await judge(domain, held, { now, adviceOn, read: this.#parts.readPem }));
     this.#parts.onLook(
       domain.name,
       replaceable.map(({ chain }) => chain),
     );
-    const adviceOn: AdviceOn = (info) => this.#parts.advisor.adviceOn(domain.name, info);
-    const state = (entry.state = await judge(domain, held, { now, adviceOn, read: this.#parts.readPem }));
     return plan({ domain, state, job, ...staging, forced: entry.forced, activateOn, now });
   }
 

@@ -111,7 +111,10 @@ export class Core implements AsyncDisposable {
       shared: leases && { leases, adopt: (name) => this.#adopt(name) },
       directoryUrl: (authority) => (authority === LOCAL ? (localCa?.directoryUrl ?? authority) : authority),
       admit: async (domain, asked) => this.onDemand?.admit(domain, asked),
-      onLook: (name, chains) => this.#compare(name, chains),
+      onLook: (name, chains) => {
+        this.#compare(name, chains);
+        this.#readiness.told(name);
+      },
       onFailure: onFault,
     });
     this.onDemand = resolved.onDemand && this.#openOnDemand(resolved.onDemand);
@@ -231,10 +234,11 @@ export class Core implements AsyncDisposable {
     return domainSettings(names, this.#parts.resolved, this.#ways);
   }
 
-  /** What was removed meanwhile is not waited for. */
+  /** What was removed meanwhile is not waited for; what is served has to be in the status by then. */
   #isReady(name: string): boolean {
     const { domains = [] } = this.managed.get(name) ?? {};
     if (domains.length === 0) return true;
+    if (this.#engine.isBare(name)) return false;
     const now = this.#parts.resolved.clock.now();
     const certificates = this.served.certificates(name);
     const isGood = ({ chainPem, notAfter }: { chainPem: string; notAfter: number }) => {

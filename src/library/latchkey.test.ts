@@ -22,6 +22,19 @@ test('an app is served by https with the certificate that was obtained', async (
   );
 });
 
+test('who has waited for a certificate finds it in the status', async () => {
+  await using latchkey = await openLatchkey();
+  latchkey.start();
+  const shown = () =>
+    latchkey.status().flatMap(({ certificates }) => certificates.map(({ serial }) => serial));
+  const served = () => latchkey.certificates('example.org').map(({ serial }) => serial);
+  await latchkey.ready();
+  assert.equal(served().length, 1);
+  assert.deepEqual(shown(), served());
+  const { serials } = await latchkey.renew('example.org');
+  assert.deepEqual([shown(), served()], [serials, serials]);
+});
+
 test('plain HTTP is redirected to https, for names of ours alone', async () => {
   await using latchkey = await openLatchkey();
   const { port, httpPort = 0 } = await latchkey.listen(() => {});
