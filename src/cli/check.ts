@@ -1,4 +1,4 @@
-/** `-t`, `-S` and `-v`. */
+/** `-t`, `-S`, `-M` and `-v`. */
 import { readFileSync } from 'node:fs';
 import { explain } from '../base/errors.ts';
 import { version } from '../base/version.ts';
@@ -7,6 +7,7 @@ import { createCredential } from '../certificates/credential.ts';
 import { ConfigError, formatWarning } from '../config/errors.ts';
 import { describeHosts } from '../config/describe.ts';
 import { loadConfiguration } from '../config/load.ts';
+import { describeModules } from '../config/modules.ts';
 import type { CertificateFiles, Settings, Warning } from '../config/settings.ts';
 import { PkiError } from '../pki/errors.ts';
 import { resolveIdentity } from '../server/privileges.ts';
@@ -37,12 +38,13 @@ function valid(where: Where): { settings: Settings; warnings: readonly Warning[]
 }
 
 /** Throws as validSettings() does; says `Syntax OK` on stderr else. */
-export function check(where: Where, show: { readonly hosts: boolean }): void {
+export function check(where: Where, show: { readonly hosts: boolean; readonly modules: boolean }): void {
   const { settings, warnings } = valid(where);
   for (const warning of [...settings.warnings, ...warnings]) {
     process.stderr.write(`${formatWarning(warning)}\n`);
   }
   if (show.hosts) process.stdout.write(describeHosts(settings));
+  if (show.modules) process.stdout.write(describeModules());
   process.stderr.write('Syntax OK\n');
 }
 

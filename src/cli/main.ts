@@ -4,6 +4,10 @@ import { fileURLToPath } from 'node:url';
 
 process.on('SIGUSR1', () => {});
 
+// Who reads through `| head` has seen enough; who has closed stderr wants to hear nothing.
+process.stdout.on('error', () => process.exit());
+process.stderr.on('error', () => {});
+
 // Beside the program, and not in /tmp, where another user could have put compiled code for root to run. The
 // environment hands it on to the processes that this one starts.
 const cache = fileURLToPath(new URL('../../.cache/compiled', import.meta.url));

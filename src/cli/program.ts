@@ -3,7 +3,9 @@ import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { LatchkeyError, explain } from '../base/errors.ts';
 import type { CaOptions, RevokeCommandOptions, TrustOptions } from './ca.ts';
+import { shows } from '../status/document.ts';
 import type { ImportOptions } from './import/import.ts';
+import type { Wanted } from './status.ts';
 import type { StoreOptions } from './store.ts';
 import { DEFAULT_CONFIGURATION, type Where } from './where.ts';
 
@@ -13,6 +15,8 @@ interface ServerOptions {
   k?: string;
   t?: boolean;
   S?: boolean;
+  M?: boolean;
+  V?: boolean;
   version?: boolean;
   X?: boolean;
   D: string[];
@@ -67,8 +71,10 @@ function describe(): Command {
       ]),
     )
     .option('-t', 'check the configuration')
-    .option('-S', 'show the virtual hosts as the configuration makes them')
+    .option('-S', 'show the virtual hosts as the configuration makes them (as -DDUMP_VHOSTS)')
+    .option('-M', "show which of httpd's modules are built in (as -DDUMP_MODULES)")
     .option('-v, --version', 'show the version')
+    .option('-V', 'the same')
     .option('-X', 'run in the foreground (as -DFOREGROUND)')
     .addOption(collected('-D <name>', 'define a name for <IfDefine>'))
     .addOption(collected('-C <directive>', 'process a directive before the configuration files'))
@@ -86,10 +92,12 @@ function describe(): Command {
     .description('what a running server has, does, and will do next')
     .addOption(rootOption())
     .addOption(fileOption())
-    .option('--json', 'the whole status document')
-    .action(async (name: string | undefined, own: { json?: boolean } & ServerOptions) => {
+    .addOption(new Option('--show <kind>', 'only domains of this kind').choices(shows))
+    .option('--search <text>', 'only domains with a name that contains this')
+    .option('--json', 'the status document')
+    .action(async (name: string | undefined, own: Omit<Wanted, 'name'> & ServerOptions) => {
       const { status } = await import('./status.ts');
-      await status(where(program, own), name, own.json === true);
+      await status(where(program, own), { ...own, name });
     });
 
   program
@@ -273,15 +281,18 @@ async function serve(options: ServerOptions): Promise<void> {
     before: options.C,
     after: options.c,
   };
-  if (options.version) {
+  const defined = (...names: string[]) => names.some((name) => options.D.includes(name));
+  if (options.version || options.V) {
     const { showVersion } = await import('./check.ts');
     return showVersion();
   }
-  if (options.t || options.S) {
+  const hosts = options.S === true || defined('DUMP_VHOSTS', 'DUMP_RUN_CFG');
+  const modules = options.M === true || defined('DUMP_MODULES');
+  if (options.t || hosts || modules) {
     const { check } = await import('./check.ts');
-    return check(target, { hosts: options.S === true });
+    return check(target, { hosts, modules });
   }
-  const foreground = options.X === true || options.D.includes('FOREGROUND');
+  const foreground = options.X === true || defined('FOREGROUND');
   const commands = await import('./server-commands.ts');
   if (foreground && (options.k === undefined || options.k === 'start')) return commands.foreground(target);
   return commands.signal(target, options.k ?? 'start');

@@ -65,3 +65,9 @@ export function logName(name: string): string | undefined {
   if (known.has(`${short}_module`) || replaced.has(`${short}_module`)) return short;
   return known.has(name) ? short.replace(/\.c$/, '') : undefined;
 }
+
+/** What `-M` prints, as httpd does. */
+export function describeModules(): string {
+  const lines = Object.keys(builtIn).map((identifier) => ` ${identifier} (static)\n`);
+  return `Loaded Modules:\n${lines.join('')}`;
+}

@@ -8,6 +8,8 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import * as v from 'valibot';
 import { LatchkeyError, explain, systemCode } from '../base/errors.ts';
+import type { StatusQuery } from '../status/document.ts';
+import { writeStatusQuery } from '../status/query.ts';
 import { runningServer } from './pidfile.ts';
 
 export class ControlError extends LatchkeyError<'not-running' | 'not-permitted' | 'control'> {}
@@ -39,9 +41,9 @@ export class ControlClient {
     }
   }
 
-  /** The status document as the server made it. */
-  async status(): Promise<unknown> {
-    const response = await this.#send('GET', '/status');
+  /** The status document as the server made it; see StatusQuery. */
+  async status(query: StatusQuery = {}): Promise<unknown> {
+    const response = await this.#send('GET', `/status?${writeStatusQuery(query)}`);
     const body = await text(response);
     if (response.statusCode !== 200) throw new ControlError('control', `the engine has no status: ${body}`);
     return JSON.parse(body);

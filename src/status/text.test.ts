@@ -22,6 +22,18 @@ suite('the status for people', () => {
     assert.match(overview(document([due])), /^a\.test +renewal fails /m);
   });
 
+  test('explains the first in trouble of very many, and all that were asked for', () => {
+    const problem = { type: 'urn:test', detail: 'no' };
+    const many = Array.from({ length: 25 }, (_, index) => domain({ name: `d${index}.test`, problem }));
+    const failing = document([domain(), ...many]);
+    assert.equal(overview(failing).match(/^d\d+\.test:$/gm)?.length, 20);
+    assert.match(overview(failing), /^and 5 more in trouble \(--show failing/m);
+    const asked = overview(document([domain(), ...many], { show: 'failing' }), true);
+    assert.equal(asked.match(/^d\d+\.test:$/gm)?.length, 25);
+    assert.match(asked, /^25 of 26 are of the kind asked for$/m);
+    assert.doesNotMatch(asked, /^a\.test/m);
+  });
+
   test('makes no table of no domains', () => {
     assert.equal(overview(document([])), 'Latchkey 1: no managed domains; 1 workers, generation 1\n');
     const refused = { overload: 5, connections: 4, handshakes: 0 };

@@ -8,9 +8,12 @@ import type { DomainInService, StatusDocument } from './document.ts';
 import { stapleLine, staplingLines } from './staple-text.ts';
 import { date, lastRunOf, nextOf, onDemandOf, refusedBy, span, stateOf, validUntil } from './words.ts';
 
-/** All domains as a table, one line each, those in trouble explained below it. */
-export function overview(document: StatusDocument): string {
-  const { domains, workers, generation, now, counts } = document;
+/** Domains in trouble that are explained where nobody has asked for these alone. */
+const MOST_TROUBLED = 20;
+
+/** All domains as a table, one line each, those in trouble explained below it. `chosen`: part of them was asked for. */
+export function overview(document: StatusDocument, chosen = false): string {
+  const { domains, workers, generation, now, counts, matching } = document;
   const head = ['DOMAIN', 'STATE', 'VALID FOR', 'KEY', 'NEXT', 'NAMES'];
   const rows = domains.map((domain) => [
     domain.name,
@@ -31,13 +34,17 @@ export function overview(document: StatusDocument): string {
       : counts.running > 0 && missing > 0
         ? [`${missing} missing; renewals under way: ${counts.running}`]
         : [];
+  const troubled = domains.filter(({ problem, unserved, hold }) => problem ?? unserved ?? hold);
+  const explained = chosen ? troubled : troubled.slice(0, MOST_TROUBLED);
   const lines = [
     `Latchkey ${document.version}: ${count}; ${workers.length} workers, generation ${generation}`,
     ...atWork,
+    ...(chosen ? [`${matching} of ${counts.total} are of the kind asked for`] : []),
     ...(domains.length === 0 ? [] : ['', ...table([head, ...rows])]),
-    ...domains
-      .filter(({ problem, unserved, hold }) => problem ?? unserved ?? hold)
-      .flatMap((domain) => ['', `${domain.name}:`, ...troubles(domain, now)]),
+    ...explained.flatMap((domain) => ['', `${domain.name}:`, ...troubles(domain, now)]),
+    ...(explained.length < troubled.length
+      ? ['', `and ${troubled.length - explained.length} more in trouble (--show failing, --show waiting)`]
+      : []),
     ...staplingLines(document),
     ...warnings(document),
   ];

@@ -127,6 +127,12 @@ suite('the control socket', () => {
   test('gives the status, and streams a renewal', async (t) => {
     const path = await listening(t);
     assert.deepEqual(await ask(path, 'GET', '/status'), { status: 200, body: '{"version":"x"}\n' });
+    const asked: unknown[] = [];
+    const choosing = await listening(t, { status: async (query) => asked.push(query) });
+    await ask(choosing, 'GET', '/status');
+    await ask(choosing, 'GET', '/status?show=failing&limit=5');
+    assert.deepEqual(asked, [undefined, { show: 'failing', limit: 5 }]);
+    assert.equal((await ask(choosing, 'GET', '/status?show=nothing')).status, 400);
     const { body } = await ask(path, 'POST', `/renew/${encodeURIComponent('a.example.org')}`);
     assert.deepEqual(
       body

@@ -1,7 +1,8 @@
 /**
  * The control socket: a Unix socket in the runtime folder (0700, User's), spoken to by the command line in
  * HTTP; with RuntimeAPI the same at an address of the loopback, for who has the token.
- * - `GET /status` gives the status document.
+ * - `GET /status` gives the status document; with `?show=failing`, `search`, `name`, `sort`, `offset` or `limit` of the
+ *   domains these alone (status/query.ts).
  * - `POST /doctor/NAME` looks at a domain as its CA is going to and gives what it found.
  * - `POST /renew/NAME` renews now and streams what happens as lines of JSON (`{"step","detail"}`, and last
  *   `{"outcome":"served"|"obtained"|"failed","detail"}`).
@@ -18,13 +19,16 @@ import { isLoopbackHost } from '../../base/addresses.ts';
 import { bears } from '../../base/bearer.ts';
 import { explain } from '../../base/errors.ts';
 import { AddedError, type AddedErrorCode } from '../../domains/stored/added.ts';
+import type { StatusQuery } from '../../status/document.ts';
+import { QueryError, readStatusQuery } from '../../status/query.ts';
 
 export interface RenewalReport {
   (line: { readonly step: string; readonly detail: string }): void;
 }
 
 export interface ControlHandlers {
-  status(): Promise<unknown>;
+  /** Without a query, everything there is. */
+  status(query: StatusQuery | undefined): Promise<unknown>;
   /** Looks at a domain as its CA is going to; rejects for a name of none. */
   doctor(name: string): Promise<unknown>;
   /** Fulfilled with what came of it. */
@@ -98,13 +102,14 @@ async function answer(
   response: ServerResponse,
   handlers: ControlHandlers,
 ): Promise<void> {
-  const [, what = '', name, ...more] = (request.url ?? '').split('/').map(decoded);
+  const [path = '', ...query] = (request.url ?? '').split('?');
+  const [, what = '', name, ...more] = path.split('/').map(decoded);
   const route = more.length > 0 ? '' : `${request.method} /${what}${name ? '/NAME' : ''}`;
   if (route !== 'PUT /domains/NAME') request.resume();
   const wanted = name ?? '';
   switch (route) {
     case 'GET /status':
-      return send(response, 200, await handlers.status());
+      return send(response, 200, await handlers.status(readStatusQuery(query.join('?'))));
     case 'GET /domains':
       return send(response, 200, handlers.domains());
     case 'POST /doctor/NAME':
@@ -162,7 +167,7 @@ const STATUS: Readonly<Record<AddedErrorCode, number>> = {
 
 function statusOf(error: unknown): number {
   if (error instanceof AddedError) return STATUS[error.code];
-  return error instanceof BadRequest ? 400 : 500;
+  return error instanceof BadRequest || error instanceof QueryError ? 400 : 500;
 }
 
 function send(response: ServerResponse, status: number, document: unknown): void {

@@ -282,7 +282,7 @@ export class Engine implements AsyncDisposable {
 
   #controlHandlers(added: EngineAdded): ControlHandlers {
     return {
-      status: () => this.status(undefined),
+      status: (query) => this.status(query),
       doctor: async (name) => (await this.#renewals?.doctor(name)) ?? unmanaged(name),
       renew: (name, report, signal) => this.#renew(name, report, signal),
       domains: () => added.list(this.#renewals?.describe() ?? []),
