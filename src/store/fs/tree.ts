@@ -115,8 +115,9 @@ export class Tree {
     later?: (remove: () => Promise<void>) => void,
   ): Promise<void> {
     const folder = this.path(group, name);
+    // Node's rm() takes three times as many trips through the thread pool.
     if (!durable && !later && !this.ownerOf(group))
-      return this.disk.rm(folder, { recursive: true, force: true });
+      return discard(this.disk, folder, () => this.path(group, hidden()));
     const moved = this.scratch();
     try {
       await this.disk.rename(folder, moved);
