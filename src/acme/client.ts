@@ -15,7 +15,7 @@ import { pemBlocks } from '../pki/pem.ts';
 import { invalidAnswer, parseDocument, refusal } from './answers.ts';
 import * as documents from './documents.ts';
 import type { Authorization, Directory, Identifier, Order, RenewalInfo } from './documents.ts';
-import { AcmeError } from './errors.ts';
+import { AcmeError, type AcmeErrorCode } from './errors.ts';
 import { bindExternalAccount, type ExternalAccount, thumbprint } from './jws.ts';
 import type { ProxyOptions } from './proxy.ts';
 import { parseRetryAfter } from '../base/retry-after.ts';
@@ -71,6 +71,13 @@ export interface NewOrderOptions extends Abortable {
 /** A directory is fetched anew after this, ms: CAs move resources and change their terms. */
 const DIRECTORY_LIFE = 12 * 60 * 60 * 1000;
 
+/** What a directory may cause that is not true any more. */
+const MOVED: ReadonlySet<string> = new Set<AcmeErrorCode>([
+  'acme-invalid-response',
+  'acme-unreachable',
+  'acme-tls',
+]);
+
 /** Redirects of the directory: some CAs moved theirs. */
 const DIRECTORY_REDIRECTS = 3;
 
@@ -103,11 +110,13 @@ export class AcmeClient implements AsyncDisposable {
     this.#sender = new Sender(this.#transport, clock);
   }
 
-  /** Fetched once for all callers, and kept for half a day; a failure is not kept. */
+  /** Fetched once for all callers, and kept for half a day, or until it proves wrong; a failure is not kept. */
   async directory({ signal }: Abortable = {}): Promise<Directory> {
     signal?.throwIfAborted();
     const now = this.#clock.now();
-    if (!this.#directory || this.#directory.until <= now) {
+    const left = this.#directory ? this.#directory.until - now : 0;
+    // More is left where the clock was put back.
+    if (!this.#directory || left <= 0 || left > DIRECTORY_LIFE) {
       this.#directory = { fetching: this.#fetchDirectory(), until: now + DIRECTORY_LIFE };
     }
     const { fetching } = this.#directory;
@@ -274,7 +283,13 @@ export class AcmeClient implements AsyncDisposable {
 
   async #post(url: string, options: Parameters<Sender['post']>[2]): Promise<Answer> {
     const { newNonce } = await this.directory({ signal: options.signal });
-    return this.#sender.post(url, newNonce, options);
+    try {
+      return await this.#sender.post(url, newNonce, options);
+    } catch (error) {
+      // A CA that has moved leaves other pages behind, or nobody at all: the next request asks where it is now.
+      if (error instanceof AcmeError && MOVED.has(error.code)) this.#directory = undefined;
+      throw error;
+    }
   }
 
   #readOrder(answer: Answer, url: string): Order {

@@ -70,6 +70,23 @@ test('a directory is kept for half a day: a CA that moves is followed without a 
   assert.equal(fetched(), 2);
 });
 
+test('a directory is fetched anew once nothing of ACME is where it says, and after the clock was put back', async (t) => {
+  const { ca, client, clock } = await setup(t);
+  const fetched = () => ca.seen.filter(({ endpoint }) => endpoint === 'directory').length;
+  const account = await register(client);
+  const order = () => client.newOrder(account, { identifiers: [{ type: 'dns', value: 'a.example' }] });
+  ca.next('newOrder', reply.problem('malformed', 400));
+  await assert.rejects(order());
+  assert.equal(fetched(), 1, 'a refusal is one of the CA');
+  ca.next('newOrder', reply.html(404));
+  await assert.rejects(order());
+  await order();
+  assert.equal(fetched(), 2);
+  clock.jump(clock.now() - 2 * DAY);
+  await order();
+  assert.equal(fetched(), 3);
+});
+
 test('told nothing, it issues: the faults below are the faults', async (t) => {
   const { ca, client } = await setup(t);
   const account = await register(client);
