@@ -18,6 +18,9 @@ const NAME_SIZE = 300;
 /** How many entries make room for one, at most, where the table itself is full: it adds only with some to spare. */
 const MOST_EVICTED = 512;
 
+/** Entries dropped at a time, which is some 2 ms. */
+const SLICE = 50;
+
 type Lifetimes = Pick<SourceSettings, 'id' | 'cacheFloor' | 'renewBefore'>;
 
 export interface Entry {
@@ -121,16 +124,21 @@ export class DynamicCache {
     return this.#forget(entry.store, [entry]);
   }
 
-  /** Of all stores, or of those that `isGone` says. As drop(). */
-  dropAll(isGone: (store: string) => boolean = () => true): boolean {
-    const stores = new Map<string, Entry[]>();
-    for (const entry of this.#entries.values()) {
-      const known = stores.get(entry.store);
-      if (known) known.push(entry);
-      else if (isGone(entry.store)) stores.set(entry.store, [entry]);
+  /**
+   * Drops all that is there now, of all stores or of those that `isGone` says, a slice at each step: what is kept
+   * between two steps stays. Gives at each what drop() does.
+   */
+  *dropping(isGone: (store: string) => boolean = () => true): Generator<boolean> {
+    for (const [store, entries] of Map.groupBy(this.#entries.values(), (entry) => entry.store)) {
+      if (!isGone(store)) continue;
+      for (let start = 0; start < entries.length; start += SLICE) {
+        const slice = entries.slice(start, start + SLICE);
+        yield this.#forget(
+          store,
+          slice.filter((entry) => this.#entries.get(entry.id) === entry),
+        );
+      }
     }
-    const done = [...stores].map(([store, entries]) => this.#forget(store, entries));
-    return !done.includes(false);
   }
 
   #forget(store: string, entries: readonly Entry[]): boolean {

@@ -265,7 +265,7 @@ suite('a flush', () => {
     assert.ok(at.serial('b.example'));
     await at.seek('a.example');
     await at.hits(3);
-    assert.equal(at.all.flushAll(), true);
+    assert.equal(await at.all.flushAll(), true);
     assert.deepEqual([at.all.status().entries, [...at.table.ids()]], [0, []]);
     const { flushes } = at.all.status();
     assert.deepEqual(flushes, { all: 1, single: 1, lastName: 'shop.a.example' });
@@ -290,15 +290,37 @@ suite('a flush', () => {
       const early = at.seek('a.example');
       await at.hits(1);
       const second = await at.serve('a.example', 'www.a.example', '*.a.example');
-      flush(at.all);
+      const flushed = flush(at.all);
       const late = at.seek('a.example');
       held.resolve();
       assert.deepEqual(kinds(await Promise.all([early, late])), ['stored']);
+      await flushed;
       await at.hits(2);
       assert.equal(at.serial('a.example'), second);
       assert.equal(at.serial('www.a.example'), second);
     });
   }
+
+  test('of many goes on in steps, between which others are answered, and what they get stays', async () => {
+    await using at = await setting();
+    await at.serve('new.example');
+    const set = { fallback: false, certificates: [await authority.issue(['*.example'])] };
+    const many = Array.from({ length: 200 }, (_, n) => `a${n}.example`);
+    for (const name of many)
+      at.all.bring(at.settings.id, name, { kind: 'found', set, names: [name], tag: '' });
+    const left: number[] = [];
+    const begun = at.all.flushes;
+    const flushed = at.all.flushAll(async () => {
+      left.push(many.filter((name) => at.serial(name) !== undefined).length);
+      if (left.length === 1) assert.equal((await at.seek('new.example')).kind, 'stored');
+    });
+    const during = at.all.flushes;
+    assert.equal(await flushed, true);
+    assert.deepEqual(left, [150, 100, 50, 0]);
+    assert.ok(at.serial('new.example'));
+    // Who writes down what there is begins anew where it was begun before the end.
+    assert.ok(begun < during && during < at.all.flushes);
+  });
 
   test('of another name leaves a fetch alone', async () => {
     await using at = await setting();
@@ -314,7 +336,7 @@ suite('a flush', () => {
     await using at = await setting();
     await at.serve('a.example');
     at.server.behaviour = (request, response, name) => {
-      at.all.flushAll();
+      void at.all.flushAll();
       at.server.answer(request, response, name);
     };
     const sought = await at.seek('a.example');

@@ -3,6 +3,7 @@
  * to a store for each name, however many wait; what is past its time is served while it is asked for again; what
  * isn't there is remembered for a short while.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import PQueue from 'p-queue';
 import type { Clock } from '../../base/clock.ts';
@@ -163,7 +164,7 @@ export class DynamicCertificates implements AsyncDisposable {
       } else this.#open(settings);
     }
     this.#cache.maxBytes = all.cacheBytes;
-    this.#cache.dropAll((store) => !this.#stores.has(store));
+    await this.#drop(turn, (store) => !this.#stores.has(store));
     this.#absent.clear();
     this.#announceFlush();
     await Promise.all([...before.values()].map(({ source }) => source[Symbol.asyncDispose]()));
@@ -200,12 +201,13 @@ export class DynamicCertificates implements AsyncDisposable {
     return entry?.id;
   }
 
-  /** Forgets everything; false where the table could not be written. */
-  flushAll(): boolean {
+  /** Forgets everything there is now, in steps; false where the table could not be written. */
+  async flushAll(pause: () => Promise<unknown> = turn): Promise<boolean> {
     this.#flushes.flushAll();
     this.#earlier = undefined;
     this.#absent.clear();
-    const done = this.#cache.dropAll();
+    const done = await this.#drop(pause);
+    this.#flushes.ended();
     this.#announceFlush();
     return done;
   }
@@ -264,6 +266,17 @@ export class DynamicCertificates implements AsyncDisposable {
       const { store, asked } = entry;
       if (!this.#cache.byId(`${DYNAMIC_PREFIX}${store}:${asked}`)) yield entry;
     }
+  }
+
+  /** See DynamicCache.dropping(). */
+  async #drop(pause: () => Promise<unknown>, isGone?: (store: string) => boolean): Promise<boolean> {
+    let done = true;
+    for (const dropped of this.#cache.dropping(isGone)) {
+      if (!dropped) done = false;
+      await pause();
+      if (this.#closed) return false;
+    }
+    return done;
   }
 
   async #recalled(store: Store, name: string): Promise<Sought | undefined> {

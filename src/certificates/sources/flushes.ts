@@ -31,6 +31,11 @@ export class Flushes {
     this.#lastAll = ++this.#count;
   }
 
+  /** A flush of all took its time: a list of what was there meanwhile may have what it has flushed since. */
+  ended(): void {
+    this.#count++;
+  }
+
   flush(name: string): void {
     this.#single++;
     this.#lastName = name;

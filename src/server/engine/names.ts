@@ -86,7 +86,7 @@ export class EngineNames implements AsyncDisposable {
     }
     const name = wanted === undefined ? undefined : serverNameOf(wanted);
     if (wanted !== undefined && name === undefined) return { problem: `'${wanted}' is no DNS name` };
-    const done = name === undefined ? this.#dynamic.flushAll() : this.#dynamic.flush(name);
+    const done = name === undefined ? await this.#dynamic.flushAll() : this.#dynamic.flush(name);
     await this.#snapshots?.forget();
     this.#loggers('dynssl').notice(`flushed: ${name ?? 'all'}`);
     return { problem: done ? undefined : 'the certificate table is full and cannot be written' };
