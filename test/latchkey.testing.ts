@@ -10,11 +10,12 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
+
+export { freePorts } from '../src/base/ports.testing.ts';
 
 export const binary: string = fileURLToPath(new URL('../bin/latchkey', import.meta.url));
 
@@ -184,29 +185,11 @@ export function run(
   });
 }
 
-/** Free ports of the loopback, different from each other. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => {
-      const server = createServer();
-      return new Promise<typeof server>((resolve) => {
-        server.listen(0, '127.0.0.1', () => resolve(server));
-      });
-    }),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === 'object' && address ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => new Promise((resolve) => void server.close(resolve))));
-  return ports;
-}
-
 /** Waits for something another process does; the failure says what was waited for. */
 export async function eventually<T>(
   what: string,
   probe: () => T | Promise<T>,
-  seconds = 30,
+  seconds = 60,
 ): Promise<Exclude<NonNullable<T>, false>> {
   const end = performance.now() + seconds * 1000;
   let last: unknown;

@@ -1,16 +1,15 @@
 /**
- * Let's Encrypt's Pebble, an ACME server that is not ours, on ports of the system's choice and out of a temporary
+ * Let's Encrypt's Pebble, an ACME server that is not ours, on free ports and out of a temporary
  * folder. Works with Debian's 2.4 as with newer ones.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { createFallbackCertificate } from '../pki/selfsigned.ts';
+import { freePorts } from '../base/ports.testing.ts';
 
 /** Why tests with Pebble must be skipped, or false. */
 export const withoutPebble = usage('pebble') !== undefined ? false : 'pebble is not installed';
@@ -190,22 +189,10 @@ async function untilServing(
       return;
     } catch (cause) {
       const gone = child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
-      if (gone || tries > 200) throw new Error(`${child.spawnfile} does not serve: ${log()}`, { cause });
+      if (gone || tries > 1200) throw new Error(`${child.spawnfile} does not serve: ${log()}`, { cause });
     }
     await delay(25);
   }
-}
-
-/** Free a moment ago: the best that can be had for a program that can't be told to choose itself. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === 'object' && address ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }
 
 /** What `COMMAND -help` prints; undefined where there is no such command. */

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { copyFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -10,17 +8,10 @@ import { promisify } from 'node:util';
 import { startCa } from './ca.testing.ts';
 import type { TestCa } from './ca.testing.ts';
 import { externalAccount } from './external.ts';
+import { freePort } from '../base/ports.testing.ts';
 
 const run = promisify(execFile);
 const there = spawnSync('lego', ['--version']).error === undefined;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => void server.close(resolve));
-  return port;
-}
 
 /** Runs lego against the CA. */
 async function lego(ca: TestCa, ...args: string[]): Promise<string> {

@@ -4,14 +4,13 @@ import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { cases, refused, request } from './expression.testing.ts';
+import { freePort } from '../base/ports.testing.ts';
 
 const run = promisify(execFile);
 const program = ['/usr/sbin/apache2', '/usr/sbin/httpd'].find(existsSync);
@@ -80,14 +79,6 @@ async function serve(t: test.TestContext, body: string): Promise<Served> {
 interface Served {
   readonly port: number;
   readonly ended: Promise<unknown>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function answer({ port, ended }: Served): Promise<http.IncomingHttpHeaders> {

@@ -5,7 +5,6 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import net from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -13,6 +12,7 @@ import type { DirectorySettings, HeaderRule } from '../config/settings.ts';
 import { serve } from './frontend.testing.ts';
 import type { Served } from './frontend.testing.ts';
 import { section, settingsOf, virtualHost } from './settings.testing.ts';
+import { freePort } from '../base/ports.testing.ts';
 
 const modules = '/usr/lib/apache2/modules';
 const isMissing = spawnSync('apache2', ['-v']).error !== undefined || !existsSync(modules);
@@ -382,16 +382,8 @@ function ask(port: number, text: string): Promise<string> {
   return promise;
 }
 
-async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 async function reachable(port: number): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
+  for (let attempt = 0; attempt < 1200; attempt++) {
     if (await ask(port, 'GET / HTTP/1.0\r\n\r\n').catch(() => '')) return;
     await new Promise((resolve) => setTimeout(resolve, 25));
   }

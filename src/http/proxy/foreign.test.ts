@@ -4,13 +4,13 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { ask, startFront } from './proxy.testing.ts';
 import type { Front } from './proxy.testing.ts';
+import { freePort } from '../../base/ports.testing.ts';
 
 const MODULES = '/usr/lib/apache2/modules';
 
@@ -77,16 +77,6 @@ async function start(t: TestContext, backend: (typeof backends)[number], large: 
   // Nobody listens yet.
   while ((await ask(`${front.url}/none`)).status === 502 && child.exitCode === null);
   return front;
-}
-
-function freePort(): Promise<number> {
-  const holder = http.createServer();
-  return new Promise((resolve) => {
-    holder.listen(0, '127.0.0.1', () => {
-      const address = holder.address();
-      holder.close(() => resolve(typeof address === 'object' ? (address?.port ?? 0) : 0));
-    });
-  });
 }
 
 for (const backend of backends) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -9,14 +9,7 @@ import { suite, test, type TestContext } from 'node:test';
 import { loadConfiguration } from '../../config/load.ts';
 import type { Settings } from '../../config/settings.ts';
 import { Listeners } from './listeners.ts';
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
-}
+import { freePorts } from '../../base/ports.testing.ts';
 
 function settings(t: TestContext, ...listens: string[]): Settings {
   const dir = mkdtempSync(join(tmpdir(), 'latchkey-listen-'));

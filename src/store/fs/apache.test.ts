@@ -4,8 +4,6 @@ import { spawn, spawnSync } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -18,6 +16,7 @@ import { formatDate } from '../formats.ts';
 import { loadPrivateKey, savePrivateKey } from '../keys.ts';
 import { FsStore } from './fs-store.ts';
 import { temporaryFolder } from './temporary.testing.ts';
+import { freePort } from '../../base/ports.testing.ts';
 
 const modules = '/usr/lib/apache2/modules';
 const missing = spawnSync('apache2', ['-v']).error
@@ -111,14 +110,6 @@ async function stage(store: FsStore): Promise<SelfSigned> {
   return certificate;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 async function startApache(root: string, port: number) {
   await mkdir(join(root, 'logs'));
   await writeFile(join(root, 'httpd.conf'), configuration(port));
@@ -126,7 +117,7 @@ async function startApache(root: string, port: number) {
   const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   return {
     async certificateOf(name: string): Promise<X509Certificate> {
-      for (let attempt = 0; attempt < 200 && child.exitCode === null; attempt += 1) {
+      for (let attempt = 0; attempt < 600 && child.exitCode === null; attempt += 1) {
         const certificate = await peerCertificate(port, name);
         if (certificate) return certificate;
         await delay(50);
