@@ -28,6 +28,7 @@ Listen 127.0.0.1:${https}
 TLSEngine ${https}
 Protocols h2 http/1.1
 MaxKeepAliveRequests 0
+KeepAliveTimeout 300
 CustomLog logs/workers_log "%P %{remote}p"
 ${directives(authority, ports)}
 MDomain ${name}

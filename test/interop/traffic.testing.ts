@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 
 /** ms between two chunks of a download that has time: of 64 KiB at most, hundreds of them take minutes. */
-const PACE = 200;
+const PACE = 500;
 
 /** Where and as whom a host is asked for; its certificate is verified. */
 export interface Target {
