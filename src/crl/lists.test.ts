@@ -75,7 +75,7 @@ async function fixture(store = new MemoryStore()) {
     until: async (done: () => boolean | Promise<boolean>) => {
       await new Promise((resolve) => setImmediate(resolve));
       for (let tries = 0; !(await done()); tries += 1) {
-        if (tries > 2000) throw new Error(`this never came to be: ${done.toString()}\n${log.join('\n')}`);
+        if (tries > 15_000) throw new Error(`this never came to be: ${done.toString()}\n${log.join('\n')}`);
         await new Promise((resolve) => setTimeout(resolve, 2));
       }
     },

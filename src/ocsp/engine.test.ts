@@ -50,7 +50,7 @@ type World = Awaited<ReturnType<typeof setUp>>;
 /** Lets everything else run until `done` holds; the clock stands still. */
 async function until(done: () => boolean): Promise<void> {
   for (let turns = 0; !done(); turns += 1) {
-    if (turns > 5000) throw new Error(`this never came to be: ${done.toString()}`);
+    if (turns > 30_000) throw new Error(`this never came to be: ${done.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }

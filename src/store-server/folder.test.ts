@@ -47,7 +47,7 @@ async function site(t: TestContext): Promise<Site> {
 
 /** inotify tells of a change in its own time. */
 async function comesTrue(probe: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
+  for (let tries = 0; tries < 3000; tries++) {
     if (await probe()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

@@ -79,7 +79,7 @@ async function setting({ table = new MemoryTable(), cacheBytes = 2 ** 25, store 
 
 /** Waits for what follows from an answer that is on its way. */
 async function soon(what: () => boolean): Promise<void> {
-  for (let tries = 0; !what() && tries < 5000; tries++) await delay(2);
+  for (let tries = 0; !what() && tries < 15_000; tries++) await delay(2);
   assert.ok(what());
 }
 

@@ -44,7 +44,7 @@ const found = ({ chainPem, keyPem }: Issued) => [
 /** Until `done` holds; what it waits for comes over a socket. */
 async function until(done: () => boolean): Promise<void> {
   for (let turns = 0; !done(); turns += 1) {
-    if (turns > 5000) throw new Error(`this never came to be: ${done.toString()}`);
+    if (turns > 30_000) throw new Error(`this never came to be: ${done.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
