@@ -5,6 +5,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { LatchkeyError } from '../base/errors.ts';
 import type { Identity } from './calls.ts';
 
@@ -34,6 +35,8 @@ export function resolveIdentity(user: string | undefined, group: string | undefi
 /** Becomes `identity` for good. Throws PrivilegeError if root's rights could be had back. */
 export function dropPrivileges(identity: Identity | undefined): void {
   if (!identity || identity.uid === 0) return;
+  // At its end, when Node does it, this process may not write there any more.
+  flushCompileCache();
   initgroups(identity);
   process.setgid?.(identity.gid);
   process.setuid?.(identity.uid);

@@ -75,10 +75,15 @@ export class Children {
     });
   }
 
-  /** Forks all; fulfilled when every worker listens and the engine has begun, rejected if one cannot. */
-  async start(workers: number): Promise<void> {
+  /**
+   * Forks all; fulfilled when every worker listens and the engine has begun, rejected if one cannot. Their programs
+   * load while `stored` is waited for, before which nobody listens; none replaces another where that is rejected.
+   */
+  async start(workers: number, stored: Promise<void>): Promise<void> {
     const engine = this.#startEngine();
-    await Promise.all([engine, ...Array.from({ length: workers }, () => this.#startWorker(engine))]);
+    const ready = Promise.all([engine, stored]).then(() => {});
+    stored.catch(() => this.#stop.abort());
+    await Promise.all([ready, ...Array.from({ length: workers }, () => this.#startWorker(ready))]);
     this.#serving = true;
     await this.engine?.call('serve', undefined);
   }
@@ -182,8 +187,8 @@ export class Children {
     for (const { peer } of this.workers) void peer.call('reopenTable', undefined).catch(() => {});
   }
 
-  /** `table`: fulfilled when there is a certificate table to read. The program loads meanwhile. */
-  async #startWorker(table: Promise<void> = Promise.resolve()): Promise<void> {
+  /** `ready`: fulfilled when there is a certificate table to read. The program loads meanwhile. */
+  async #startWorker(ready: Promise<void> = Promise.resolve()): Promise<void> {
     const { id, worker } = forked(() => this.#forkWorker());
     this.#workers.set(id, worker);
     void worker.exited.then(() => {
@@ -191,7 +196,7 @@ export class Children {
       this.#options.onWorkerDeath();
     });
     await this.#begin(worker, async () => {
-      await table;
+      await ready;
       await worker.peer.call('begin', await this.#options.birth('worker'));
     });
   }

@@ -209,8 +209,8 @@ export class Supervisor implements AsyncDisposable {
     const { settings } = this;
     this.#announce(settings);
     removeReloadState(settings.pidFile);
-    await this.#bringStoreInLine(settings);
-    await this.#children.start(settings.workers ?? availableParallelism());
+    const stored = this.#bringStoreInLine(settings);
+    await this.#children.start(settings.workers ?? availableParallelism(), stored);
     markRunning(settings.pidFile);
     void this.#ticketKeys.rotate({
       clock: systemClock,
