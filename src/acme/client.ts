@@ -68,6 +68,14 @@ export interface NewOrderOptions extends Abortable {
   readonly replaces?: string | undefined;
 }
 
+interface KnownDirectory {
+  readonly fetching: Promise<Directory>;
+  /** Once it is there: each request needs it. */
+  fetched: Directory | undefined;
+  /** ms since the epoch. */
+  readonly until: number;
+}
+
 /** A directory is fetched anew after this, ms: CAs move resources and change their terms. */
 const DIRECTORY_LIFE = 12 * 60 * 60 * 1000;
 
@@ -86,7 +94,7 @@ export class AcmeClient implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #transport: Transport;
   readonly #sender: Sender;
-  #directory: { readonly fetching: Promise<Directory>; readonly until: number } | undefined;
+  #directory: KnownDirectory | undefined;
   #profiles: readonly string[] | undefined;
   readonly #thumbprints = new WeakMap<KeyObject, string>();
 
@@ -117,15 +125,29 @@ export class AcmeClient implements AsyncDisposable {
     const left = this.#directory ? this.#directory.until - now : 0;
     // More is left where the clock was put back.
     if (!this.#directory || left <= 0 || left > DIRECTORY_LIFE) {
-      this.#directory = { fetching: this.#fetchDirectory(), until: now + DIRECTORY_LIFE };
+      this.#directory = this.#beginFetching(now);
     }
-    const { fetching } = this.#directory;
+    const { fetched, fetching } = this.#directory;
+    if (fetched) return fetched;
     return signal ? await abortable(fetching, signal) : await fetching;
   }
 
   /** Names of the CA's profiles as its directory had them last; undefined while nobody has asked for it. */
   get profiles(): readonly string[] | undefined {
     return this.#profiles;
+  }
+
+  #beginFetching(now: number): KnownDirectory {
+    const known: KnownDirectory = {
+      fetching: this.#fetchDirectory(),
+      until: now + DIRECTORY_LIFE,
+      fetched: undefined,
+    };
+    known.fetching.then(
+      (directory) => (known.fetched = directory),
+      () => {},
+    );
+    return known;
   }
 
   async #fetchDirectory(): Promise<Directory> {

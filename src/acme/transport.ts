@@ -1,9 +1,10 @@
 /** HTTP to a CA: bounded in time and size, verified, every failure named. */
 import { createSecureContext } from 'node:tls';
-import { Agent, buildConnector, request } from 'undici';
+import { Agent, buildConnector } from 'undici';
 import type { Clock } from '../base/clock.ts';
 import { systemTrust } from '../base/trust.ts';
 import { AcmeError } from './errors.ts';
+import { Exchange } from './exchange.ts';
 import { transportFault } from './faults.ts';
 import { proxyConnector, type ProxyOptions } from './proxy.ts';
 import { isAllowedUrl } from './urls.ts';
@@ -51,7 +52,8 @@ const LARGEST_ANSWER = 256 * 1024;
 export class Transport implements AsyncDisposable {
   readonly #options: TransportOptions;
   readonly #agent: Agent;
-  readonly #life = new AbortController();
+  readonly #running = new Set<Running>();
+  #closed = false;
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -67,65 +69,93 @@ export class Transport implements AsyncDisposable {
   /** @throws AcmeError `acme-unreachable`, `acme-tls`, `acme-timeout`, `acme-invalid-response`, `acme-closed` */
   async request(url: string, options: RequestOptions): Promise<Answer> {
     const { clock, timeout } = this.#options;
-    const late = new AbortController();
+    const { signal } = options;
+    signal?.throwIfAborted();
+    if (this.#closed) throw closed();
+    const running = new Running();
     const done = new AbortController();
-    const signals = [late.signal, this.#life.signal];
-    if (options.signal) signals.push(options.signal);
-    const signal = AbortSignal.any(signals);
-    signal.throwIfAborted();
     const expire = () => {
       const message = `The CA at ${url} did not answer within ${timeout / 1000} seconds`;
-      late.abort(new AcmeError('acme-timeout', message));
+      running.end(new AcmeError('acme-timeout', message));
     };
+    // No AbortSignal.any(): one for each request costs as much as the request itself.
+    const abort = () => running.end(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
     clock.sleep(timeout, { signal: done.signal }).then(expire, () => {});
+    this.#running.add(running);
     try {
-      return await this.#follow(url, options, signal);
+      return await this.#follow(url, options, running);
     } catch (error) {
-      signal.throwIfAborted();
+      running.throwIfEnded();
       throw error instanceof AcmeError ? error : transportFault(error, url);
     } finally {
+      this.#running.delete(running);
+      signal?.removeEventListener('abort', abort);
       done.abort(DONE);
     }
   }
 
-  async #follow(url: string, options: RequestOptions, signal: AbortSignal): Promise<Answer> {
+  async #follow(url: string, options: RequestOptions, running: Running): Promise<Answer> {
     let at = url;
     for (let left = options.redirects ?? 0; ; left--) {
-      const answer = await this.#send(at, options, signal);
+      const answer = await this.#send(at, options, running);
+      running.throwIfEnded();
       if (answer.status < 300 || answer.status > 399) return answer;
       at = redirection(answer, left);
     }
   }
 
-  async #send(url: string, options: RequestOptions, signal: AbortSignal): Promise<Answer> {
-    const { method, body, accept = 'application/json' } = options;
-    const {
-      statusCode,
-      headers,
-      body: stream,
-    } = await request(url, {
-      dispatcher: this.#agent,
+  async #send(url: string, options: RequestOptions, running: Running): Promise<Answer> {
+    const { method, body = null, accept = 'application/json' } = options;
+    const { origin, pathname, search } = new URL(url);
+    const request = {
+      origin,
+      path: pathname + search,
       method,
-      signal,
+      body,
       headers: {
         'user-agent': this.#options.userAgent,
         'accept-language': 'en',
         accept,
-        ...(body !== undefined && { 'content-type': 'application/jose+json' }),
+        ...(body !== null && { 'content-type': 'application/jose+json' }),
       },
-      ...(body !== undefined && { body }),
-    });
+    };
+    const received = await Exchange.perform(this.#agent, request, (exchange) => running.begin(exchange));
     const header = (name: string) => {
-      const value = headers[name];
+      const value = received.headers[name];
       return Array.isArray(value) ? value[0] : value;
     };
-    return { method, url, status: statusCode, header, body: await stream.text() };
+    return { method, url, status: received.status, header, body: received.body };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#life.abort(new AcmeError('acme-closed', 'The ACME client is closed'));
+    this.#closed = true;
+    for (const running of this.#running) running.end(closed());
     await this.#agent.destroy();
   }
+}
+
+/** A request under way, whose exchanges (with redirects there are several) end at the first reason for it. */
+class Running {
+  #exchange: Exchange | undefined;
+  #ended: { readonly reason: unknown } | undefined;
+
+  begin(exchange: Exchange): void {
+    this.#exchange = exchange;
+  }
+
+  end(reason: unknown): void {
+    this.#ended ??= { reason };
+    this.#exchange?.end(reason instanceof Error ? reason : DONE);
+  }
+
+  throwIfEnded(): void {
+    if (this.#ended) throw this.#ended.reason;
+  }
+}
+
+function closed(): AcmeError {
+  return new AcmeError('acme-closed', 'The ACME client is closed');
 }
 
 function redirection(answer: Answer, left: number): string {

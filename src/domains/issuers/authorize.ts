@@ -95,7 +95,7 @@ function choose(run: Run, authorization: Authorization): Setup {
   return chosen;
 }
 
-async function validate(run: Run, setup: Setup, signal: AbortSignal): Promise<void> {
+async function validate(run: Run, setup: Setup, signal: AbortSignal | undefined): Promise<void> {
   const { client, account, clock, options } = run;
   const { type, name, challenge } = setup;
   options.progress({ step: 'challenge', detail: `Starting challenge ${type} for ${name}` });
@@ -126,8 +126,11 @@ function failureOf(authorization: Authorization): Problem {
 async function allOrAbort<Item, Result>(
   signal: AbortSignal | undefined,
   items: readonly Item[],
-  task: (item: Item, signal: AbortSignal) => Promise<Result>,
+  task: (item: Item, signal: AbortSignal | undefined) => Promise<Result>,
 ): Promise<Result[]> {
+  const [only, ...others] = items;
+  // Most certificates have one name.
+  if (only !== undefined && others.length === 0) return [await task(only, signal)];
   const failed = new AbortController();
   const either = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
   const tasks = items.map(async (item) => {
