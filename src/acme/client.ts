@@ -11,6 +11,7 @@ import type { KeyObject } from 'node:crypto';
 import type * as v from 'valibot';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { parseChain } from '../pki/certificate.ts';
+import { KnownCertificates } from '../pki/known-certificates.ts';
 import { pemBlocks } from '../pki/pem.ts';
 import { invalidAnswer, parseDocument, refusal } from './answers.ts';
 import * as documents from './documents.ts';
@@ -96,6 +97,7 @@ export class AcmeClient implements AsyncDisposable {
   readonly #sender: Sender;
   #directory: KnownDirectory | undefined;
   #profiles: readonly string[] | undefined;
+  readonly #certificates = new KnownCertificates();
   readonly #thumbprints = new WeakMap<KeyObject, string>();
 
   /** @throws AcmeError `acme-bad-url` */
@@ -260,7 +262,7 @@ export class AcmeClient implements AsyncDisposable {
     try {
       const odd = pemBlocks(answer.body).find(({ label }) => label !== 'CERTIFICATE');
       if (odd) throw invalidAnswer(answer, `with a PEM block "${odd.label}" among the certificates`);
-      return parseChain(answer.body)
+      return parseChain(answer.body, { known: this.#certificates })
         .map(({ pem }) => pem)
         .join('');
     } catch (cause) {

@@ -7,7 +7,7 @@ import { type Issuer, type ObtainOptions, ownProblem, RenewalError } from '../do
 import { chainProblem, fits, isAsWanted } from '../domains/issuers/check.ts';
 import type { ManagedDomainSettings } from '../domains/settings.ts';
 import { keyName } from '../domains/state.ts';
-import { chainFile, keyFile, readPair } from '../domains/stored/held.ts';
+import { chainFile, chainIn, keyFile, readPair } from '../domains/stored/held.ts';
 import { createCsr } from '../pki/csr.ts';
 import { generateKey, keyFileSuffix } from '../pki/keys.ts';
 import type { KeySpec } from '../pki/keyspec.ts';
@@ -64,7 +64,7 @@ async function obtain(
   const pem = await ask({ clock, limit: PATIENCE, signal: options.signal }, (signal) =>
     issue({ names, csr, signal }),
   );
-  const problem = chainProblem(pem, key, names, clock.now());
+  const problem = chainProblem(() => chainIn(store, pem), key, names, clock.now());
   if (problem) throw new RenewalError(problem);
   await store.save('staging', name, chainFile(suffix), pem, options);
 }

@@ -3,6 +3,7 @@ import { type KeyObject, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { PkiError } from './errors.ts';
 import { keyType } from './keys.ts';
+import type { KnownCertificates } from './known-certificates.ts';
 import { canonicalName, covers } from './names.ts';
 import { pemBlocks } from './pem.ts';
 import { renewalId } from './renewal-id.ts';
@@ -86,16 +87,18 @@ export class Certificate implements CertificateInfo {
   }
 }
 
-export interface ChainLimits {
+export interface ChainOptions {
   /** Certificates at most; default 16. */
   readonly length?: number;
+  /** Where they may be at hand already. */
+  readonly known?: KnownCertificates;
 }
 
 /**
  * All certificates of a PEM text in their order (leaf first, by custom). Blocks of other kinds are skipped.
  * @throws PkiError `pem-unreadable`, `certificate-unreadable`: garbage, none at all, or too many.
  */
-export function parseChain(pem: string, { length = 16 }: ChainLimits = {}): Certificate[] {
+export function parseChain(pem: string, { length = 16, known }: ChainOptions = {}): Certificate[] {
   const blocks = pemBlocks(pem).filter(({ label }) => CERTIFICATE_LABELS.has(label));
   if (blocks.length === 0)
     throw new PkiError('certificate-unreadable', 'There is no certificate in this text');
@@ -105,7 +108,7 @@ export function parseChain(pem: string, { length = 16 }: ChainLimits = {}): Cert
       `A chain of ${blocks.length} certificates: at most ${length} are read`,
     );
   }
-  return blocks.map((block) => new Certificate(block.pem));
+  return blocks.map((block) => known?.read(block.pem) ?? new Certificate(block.pem));
 }
 
 /** The second is OpenSSL's, which some old tools write. */

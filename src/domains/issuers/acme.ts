@@ -8,7 +8,7 @@ import { generateKey, keyFileSuffix } from '../../pki/keys.ts';
 import type { KeySpec } from '../../pki/keyspec.ts';
 import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
 import type { Store } from '../../store/store.ts';
-import { chainFile, keyFile, readPair } from '../stored/held.ts';
+import { chainFile, chainIn, keyFile, readPair } from '../stored/held.ts';
 import {
   type Issuer,
   type ObtainOptions,
@@ -197,7 +197,8 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
     const { domain, options, clock } = run;
     const suffix = keyFileSuffix(spec);
     const key = await loadPrivateKey(this.#store, 'staging', domain.name, keyFile(suffix), options);
-    const problem = chainProblem(pem, key, domain.domains, clock.now());
+    const read = () => chainIn(this.#store, pem);
+    const problem = chainProblem(read, key, domain.domains, clock.now());
     if (problem) throw new DeadOrderError(problem);
     await this.#store.save('staging', domain.name, chainFile(suffix), pem, options);
     await dropOrder(run);

@@ -1,28 +1,22 @@
 /** What a CA gives is checked before anything is done with it. */
 import type { KeyObject } from 'node:crypto';
 import { explain } from '../../base/errors.ts';
-import {
-  type Certificate,
-  type CertificateInfo,
-  coversName,
-  matchesKey,
-  parseChain,
-} from '../../pki/certificate.ts';
+import { type Certificate, type CertificateInfo, coversName, matchesKey } from '../../pki/certificate.ts';
 import { curveNamed } from '../../pki/keys.ts';
 import type { KeySpec } from '../../pki/keyspec.ts';
 import { ownProblem, type Problem } from '../issuer.ts';
 import type { Held } from '../state.ts';
 
-/** Why a chain is refused, or undefined when its leaf is for exactly `key` and good for all `names`. */
+/** Why the chain that `read` gives is refused, or undefined when its leaf is for exactly `key` and good for all `names`. */
 export function chainProblem(
-  pem: string,
+  read: () => readonly Certificate[],
   key: KeyObject | undefined,
   names: readonly string[],
   now: number,
 ): Problem | undefined {
   let leaf: Certificate | undefined;
   try {
-    [leaf] = parseChain(pem);
+    [leaf] = read();
   } catch (error) {
     return ownProblem('certificate-unreadable', `The CA gave no certificate: ${explain(error)}`);
   }

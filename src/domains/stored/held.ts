@@ -1,8 +1,9 @@
 /** Reading certificates and their keys from the store. */
 import { explain } from '../../base/errors.ts';
-import { matchesKey, parseChain } from '../../pki/certificate.ts';
+import { type Certificate, matchesKey, parseChain } from '../../pki/certificate.ts';
 import { PkiError, type PkiErrorCode } from '../../pki/errors.ts';
 import { keyFileSuffix, keyToPem } from '../../pki/keys.ts';
+import { KnownCertificates } from '../../pki/known-certificates.ts';
 import type { KeySpec } from '../../pki/keyspec.ts';
 import { loadPrivateKey } from '../../store/keys.ts';
 import {
@@ -55,6 +56,15 @@ export async function readHeld(
   return held;
 }
 
+const known = new WeakMap<Store, KnownCertificates>();
+
+/** A chain of this store. Throws as parseChain(). */
+export function chainIn(store: Store, pem: string): readonly Certificate[] {
+  const certificates = known.get(store) ?? new KnownCertificates();
+  known.set(store, certificates);
+  return parseChain(pem, { known: certificates });
+}
+
 /** A certificate with its key; undefined where there is no certificate, `damage` where it can't be used. */
 export async function readPair(
   store: Store,
@@ -66,7 +76,7 @@ export async function readPair(
   try {
     const pem = await store.load(group, name, chainFile(suffix), options);
     if (!pem) return undefined;
-    const chain = parseChain(pem.toString());
+    const chain = chainIn(store, pem.toString());
     const [leaf] = chain;
     const key = await loadPrivateKey(store, group, name, keyFile(suffix), options);
     if (!key || !leaf) return { damage: `${keyFile(suffix)} is missing` };

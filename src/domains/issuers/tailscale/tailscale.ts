@@ -62,7 +62,7 @@ export class TailscaleIssuer implements Issuer {
     const validity = inUse ? inUse.notAfter - windowStart(inUse, domain.renewWindow) : 0;
     const { chain, key } = readAnswer(await api.pair(name, validity, options));
     const pem = chain.map((certificate) => certificate.pem).join('');
-    const refused = chainProblem(pem, key, domain.domains, this.#clock.now());
+    const refused = chainProblem(() => chain, key, domain.domains, this.#clock.now());
     if (refused) throw new RenewalError(refused);
     if (inUse && inUse.sha256 === chain[0]?.sha256) throw this.#comeBack(inUse);
     options.progress({ step: 'certificate', detail: 'tailscaled has given a certificate' });
