@@ -538,6 +538,24 @@ test('a clock that is put forward ends what is over, and has it asked anew', asy
   assert.notDeepEqual(engine.staple(issued.chainPem), first);
 });
 
+test('must-staple is a loud matter once the responder has failed, and not before it was asked', async () => {
+  await using world = await setUp();
+  const { engine, responder, lines } = world;
+  const loud = () => lines.filter((line) => /\[md:error\].*strict clients will fail/.test(line)).length;
+  responder.next(reply.refusal('unauthorized'));
+  const issued = await issue(world, { mustStaple: true });
+  await engine.watch('a', [issued]);
+  assert.equal(engine.awaits(issued.chainPem), true);
+  assert.equal(loud(), 0);
+  engine.start();
+  await until(() => loud() === 1);
+  assert.equal(engine.awaits(issued.chainPem), false);
+  await pass(world, SECOND, () => only(world).stapled);
+  const { chainPem } = await ca.issue({ mustStaple: true });
+  await engine.watch('b', [{ chainPem }]);
+  assert.equal(loud(), 2, 'there is nobody to ask');
+});
+
 suite('a responder that has no use for a request without nonce', () => {
   for (const [what, without] of [
     ['and calls it malformed', (): Reply => reply.refusal('malformedRequest')],
