@@ -63,6 +63,24 @@ export function tableConformance(name: string, open: () => TableUnderTest): void
       assert.ok(!versions.has(undefined));
     });
 
+    test('whether anything changed can be told without looking at it', () => {
+      using subject = open();
+      const seen = new Set<number>([subject.table.changes()]);
+      const changes: (() => unknown)[] = [
+        () => subject.table.put('id', set),
+        () => subject.table.put('id', { ...set, fallback: true }),
+        () => subject.table.point('store', ['www.example.org'], 'id'),
+        () => subject.table.unpoint('store', ['www.example.org']),
+        () => subject.table.forget('store', [{ id: 'id', names: [] }]),
+        () => subject.table.remove('id'),
+      ];
+      for (const [made, change] of changes.entries()) {
+        change();
+        assert.equal(subject.table.changes(), subject.table.changes());
+        assert.equal(seen.add(subject.table.changes()).size, made + 2);
+      }
+    });
+
     test('a set is replaced as a whole', () => {
       using subject = open();
       subject.table.put('id', set);

@@ -58,7 +58,7 @@ async function startReader(dir: string): Promise<AsyncDisposable & { ask: Ask; p
     },
   };
 }
-type Ask = (method: 'version' | 'serial' | 'find', ...args: string[]) => Promise<unknown>;
+type Ask = (method: 'version' | 'changes' | 'serial' | 'find', ...args: string[]) => Promise<unknown>;
 
 suite('The shared table', async () => {
   const authority = await createAuthority();
@@ -73,7 +73,7 @@ suite('The shared table', async () => {
     table.put('id', first);
     assert.equal(statSync(folder.dir).mode & 0o777, 0o700);
     const files = readdirSync(folder.dir);
-    assert.equal(files.length, 3);
+    assert.equal(files.length, 4);
     for (const file of files) assert.equal(statSync(join(folder.dir, file)).mode & 0o777, 0o600, file);
   });
 
@@ -91,6 +91,26 @@ suite('The shared table', async () => {
     assert.equal(await reader.ask('find', 'scope', 'a.example.org'), 'id');
     table.remove('id');
     assert.equal(await reader.ask('serial', 'id'), null);
+  });
+
+  test('lets other processes tell whether anything changed, also when its writer is another', async () => {
+    using folder = temporary();
+    const table = openTableForWriting({ dir: folder.dir });
+    await using reader = await startReader(folder.dir);
+    const before = await reader.ask('changes');
+    assert.equal(await reader.ask('changes'), before);
+    table.put('id', first);
+    const after = await reader.ask('changes');
+    assert.notEqual(after, before);
+    assert.equal(table.changes(), after);
+    table[Symbol.dispose]();
+    assert.equal(table.changes(), NaN);
+    using again = openTableForWriting({ dir: folder.dir });
+    const anew = await reader.ask('changes');
+    // The one before may have died before it could tell.
+    assert.ok(anew !== after && anew !== before);
+    again.put('id', second);
+    assert.ok(![before, after, anew].includes(await reader.ask('changes')));
   });
 
   test('is found again with what was in it', () => {

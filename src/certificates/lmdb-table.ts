@@ -6,7 +6,7 @@
  *
  * Everything is written by synchronous transactions, after the space for them was taken (reserve.ts).
  */
-import { existsSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { open } from 'lmdb';
 import type { RootDatabase } from 'lmdb';
@@ -17,6 +17,7 @@ import { makeRoom, Reserve } from './reserve.ts';
 import type { Demand } from './reserve.ts';
 import { bootId, claimFolder, isOurs, newRecord, readRecord, writeRecord } from './table-record.ts';
 import type { TableRecord } from './table-record.ts';
+import { makeStamp, TableStamp } from './table-stamp.ts';
 
 type Database = RootDatabase<Buffer, string>;
 
@@ -56,6 +57,7 @@ export function openTableForWriting(options: WritableTableOptions): LmdbTable {
   const record = newRecord();
   try {
     makeRoom(fileOf(options.dir));
+    makeStamp(stampOf(options.dir));
     const table = openTable(options, record);
     // Last: a table without its record is one that was never finished.
     writeRecord(options.dir, record);
@@ -75,14 +77,16 @@ export function openTableForWriting(options: WritableTableOptions): LmdbTable {
  */
 export function openTableForReading(options: TableLocation): LmdbTableReader {
   const record = readRecord(options.dir);
-  if (!record || !existsSync(fileOf(options.dir)) || !isOurs(options.dir, [fileOf(options.dir)])) {
+  const files = [fileOf(options.dir), stampOf(options.dir)];
+  if (!record || !isOurs(options.dir, files)) {
     throw new LatchkeyError(
       'table-unusable',
       `There is no certificate table for this process in ${options.dir}`,
     );
   }
   try {
-    return new LmdbTableReader(openDatabase(options, true), record);
+    const stamp = new TableStamp(stampOf(options.dir), 'read');
+    return new LmdbTableReader(openDatabase(options, true), record, stamp);
   } catch (cause) {
     throw new LatchkeyError('table-unusable', `The certificate table in ${options.dir} cannot be read`, {
       cause,
@@ -91,12 +95,19 @@ export function openTableForReading(options: TableLocation): LmdbTableReader {
 }
 
 function openTable(options: WritableTableOptions, record: TableRecord): LmdbTable {
+  const stamp = new TableStamp(stampOf(options.dir), 'advance');
+  // Who wrote it last may have died between a transaction and its stamp.
+  stamp.advance();
   const database = openDatabase(options, false);
-  return new LmdbTable(database, record, new Reserve(fileOf(options.dir), database));
+  return new LmdbTable(database, record, stamp, new Reserve(fileOf(options.dir), database));
 }
 
 function fileOf(dir: string): string {
   return join(dir, 'certificates.mdb');
+}
+
+function stampOf(dir: string): string {
+  return join(dir, 'certificates.stamp');
 }
 
 function openDatabase(options: WritableTableOptions, readOnly: boolean): Database {
@@ -117,11 +128,17 @@ export class LmdbTableReader implements CertificateTableReader {
   protected readonly database: Database;
   /** Differs for every table made; equal for all who opened the same one. */
   readonly generation: string;
+  protected readonly stamp: TableStamp;
   protected closed = false;
 
-  constructor(database: Database, record: TableRecord) {
+  constructor(database: Database, record: TableRecord, stamp: TableStamp) {
     this.database = database;
     this.generation = record.generation;
+    this.stamp = stamp;
+  }
+
+  changes(): number {
+    return this.closed ? NaN : this.stamp.read();
   }
 
   get(id: string): CertificateSet | undefined {
@@ -175,6 +192,7 @@ export class LmdbTableReader implements CertificateTableReader {
   [Symbol.dispose](): void {
     if (this.closed) return;
     this.closed = true;
+    this.stamp[Symbol.dispose]();
     void this.database.close();
   }
 }
@@ -182,8 +200,8 @@ export class LmdbTableReader implements CertificateTableReader {
 export class LmdbTable extends LmdbTableReader implements CertificateTable {
   readonly #reserve: Reserve;
 
-  constructor(database: Database, record: TableRecord, reserve: Reserve) {
-    super(database, record);
+  constructor(database: Database, record: TableRecord, stamp: TableStamp, reserve: Reserve) {
+    super(database, record, stamp);
     this.#reserve = reserve;
   }
 
@@ -298,6 +316,7 @@ export class LmdbTable extends LmdbTableReader implements CertificateTable {
     try {
       if (!this.#reserve.take(demand)) return 'full';
       this.database.transactionSync(work);
+      this.stamp.advance();
       return done;
     } catch (cause) {
       throw new LatchkeyError('table-unwritable', 'The certificate table cannot be written', { cause });

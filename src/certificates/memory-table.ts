@@ -5,6 +5,7 @@ import type { CertificateSet, CertificateTable, NamedSet } from './table.ts';
 export class MemoryTable implements CertificateTable {
   readonly #sets = new Map<string, CertificateSet>();
   readonly #names = new Map<string, Map<string, string>>();
+  #changes = 0;
 
   get(id: string): CertificateSet | undefined {
     return this.#sets.get(id);
@@ -12,6 +13,10 @@ export class MemoryTable implements CertificateTable {
 
   version(id: string): string | undefined {
     return this.#sets.get(id)?.version;
+  }
+
+  changes(): number {
+    return this.#changes;
   }
 
   find(scope: string, name: string): string | undefined {
@@ -22,10 +27,12 @@ export class MemoryTable implements CertificateTable {
     const { version } = encodeSet(set);
     if (this.version(id) === version) return 'unchanged';
     this.#sets.set(id, { ...set, version });
+    this.#changes++;
     return 'stored';
   }
 
   point(scope: string, names: readonly string[], id: string): 'stored' {
+    this.#changes++;
     let known = this.#names.get(scope);
     if (!known) this.#names.set(scope, (known = new Map()));
     for (const name of names) known.set(name, id);
@@ -33,6 +40,7 @@ export class MemoryTable implements CertificateTable {
   }
 
   unpoint(scope: string, names: readonly string[]): 'removed' {
+    this.#changes++;
     const known = this.#names.get(scope);
     for (const name of names) known?.delete(name);
     if (known?.size === 0) this.#names.delete(scope);
@@ -40,6 +48,7 @@ export class MemoryTable implements CertificateTable {
   }
 
   remove(id: string): 'removed' {
+    this.#changes++;
     this.#sets.delete(id);
     return 'removed';
   }

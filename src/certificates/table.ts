@@ -44,6 +44,11 @@ export interface CertificateTableReader extends Disposable {
   get(id: string): CertificateSet | undefined;
   /** The version that get() would give, without decoding the rest: what a cached context is checked against. */
   version(id: string): string | undefined;
+  /**
+   * Another number after each change of the table, whoever made it: while it is the same as before a look-up, so is what
+   * the look-up gave. NaN where that isn't known.
+   */
+  changes(): number;
   /** The set that `name` (exact, lower case, or `*.rest`) points to within `scope`. */
   find(scope: string, name: string): string | undefined;
 }

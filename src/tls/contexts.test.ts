@@ -56,6 +56,18 @@ suite('Contexts', async () => {
     assert.equal(contexts.get(table, 'id', modernPolicy), undefined);
   });
 
+  test('are those of the table that is asked, though another has had as many changes', () => {
+    using table = new MemoryTable();
+    using another = new MemoryTable();
+    const contexts = new SecureContexts();
+    table.put('id', { ...set, fallback: true });
+    another.put('id', set);
+    assert.equal(table.changes(), another.changes());
+    for (const [asked, fallback] of [[table, true] as const, [another, false] as const]) {
+      assert.equal(contexts.get(asked, 'id', modernPolicy)?.fallback, fallback);
+    }
+  });
+
   test('are as many as allowed, those used last', () => {
     using table = new MemoryTable();
     const contexts = new SecureContexts({ max: 2 });

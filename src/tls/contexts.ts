@@ -45,12 +45,19 @@ export interface ContextsOptions {
   readonly ticketKeys?: readonly Uint8Array[];
 }
 
+interface Kept {
+  readonly serving: ServingContext;
+  /** When its version was last compared: by which table, and after which of its changes. */
+  table: CertificateTableReader;
+  changes: number;
+}
+
 /**
  * Makes contexts when they are first needed (0.3 ms) and keeps those used last. A context never outlives its
  * set's version: the next look-up after a change makes a new one.
  */
 export class SecureContexts {
-  readonly #kept: LRUCache<string, ServingContext>;
+  readonly #kept: LRUCache<string, Kept>;
   #ticketKeys: readonly TicketKey[] | undefined;
 
   constructor({ max = 1000, ticketKeys }: ContextsOptions = {}) {
@@ -64,22 +71,29 @@ export class SecureContexts {
   }
 
   /**
-   * The context of a set in the table; undefined where the table doesn't have it. Reads no more of the table than
-   * the version while that is the one kept.
+   * The context of a set in the table; undefined where the table doesn't have it. Reads nothing of the table
+   * while that hasn't changed, and no more than the version while that is the one kept.
    * @throws LatchkeyError `tls-unusable-certificate`
    */
   get(table: CertificateTableReader, id: string, policy: TlsPolicy): ServingContext | undefined {
     const key = `${policy.id} ${id}`;
-    const version = table.version(id);
+    const changes = table.changes();
     const kept = this.#kept.get(key);
-    if (kept && kept.version === version) return kept;
+    // Two tables may be as old as each other.
+    if (kept?.table === table && kept.changes === changes) return kept.serving;
+    const version = table.version(id);
+    if (kept && kept.serving.version === version) {
+      kept.table = table;
+      kept.changes = changes;
+      return kept.serving;
+    }
     // What the table no longer has is not kept either: its keys are gone from memory when the last user is.
     this.#kept.delete(key);
     const set = version === undefined ? undefined : table.get(id);
     if (!set) return undefined;
-    const made = { ...this.serving(set, policy, id), version: set.version };
-    this.#kept.set(key, made);
-    return made;
+    const serving = { ...this.serving(set, policy, id), version: set.version };
+    this.#kept.set(key, { serving, table, changes });
+    return serving;
   }
 
   /**

@@ -7,6 +7,7 @@ export function stapledTable(table: CertificateTable, staples: () => Staples | u
   return {
     get: (id) => table.get(id),
     version: (id) => table.version(id),
+    changes: () => table.changes(),
     find: (scope, name) => table.find(scope, name),
     put: (id, set) => {
       const outcome = table.put(id, staples()?.known(id, set) ?? set);
