@@ -115,6 +115,7 @@ export class RenewalEngine implements AsyncDisposable {
     const context = () => this.#context;
     this.#looks = new Looks({
       context,
+      isThere: (entry) => this.#entries.get(entry.domain.name) === entry,
       advisor: this.#advisor,
       sharing: this.#sharing,
       readPem: options.readPem ?? readPemFile,

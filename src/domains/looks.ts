@@ -18,6 +18,8 @@ import { judge, type ReadPem } from './stored/static-files.ts';
 export interface LooksParts {
   /** Now in force. */
   readonly context: () => RenewalContext;
+  /** It has not been removed. */
+  readonly isThere: (entry: Entry) => boolean;
   readonly advisor: Advisor;
   readonly sharing: Sharing | undefined;
   readonly readPem: ReadPem;
@@ -45,16 +47,17 @@ export class Looks {
     const serials = inUse.map(({ info }) => info.serial);
     await this.#parts.sharing?.found(domain.name, serials);
     const replaceable = isAutomatic(domain) ? inUse : [];
-    this.#parts.advisor.watch(
-      domain.name,
-      replaceable.map(({ info }) => info),
-    );
+    // Removed while the store was read: nobody would have it watched no more.
+    if (this.#parts.isThere(entry)) {
+      const infos = replaceable.map(({ info }) => info);
+      this.#parts.advisor.watch(domain.name, infos);
+    }
     const adviceOn: AdviceOn = (info) => this.#parts.advisor.adviceOn(domain.name, info);
     const state = (entry.state = await judge(domain, held, { now, adviceOn, read: this.#parts.readPem }));
-    this.#parts.onLook(
-      domain.name,
-      replaceable.map(({ chain }) => chain),
-    );
+    if (this.#parts.isThere(entry)) {
+      const chains = replaceable.map(({ chain }) => chain);
+      this.#parts.onLook(domain.name, chains);
+    }
     return plan({ domain, state, job, ...staging, forced: entry.forced, activateOn, now });
   }
 

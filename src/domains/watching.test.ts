@@ -60,6 +60,37 @@ suite('a delay of activation', () => {
   });
 });
 
+suite('a domain that is removed while the store is read for it', () => {
+  test('is watched no more: no CA is asked about it, and nobody compares lists for it', async () => {
+    const store = new MemoryStore();
+    await put(store, 'domains', NAME, { names: [NAME] });
+    const watched = new Map<string, number>();
+    const asked: string[] = [];
+    await using f = fixture([], { onLook: (name, chains) => void watched.set(name, chains.length) }, store);
+    const renewalInfo = async () => {
+      asked.push(NAME);
+      return undefined;
+    };
+    Object.assign(f.issuer, { renewalInfo });
+    f.engine.start();
+    const gate = Promise.withResolvers<void>();
+    const aspects = store.aspects.bind(store);
+    let reading = false;
+    store.aspects = async (...where) => {
+      reading = true;
+      await gate.promise;
+      return aspects(...where);
+    };
+    f.engine.add(settings(NAME));
+    await until(() => reading);
+    f.engine.remove(NAME);
+    gate.resolve();
+    await f.clock.advance(HOUR);
+    assert.deepEqual([...watched], [[NAME, 0]]);
+    assert.deepEqual(asked, []);
+  });
+});
+
 suite('the clock', () => {
   test('may jump ahead by a year and back: what was put aside by then is renewed, and nothing again', async () => {
     await using f = fixture([settings(NAME)]);
