@@ -10,7 +10,6 @@ import { isDeepStrictEqual } from 'node:util';
 import PQueue from 'p-queue';
 import { systemClock } from '../base/clock.ts';
 import { explain } from '../base/errors.ts';
-import { subscribe } from '../base/events.ts';
 import { type Logger, silent } from '../base/log.ts';
 import { Schedule } from '../base/schedule.ts';
 import { Advisor } from './advice/advisor.ts';
@@ -26,9 +25,10 @@ import {
   type RenewNowOptions,
 } from './engine-options.ts';
 import { Entry } from './entry.ts';
-import { type HookEvent, Hooks, noHooks } from './hooks/hooks.ts';
+import { Hooks, noHooks } from './hooks/hooks.ts';
+import { tellOfStaples } from './hooks/staple-news.ts';
 import { Looks } from './looks.ts';
-import { DEFAULT_CHECK_INTERVAL, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_FAILOVER, Job } from './renewal/job.ts';
+import { DEFAULT_CHECK_INTERVAL, DEFAULT_RETRY_DELAY, DEFAULT_RETRY_FAILOVER } from './renewal/job.ts';
 import { describeObtaining, isWorthSaying, type Obtaining, ObtainingMeter } from './renewal/obtaining.ts';
 import { isAutomatic, type Plan } from './renewal/plan.ts';
 import { type Outcome, renew, type RenewalContext, tellAgain } from './renewal/renewal.ts';
@@ -63,8 +63,6 @@ export class RenewalEngine implements AsyncDisposable {
   readonly #onFailure: (error: unknown) => void;
   /** See EngineOptions.onLook. */
   readonly #forgotten: (name: string) => void;
-  /** Whom MDMessageCmd is told of for stapling alone: certificates that are no managed domain's. */
-  readonly #others = new Job('other');
   #main: Promise<void> | undefined;
 
   constructor(options: EngineOptions) {
@@ -283,13 +281,15 @@ export class RenewalEngine implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    using _renewed = subscribe('latchkey:ocsp:renewed', ({ domain }) => {
-      void this.#message(domain, 'ocsp-renewed');
-    });
-    using _errored = subscribe('latchkey:ocsp:errored', ({ domain }) => {
-      void this.#message(domain, 'ocsp-errored');
-    });
     const { signal } = this.#stop;
+    using _staples = tellOfStaples({
+      context: () => this.#context,
+      job: (name) => {
+        const entry = this.#entries.get(name);
+        return entry && this.#looks.jobOf(entry);
+      },
+      signal,
+    });
     const scheduled = Promise.all([
       this.#schedule.run(signal),
       this.#checks.run(signal),
@@ -304,20 +304,6 @@ export class RenewalEngine implements AsyncDisposable {
     const from = this.#context.clock.now() + this.#initialDelay;
     await this.#lookAtAll([...this.#entries.keys()], from);
     await scheduled;
-  }
-
-  /** Tells what happens elsewhere to a domain; never rejects. */
-  async #message(name: string, event: HookEvent): Promise<void> {
-    const entry = this.#entries.get(name);
-    const { hooks, store } = this.#context;
-    if (!hooks.commands.message || (!entry && name !== this.#others.name)) return;
-    try {
-      const job = entry ? await this.#looks.jobOf(entry) : this.#others;
-      await hooks.message(job, event, { signal: this.#stop.signal });
-      if (entry) await job.save(store);
-    } catch (error) {
-      if (!this.#stop.signal.aborted) this.#logger.error(`AH10056: processing ${name}: ${explain(error)}`);
-    }
   }
 
   /** Whether the domain is new, has changed, or waits for what a reload brings. */
