@@ -1,10 +1,10 @@
 /** What a start says, where it works and where it doesn't. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { watch } from 'node:fs';
+import { chmodSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { binary, eventually, freePorts, TestServer } from './latchkey.testing.ts';
+import { binary, eventually, freePorts, run, TestServer } from './latchkey.testing.ts';
 
 const notRoot = process.getuid?.() !== 0 && 'only root has rights to drop';
 
@@ -62,6 +62,33 @@ suite('a start', { concurrency: 2 }, () => {
     start.kill('SIGKILL');
     watcher.close();
     await eventually('its end', () => server.processes().length === 0);
+  });
+
+  test('as a user who may not is refused with what to do, and so is a stop', { skip: notRoot }, async () => {
+    await using server = await prepared();
+    chmodSync(server.dir, 0o755);
+    server.write('logs/error_log', '');
+    const asNobody = (action: string) =>
+      run('setpriv', [
+        '--reuid=65534',
+        '--clear-groups',
+        binary,
+        '-d',
+        server.dir,
+        '-f',
+        'httpd.conf',
+        '-k',
+        action,
+      ]);
+    assert.match(
+      (await asNobody('start')).stderr,
+      /^PidFile: cannot write \S+httpd\.pid: .*EACCES.*; start as root/,
+    );
+    await server.start();
+    assert.match((await asNobody('start')).stdout, /already running/);
+    for (const action of ['stop', 'graceful']) {
+      assert.match((await asNobody(action)).stderr, /belongs to another user: try as root/);
+    }
   });
 
   test('names the directive of a folder that it cannot have', async () => {

@@ -1,4 +1,5 @@
 /** `-k start|stop|restart|graceful|graceful-stop` and `-X`, with httpd's messages and exit codes. */
+import { systemCode } from '../base/errors.ts';
 import { awaitEnd, awaitReload, awaitStopping, launch } from '../server/launch.ts';
 import { runningServer } from '../server/pidfile.ts';
 import { readReloadState } from '../server/reload-state.ts';
@@ -36,12 +37,21 @@ export async function signal(where: Where, action: string): Promise<void> {
     say('httpd not running, trying to start');
     return start(where);
   }
-  if (!stops) return reload(where, pidFile, () => process.kill(running.pid, SIGNALS[action]));
-  process.kill(running.pid, SIGNALS[action]);
+  if (!stops) return reload(where, pidFile, () => send(running.pid, action));
+  send(running.pid, action);
   if (action === 'stop' && !(await awaitEnd(running.pid))) {
     throw new Error(`the server (pid ${running.pid}) did not end; 'kill -9 ${running.pid}' ends it`);
   }
   if (action === 'graceful-stop') await awaitStopping(pidFile, running.pid);
+}
+
+function send(pid: number, action: string): void {
+  try {
+    process.kill(pid, SIGNALS[action]);
+  } catch (error) {
+    if (systemCode(error) !== 'EPERM') throw error;
+    throw new Error(`the server (pid ${pid}) belongs to another user: try as root`, { cause: error });
+  }
 }
 
 async function start(where: Where): Promise<void> {

@@ -5,7 +5,7 @@
  * as none.
  */
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { systemCode } from '../base/errors.ts';
+import { LatchkeyError, explain, systemCode } from '../base/errors.ts';
 
 export interface RunningServer {
   readonly pid: number;
@@ -21,10 +21,19 @@ export function runningServer(file: string): RunningServer | undefined {
   return { pid, state: state === 'starting' || state === 'stopping' ? state : 'running' };
 }
 
-/** Makes `file` speak of this process, as starting. False where it speaks of a server that lives. */
+/**
+ * Makes `file` speak of this process, as starting. False where it speaks of a server that lives. Throws LatchkeyError
+ * `pid-file` where it can't be written.
+ */
 export function claimPidFile(file: string): boolean {
   const own = `${file}.${process.pid}`;
-  writeFileSync(own, `${process.pid}\nstarting\n`, { mode: 0o644 });
+  try {
+    writeFileSync(own, `${process.pid}\nstarting\n`, { mode: 0o644 });
+  } catch (error) {
+    if (runningServer(file)) return false;
+    const remedy = systemCode(error) === 'EACCES' ? '; start as root, or name a place of your own' : '';
+    throw new LatchkeyError('pid-file', `PidFile: cannot write ${file}: ${explain(error)}${remedy}`);
+  }
   try {
     if (tryLink(own, file)) return true;
     if (runningServer(file)) return false;
