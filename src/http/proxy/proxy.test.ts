@@ -33,7 +33,7 @@ test('headers of one connection stay there, and can take nothing of ours along',
   const to = await httpBackend(t, (request, response) => response.end(JSON.stringify(request.headers)));
   const front = await startFront(t, { to });
   const headers = {
-    Connection: 'close, X-Private, X-Forwarded-For, X-Forwarded-Host, Host',
+    Connection: 'close, X-Private, X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto, Host',
     'X-Private': '1',
     'Keep-Alive': 'timeout=9',
     'Proxy-Connection': 'x',
