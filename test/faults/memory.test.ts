@@ -33,11 +33,11 @@ const CALLS = 6;
 test('the measure sees what is kept, and nothing where nothing is', async () => {
   const kept: string[][] = [];
   const leak = async () => void kept.push(Array.from({ length: 100 }, (_, n) => `${n}`));
-  const each = await retainedBy(leak, 1000);
+  const each = await retainedBy(leak, 1000, NOTHING);
   assert.ok(each > NOTHING, `${each}`);
-  const harmless = await retainedBy(async () => void Array.from({ length: 1000 }), 1000);
+  const harmless = await retainedBy(async () => void Array.from({ length: 1000 }), 1000, NOTHING / 10);
   assert.ok(harmless < NOTHING / 10, `${harmless}`);
-  assert.equal(kept.length, 4000);
+  assert.equal(kept.length, 11_000);
 });
 
 /** When a client goes: with the first answer, by a reset, at once, or when the server has had enough. */
@@ -83,20 +83,28 @@ suite('What is kept of clients', async () => {
     const context = new SecureContexts().create([certificate], modernPolicy, 'a');
     const selection = { kind: 'serve', context, policy: modernPolicy, alpn: ['h2'], tag: 'a' } as const;
     await using server = await startServer({ select: () => selection });
-    const each = await retainedBy(async () => {
-      for (const [bytes, how] of corpus) await send(server.port, bytes, how);
-      await server.idle();
-      server.log.length = 0;
-    }, CALLS);
+    const each = await retainedBy(
+      async () => {
+        for (const [bytes, how] of corpus) await send(server.port, bytes, how);
+        await server.idle();
+        server.log.length = 0;
+      },
+      CALLS,
+      NOTHING * corpus.length,
+    );
     assert.ok(each / corpus.length < NOTHING, `${each / corpus.length}`);
   });
 
   test('whose requests are ambiguous', async () => {
     await using served = await serve(settingsOf({ hosts: [virtualHost('a.test', {})] }));
-    const each = await retainedBy(async () => {
-      for (const text of ambiguous) await send(served.port, text, 'answered');
-      while (served.frontend.connections > 0) await new Promise((resolve) => setImmediate(resolve));
-    }, CALLS);
+    const each = await retainedBy(
+      async () => {
+        for (const text of ambiguous) await send(served.port, text, 'answered');
+        while (served.frontend.connections > 0) await new Promise((resolve) => setImmediate(resolve));
+      },
+      CALLS,
+      NOTHING * ambiguous.length,
+    );
     assert.ok(each / ambiguous.length < NOTHING, `${each / ambiguous.length}`);
   });
 
@@ -130,15 +138,19 @@ suite('What is kept of clients', async () => {
       ],
     ] as const;
     await using served = await serve(settingsOf({ hosts: [virtualHost('a.test', {})] }), {}, { cert, key });
-    const each = await retainedBy(async () => {
-      for (const [bytes, how] of corpus) {
-        const options = { host: '127.0.0.1', port: served.port, rejectUnauthorized: false };
-        const socket = connectSecure({ ...options, ALPNProtocols: ['h2'] });
-        await once(socket, 'secureConnect');
-        await sendBy(socket, bytes, how);
-      }
-      while (served.frontend.connections > 0) await new Promise((resolve) => setImmediate(resolve));
-    }, CALLS);
+    const each = await retainedBy(
+      async () => {
+        for (const [bytes, how] of corpus) {
+          const options = { host: '127.0.0.1', port: served.port, rejectUnauthorized: false };
+          const socket = connectSecure({ ...options, ALPNProtocols: ['h2'] });
+          await once(socket, 'secureConnect');
+          await sendBy(socket, bytes, how);
+        }
+        while (served.frontend.connections > 0) await new Promise((resolve) => setImmediate(resolve));
+      },
+      CALLS,
+      NOTHING * corpus.length,
+    );
     assert.ok(each / corpus.length < NOTHING, `${each / corpus.length}`);
   });
 });
