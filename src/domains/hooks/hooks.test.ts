@@ -10,6 +10,7 @@ import { DAY, put, settings } from '../domains.testing.ts';
 import type { EngineOptions } from '../engine-options.ts';
 import { fixture, type Fixture, statusOf } from '../engine.testing.ts';
 import { HookScript, soon } from './hooks.testing.ts';
+import { tellableFrom } from './hooks.ts';
 
 const NAME = 'a.example';
 const MINUTE = 60_000;
@@ -273,6 +274,19 @@ suite('commands of the administrator’s', TIMEOUT, () => {
     await f.engine[Symbol.asyncDispose]();
     assert.equal(f.issuer.runs.length, 0);
   });
+});
+
+test('an event is not told again for a while', () => {
+  const at = Date.parse('2026-11-22T06:00:00Z');
+  for (const [event, pause] of [
+    ['ocsp-renewed', DAY],
+    ['ocsp-errored', HOUR],
+    ['expiring', DAY],
+    ['errored', HOUR],
+    ['installed', 0],
+  ] as const) {
+    assert.equal(tellableFrom({ told: new Map([[event, at]]) }, event, at + 1), at + pause, event);
+  }
 });
 
 suite('the end of a certificate', TIMEOUT, () => {
