@@ -1,5 +1,5 @@
 /** Certificate signing requests (RFC 2986) as a CA reads them: nothing in one is believed. */
-import { createPublicKey, verify } from 'node:crypto';
+import { createPublicKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { CertificationRequest } from '@peculiar/asn1-csr';
 import type { CertificationRequestInfo } from '@peculiar/asn1-csr';
@@ -7,6 +7,7 @@ import { AsnConvert } from '@peculiar/asn1-schema';
 import { Extensions, SubjectAlternativeName, id_ce_subjectAltName } from '@peculiar/asn1-x509';
 import type { Extension } from '@peculiar/asn1-x509';
 import { explain } from '../base/errors.ts';
+import { signatureProblem } from '../pki/signed.ts';
 import { CaError } from './errors.ts';
 import { readIdentifier } from './identifiers.ts';
 import type { Identifier } from './identifiers.ts';
@@ -26,14 +27,6 @@ const TLS_FEATURE = '1.3.6.1.5.5.7.1.24';
 /** SEQUENCE of one INTEGER, the extension status_request. */
 const STATUS_REQUEST = '3003020105';
 
-const hashes: Readonly<Record<string, string>> = {
-  '1.2.840.113549.1.1.11': 'sha256',
-  '1.2.840.113549.1.1.12': 'sha384',
-  '1.2.840.113549.1.1.13': 'sha512',
-  '1.2.840.10045.4.3.2': 'sha256',
-  '1.2.840.10045.4.3.3': 'sha384',
-  '1.2.840.10045.4.3.4': 'sha512',
-};
 const curves = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
 
 /** Bounds of RSA keys, in bits: below is weak, above costs the verifier seconds. */
@@ -83,21 +76,15 @@ function checkKey(key: KeyObject): void {
 }
 
 function checkSignature(request: CertificationRequest, key: KeyObject): void {
-  const { algorithm } = request.signatureAlgorithm;
-  const hash = hashes[algorithm];
-  if (!hash) throw bad(`its signature algorithm ${algorithm} is not supported`);
-  const signed = Buffer.from(request.certificationRequestInfoRaw ?? new ArrayBuffer(0));
-  if (!holds(hash, signed, key, Buffer.from(request.signature))) {
-    throw bad('its signature is not by the key it holds');
-  }
-}
-
-function holds(hash: string, signed: Buffer, key: KeyObject, signature: Buffer): boolean {
-  try {
-    return verify(hash, signed, key, signature);
-  } catch {
-    return false;
-  }
+  const problem = signatureProblem(
+    {
+      signed: Buffer.from(request.certificationRequestInfoRaw ?? new ArrayBuffer(0)),
+      algorithm: request.signatureAlgorithm,
+      signature: Buffer.from(request.signature),
+    },
+    key,
+  );
+  if (problem !== undefined) throw bad(problem);
 }
 
 function identifiersOf(info: CertificationRequestInfo, extensions: readonly Extension[]): Identifier[] {

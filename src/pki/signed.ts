@@ -1,4 +1,4 @@
-/** Signatures of CAs on what is neither a certificate nor a CSR: OCSP responses, revocation lists. */
+/** Signatures on what node:crypto has no class for: OCSP responses, revocation lists, requests for certificates. */
 import { constants, type KeyObject, verify } from 'node:crypto';
 import type { AlgorithmIdentifier } from '@peculiar/asn1-x509';
 import { derInside, tags } from './der.ts';
