@@ -70,6 +70,17 @@ test('what the store has is served at the next start, and nobody is asked', asyn
   assert.equal(await serialAt(port, 'example.org'), before?.serial);
 });
 
+test('a logger that fails keeps nobody from a certificate', async () => {
+  const fail = () => {
+    throw new Error('the stream is closed');
+  };
+  await using latchkey = await openLatchkey({
+    logger: { error: fail, warn: fail, info: fail, debug: fail },
+  });
+  latchkey.start();
+  await latchkey.ready();
+});
+
 test('what is damaged in the store keeps nobody from opening, and is obtained anew', async () => {
   const store = new MemoryStore();
   const names = [['example.org'], ['example.net']];

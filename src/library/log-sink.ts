@@ -11,7 +11,7 @@ export function loggersTo(sink: LogSink | undefined): Loggers {
   return (module) => {
     const log = (level: Level, text: string) => {
       const method = methodOf(level);
-      if (method) sink[method](`[${module}] ${escapeControls(worded(text))}`);
+      if (method) tell(sink, method, `[${module}] ${escapeControls(worded(text))}`);
     };
     const logger: Logger = {
       log,
@@ -24,6 +24,13 @@ export function loggersTo(sink: LogSink | undefined): Loggers {
     };
     return logger;
   };
+}
+
+/** What can't be written there (a stream that is closed) can't be said anywhere, and is no reason to stop. */
+function tell(sink: LogSink, method: Method, line: string): void {
+  try {
+    sink[method](line);
+  } catch {}
 }
 
 function methodOf(level: Level): Method | undefined {
