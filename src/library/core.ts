@@ -217,12 +217,14 @@ export class Core implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#installed[Symbol.dispose]();
     this.#readiness.close(new LatchkeyError('closed', 'This Latchkey is closed'));
-    await this.onDemand?.[Symbol.asyncDispose]();
-    await this.#engine[Symbol.asyncDispose]();
-    await this.served[Symbol.asyncDispose]();
-    await this.#acme[Symbol.asyncDispose]();
-    await this.#localCa?.close();
-    this.table[Symbol.dispose]();
+    // The last first; a fault that has ended one keeps none of the others open.
+    await using closing = new AsyncDisposableStack();
+    closing.use(this.table);
+    closing.defer(() => this.#localCa?.close());
+    closing.use(this.#acme);
+    closing.use(this.served);
+    closing.use(this.#engine);
+    closing.use(this.onDemand);
   }
 
   /** Whoever calls, what comes of it is an event of this instance. */

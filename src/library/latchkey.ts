@@ -263,8 +263,8 @@ export class Latchkey extends EventEmitter<LatchkeyEvents> implements AsyncDispo
     this.#options.signal?.removeEventListener('abort', this.#abort);
     await Promise.all([...this.#listening].map((listening) => listening.close()));
     for (const secured of this.#secured) secured[Symbol.dispose]();
+    using _events = this.#events;
     await this.#core[Symbol.asyncDispose]();
-    this.#events[Symbol.dispose]();
   }
 
   #secure(server: TlsServer, options: SecureOptions): SecuredServer {
