@@ -54,12 +54,16 @@ export interface Issuer {
   check(domain: ManagedDomainSettings): readonly Problem[];
   /** What of the configuration the CA at `authority` is not going to do, as far as that is known; no problem. */
   notes?(domain: ManagedDomainSettings, authority: string): readonly string[];
+  /** The name in `accounts` of the account that it would use, if it knows of one there; `authority` as in ObtainOptions. */
+  account?(domain: ManagedDomainSettings, authority: string): string | undefined;
 }
 
 export interface ObtainOptions extends Abortable {
   /** Directory URL of the CA to use now (one of domain.authorities, `local` resolved). */
   readonly authority: string;
   readonly progress: (progress: Progress) => void;
+  /** Its account() of a moment ago, which `staging/NAME/md.json` names. */
+  readonly account?: string | undefined;
   /** The certificates in use are of this CA, as far as is known: it can be told that they are replaced. */
   readonly renewsOwn?: boolean | undefined;
   /**

@@ -161,4 +161,5 @@ export const orderSchema = v.looseObject({
   'challenge-setups': texts,
   finalize: maybeText,
   certificate: maybeText,
+  account: maybeText,
 });

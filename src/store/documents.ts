@@ -126,6 +126,8 @@ export interface OrderDocument {
   readonly 'challenge-setups': readonly string[];
   readonly finalize?: string | undefined;
   readonly certificate?: string | undefined;
+  /** Ours: the URL of the account that has placed it. */
+  readonly account?: string | undefined;
 }
 
 interface Kind<Document> {

@@ -1,6 +1,6 @@
 /** `acme newreg`, `acme validate` and `acme delreg`: accounts at CAs. */
 import type { AccountRef, AcmeClient } from '../../acme/client.ts';
-import { storeAccount } from '../../domains/stored/activate.ts';
+import { storeAccount } from '../../domains/stored/kept-accounts.ts';
 import { ACCOUNT_KEY, accountDocument } from '../../domains/issuers/accounts.ts';
 import { generateKey } from '../../pki/keys.ts';
 import { readAccount, writeAccount } from '../../store/documents.ts';

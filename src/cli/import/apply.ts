@@ -1,6 +1,6 @@
 /** A plan of an import put into a store, and into words for httpd.conf. */
 import { authorityThatBinds, defaultAuthority } from '../../config/authorities.ts';
-import { storeAccount } from '../../domains/stored/activate.ts';
+import { storeAccount } from '../../domains/stored/kept-accounts.ts';
 import { mdDocument } from '../../domains/stored/document.ts';
 import { chainFile, heldSuffixes, keyFile } from '../../domains/stored/held.ts';
 import { storedDomain } from '../../domains/stored/stored.ts';

@@ -1,8 +1,8 @@
 /**
  * Accounts at CAs. All managed domains with the same CA and the same external account (or none) share one: it is
  * looked for in the domain's own staging, in `accounts`, and among what other domains have staged; only then it is
- * registered. Whatever is used is staged with the order it is used for; activation moves it to `accounts`, where
- * the engine may not write.
+ * registered. One that is not in `accounts` yet is staged with each order it is used for; activation moves it there,
+ * where the engine may not write. From then on staging only names it, in md.json, as mod_md has it.
  */
 import type { Account, AccountRef, AcmeClient, ExternalAccount } from '../../acme/client.ts';
 import { AcmeError } from '../../acme/errors.ts';
@@ -12,10 +12,11 @@ import { type AccountDocument, readAccount, writeAccount } from '../../store/doc
 import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
 import type { Group, SaveOptions, Store } from '../../store/store.ts';
 import { isDamage } from '../stored/held.ts';
+import { accountPrefix, keptAlready, keptNamed } from '../stored/kept-accounts.ts';
 import { type ObtainOptions, ownProblem, RenewalError } from '../issuer.ts';
 import type { ManagedDomainSettings } from '../settings.ts';
 import { isBindingRequired, mustBind } from './external-account.ts';
-import { dropOrder, isRefusal } from './staged-order.ts';
+import { dropOrder, dropOrderOfOthers, isRefusal } from './staged-order.ts';
 
 /**
  * mod_md reads our accounts and can sign with RSA only. Each request is signed: 3072 bits, as mod_md has it, take
@@ -23,11 +24,15 @@ import { dropOrder, isRefusal } from './staged-order.ts';
  */
 export const ACCOUNT_KEY = { type: 'RSA', bits: 2048 } as const;
 
+const KEY_FILE = 'account.pem';
+
 export class Accounts {
   readonly #store: Store;
   readonly #clock: Clock;
   /** By CA and external account: the account that this process has found in the store or registered, or is about to. */
   readonly #found = new Map<string, Promise<KnownAccount>>();
+  /** Likewise, those that are in `accounts` as they are used: their names there. */
+  readonly #kept = new Map<string, string>();
 
   constructor(store: Store, clock: Clock) {
     this.#store = store;
@@ -40,16 +45,37 @@ export class Accounts {
     const wanted = wantedBy(domain, options);
     const staged = await this.#load('staging', domain.name);
     if (staged && isWanted(staged, wanted)) return this.#current(staged, domain, client, options);
-    // An order of another account is of no use with this one.
-    await dropOrder({ store: this.#store, clock: this.#clock, domain, options });
-    if (staged) await this.#unstage(domain.name);
+    const where = { store: this.#store, clock: this.#clock, domain, options };
+    if (staged) {
+      await dropOrder(where);
+      await this.#unstage(domain.name);
+    }
     const account = await this.#shared(domain, client, options);
     signal?.throwIfAborted();
-    // One that was registered for this domain just now is there.
-    if (!(await this.#load('staging', domain.name))) {
-      await this.#stage(domain.name, account, { durable: false });
-    }
+    await dropOrderOfOthers(where, account);
+    if (!(await this.#isNamed(wanted, options))) await this.#provide(domain.name, account, wanted);
     return this.#current(account, domain, client, options);
+  }
+
+  /** The name in `accounts` of the account for a domain, where that is known. */
+  keptAs({ externalAccount }: ManagedDomainSettings, authority: string): string | undefined {
+    return this.#kept.get(idOf({ authority, kid: externalAccount?.kid }));
+  }
+
+  /** Whether staging says already where the account is. Its folder may have been deleted meanwhile. */
+  async #isNamed(wanted: Wanted, { account }: ObtainOptions): Promise<boolean> {
+    if (account === undefined || this.#kept.get(idOf(wanted)) !== account) return false;
+    return (await keptNamed(this.#store, account)) !== undefined;
+  }
+
+  /** Stages an account, and looks whether the next domain needs that. */
+  async #provide(name: string, account: KnownAccount, wanted: Wanted): Promise<void> {
+    // One that was registered for this domain just now is there.
+    if (!(await this.#load('staging', name))) await this.#stage(name, account, { durable: false });
+    const id = idOf(wanted);
+    this.#kept.delete(id);
+    const kept = await keptAlready(this.#store, account.document);
+    if (kept !== undefined && (await this.#found.get(id)) === account) this.#kept.set(id, kept);
   }
 
   /**
@@ -70,7 +96,9 @@ export class Accounts {
       const { document: registration } = await client.updateContacts(account, contacts, options);
       const updated = { ...account, document: { ...account.document, contact: contacts, registration } };
       await this.#stage(domain.name, updated);
-      this.#found.set(idOf(wantedBy(domain, options)), Promise.resolve(updated));
+      const id = idOf(wantedBy(domain, options));
+      this.#found.set(id, Promise.resolve(updated));
+      this.#kept.delete(id);
       return updated;
     } catch (error) {
       // What becomes of an account that is gone is decided where it is used.
@@ -97,8 +125,9 @@ export class Accounts {
     }
     // Another domain has begun to meanwhile.
     if (this.#found.get(id) !== shared) return this.replace(gone, domain, client, options);
-    const registering = this.#registerAnyhow(domain, client, options);
+    const registering = this.#registerAnyhow(gone, domain, client, options);
     this.#found.set(id, registering);
+    this.#kept.delete(id);
     registering.catch(() => {
       if (this.#found.get(id) === registering) this.#found.delete(id);
     });
@@ -107,11 +136,13 @@ export class Accounts {
 
   /** With the old key first: of a CA that has only lost its memory, the account folder stays the right one. */
   async #registerAnyhow(
+    gone: AccountRef,
     domain: ManagedDomainSettings,
     client: AcmeClient,
     options: ObtainOptions,
   ): Promise<KnownAccount> {
     await this.#store.remove('staging', domain.name, 'account.json');
+    await savePrivateKey(this.#store, 'staging', domain.name, KEY_FILE, gone.key, options);
     try {
       return await this.#register(domain, client, options);
     } catch (error) {
@@ -121,7 +152,7 @@ export class Accounts {
     }
   }
 
-  async #kept(wanted: Wanted): Promise<KnownAccount | undefined> {
+  async #findKept(wanted: Wanted): Promise<KnownAccount | undefined> {
     const prefix = accountPrefix(wanted.authority);
     const names = (await this.#store.list('accounts')).filter((name) => name.startsWith(prefix));
     // The newest first: it has replaced the others.
@@ -171,7 +202,7 @@ export class Accounts {
     options: ObtainOptions,
   ): Promise<KnownAccount> {
     const wanted = wantedBy(domain, options);
-    const kept = await this.#kept(wanted);
+    const kept = await this.#findKept(wanted);
     if (kept) return kept;
     const staged = await this.#first('staging', await this.#store.list('staging'), wanted);
     return staged ?? this.#register(domain, client, options);
@@ -191,9 +222,9 @@ export class Accounts {
     if (meta.externalAccountRequired === true && !externalAccount) throw mustBind(authority);
     if (contacts.length === 0) progress({ step: 'account', detail: 'No contact information is configured' });
     progress({ step: 'account', detail: `Registering an account at ${authority}` });
-    const staged = await loadPrivateKey(this.#store, 'staging', name, 'account.pem', { signal });
+    const staged = await loadPrivateKey(this.#store, 'staging', name, KEY_FILE, { signal });
     const key = staged ?? (await generateKey(ACCOUNT_KEY));
-    if (!staged) await savePrivateKey(this.#store, 'staging', name, 'account.pem', key, { signal });
+    if (!staged) await savePrivateKey(this.#store, 'staging', name, KEY_FILE, key, { signal });
     const asked = { contacts, termsOfServiceAgreed: agreement !== undefined, externalAccount, signal };
     const made = await client.newAccount(key, asked).catch((error: unknown) => {
       throw !externalAccount && isBindingRequired(error) ? mustBind(authority, { cause: error }) : error;
@@ -211,19 +242,19 @@ export class Accounts {
   async #load(group: Group, name: string): Promise<KnownAccount | undefined> {
     const document = await readAccount(this.#store, group, name);
     if (!document || (document.status !== 'valid' && document.status !== 'unknown')) return undefined;
-    const key = await loadPrivateKey(this.#store, group, name, 'account.pem');
+    const key = await loadPrivateKey(this.#store, group, name, KEY_FILE);
     return key && { url: document.url, key, authority: document['ca-url'], document };
   }
 
   /** The key first: a document without it would be of no use. */
   async #stage(name: string, { key, document }: KnownAccount, options?: SaveOptions): Promise<void> {
-    await savePrivateKey(this.#store, 'staging', name, 'account.pem', key, options);
+    await savePrivateKey(this.#store, 'staging', name, KEY_FILE, key, options);
     await writeAccount(this.#store, 'staging', name, document, options);
   }
 
   async #unstage(name: string): Promise<void> {
     await this.#store.remove('staging', name, 'account.json');
-    await this.#store.remove('staging', name, 'account.pem');
+    await this.#store.remove('staging', name, KEY_FILE);
   }
 }
 
@@ -274,11 +305,6 @@ function isWanted({ authority, document }: KnownAccount, wanted: Wanted): boolea
 
 function idOf({ authority, kid }: Wanted): string {
   return JSON.stringify([authority, kid]);
-}
-
-/** How the accounts of a CA are called in `accounts`, up to their number. */
-export function accountPrefix(authority: string): string {
-  return `ACME-${new URL(authority).hostname.replace(/[[\]]/g, '')}-`;
 }
 
 /** Whether the CA doesn't accept the account, whatever is asked with it. */

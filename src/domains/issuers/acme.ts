@@ -73,6 +73,10 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
     return [`${lackingProfile(profile, profiles)}. Certificates are ordered without`];
   }
 
+  account(domain: ManagedDomainSettings, authority: string): string | undefined {
+    return this.#accounts.keptAs(domain, authority);
+  }
+
   async obtain(domain: ManagedDomainSettings, options: ObtainOptions): Promise<void> {
     try {
       await this.#obtain(domain, options);

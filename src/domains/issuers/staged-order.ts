@@ -1,6 +1,6 @@
 /** The order under way, as `staging/NAME/order.json` remembers it: what resumption starts from. */
 import { AcmeError } from '../../acme/errors.ts';
-import type { Order } from '../../acme/client.ts';
+import type { AccountRef, Order } from '../../acme/client.ts';
 import { canonicalName } from '../../pki/names.ts';
 import { type OrderDocument, readOrder, writeOrder } from '../../store/documents.ts';
 import { RenewalError } from '../issuer.ts';
@@ -35,6 +35,7 @@ export async function saveOrder(
       'challenge-setups': [...new Set([...kept, ...setups])],
       finalize: order.finalize,
       certificate: order.certificate,
+      account: run.account.url,
     },
     { signal: run.options.signal, durable },
   );
@@ -83,6 +84,15 @@ export async function dropOrder(run: Pick<Run, 'store' | 'domain' | 'clock' | 'o
   await removeChallenges(run, document['challenge-setups']);
   // Come back after a power cut, it turns out to be done.
   await store.remove('staging', domain.name, 'order.json', { durable: false });
+}
+
+/** An order of another account is of no use with this one. */
+export async function dropOrderOfOthers(
+  run: Pick<Run, 'store' | 'domain' | 'clock' | 'options'>,
+  account: AccountRef,
+): Promise<void> {
+  const document = await readOrder(run.store, 'staging', run.domain.name, run.options);
+  if (document && document.account !== account.url) await dropOrder(run);
 }
 
 /**

@@ -171,10 +171,14 @@ async function issue(context: RenewalContext, task: RenewalTask): Promise<void> 
   if (authority === undefined) throw new RenewalError(ownProblem('no-authority', 'No CA is configured'));
   const document = mdDocument(domain, { state: 'incomplete', description: '' }, undefined);
   const inUse = await undamaged(readMd(store, 'domains', domain.name));
-  await writeMd(store, 'staging', domain.name, { ...document, ca: { ...document.ca, url: authority } });
+  const directoryUrl = context.directoryUrl(authority);
+  const account = issuer.account?.(domain, directoryUrl);
+  const ca = { ...document.ca, url: authority, account };
+  await writeMd(store, 'staging', domain.name, { ...document, ca });
   await job.save(store, { durable: false });
   await issuer.obtain(domain, {
-    authority: context.directoryUrl(authority),
+    authority: directoryUrl,
+    account,
     progress: (step) => progress(context, task, step),
     beforeOrder: task.beforeOrder,
     challengeReady: (type, name) => hooks.demand(job, `challenge-setup:${type}:${name}`, { signal }),

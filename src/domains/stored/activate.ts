@@ -2,13 +2,10 @@
  * Activation: a finished staging becomes the domain's set. It is for whoever may write `domains` and `accounts`
  * (the supervisor): at start before anything listens, and on the engine's request.
  */
-import type { KeyObject } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
 import { systemClock, type Clock } from '../../base/clock.ts';
 import { LatchkeyError } from '../../base/errors.ts';
 import { keyFileSuffix, keyToPem } from '../../pki/keys.ts';
 import {
-  type AccountDocument,
   encodeJob,
   encodeMd,
   type JobDocument,
@@ -16,14 +13,13 @@ import {
   readAccount,
   readJob,
   readMd,
-  writeAccount,
 } from '../../store/documents.ts';
 import { parseDate, parseKeySpecs } from '../../store/formats.ts';
-import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
+import { loadPrivateKey } from '../../store/keys.ts';
 import type { Store } from '../../store/store.ts';
 import { encodedIfValid, mdState } from './document.ts';
 import { chainFile, heldSuffixes, keyFile, readPair, undamaged } from './held.ts';
-import { accountPrefix } from '../issuers/accounts.ts';
+import { keptAlready, keptNamed, storeAccount } from './kept-accounts.ts';
 import type { Held } from '../state.ts';
 
 export interface ActivateOptions {
@@ -132,10 +128,11 @@ async function install(
     files.set(keyFile(suffix), keyToPem(held.key));
     files.set(chainFile(suffix), chain);
   }
-  const account = await keepAccount(store, name);
-  const base = (await undamaged(readMd(store, 'domains', name))) ?? staged;
+  const account = await keepAccount(store, name, staged);
+  const before = await undamaged(readMd(store, 'domains', name));
+  const base = before ?? staged;
   if (base) {
-    const ca = { ...base.ca, url: staged?.ca.url ?? base.ca.url, account: account ?? base.ca.account };
+    const ca = { ...base.ca, url: staged?.ca.url ?? base.ca.url, account: account ?? before?.ca.account };
     const document = { ...base, ca, state: mdState.complete, 'state-descr': undefined };
     const text = encodedIfValid(() => encodeMd(document));
     if (text) files.set('md.json', text);
@@ -166,50 +163,16 @@ async function isInUse(store: Store, name: string, serials: readonly string[]): 
   return serials.length > 0 && serials.every((serial) => held.includes(serial));
 }
 
-/** Keeps the staged account in `accounts` unless it is there; gives its name there. */
-async function keepAccount(store: Store, name: string): Promise<string | undefined> {
+/** Keeps the staged account in `accounts` unless it is there; gives its name there, or the one that md.json has for it. */
+async function keepAccount(
+  store: Store,
+  name: string,
+  staged: MdDocument | undefined,
+): Promise<string | undefined> {
   const document = await undamaged(readAccount(store, 'staging', name));
-  if (!document) return undefined;
+  if (!document) return undamaged(keptNamed(store, staged?.ca.account));
   const kept = await keptAlready(store, document);
   if (kept !== undefined) return kept;
   const key = await undamaged(loadPrivateKey(store, 'staging', name, 'account.pem'));
   return key && storeAccount(store, document, key);
-}
-
-/** Told by the account's URL: many domains share an account, and decrypting keys takes the time of a signature each. */
-async function keptAlready(
-  store: Store,
-  { 'ca-url': authority, url, contact }: AccountDocument,
-): Promise<string | undefined> {
-  const prefix = accountPrefix(authority);
-  for (const account of (await store.list('accounts')).filter((known) => known.startsWith(prefix))) {
-    const kept = await undamaged(readAccount(store, 'accounts', account));
-    if (kept?.url !== url || !isDeepStrictEqual(kept.contact, contact)) continue;
-    if ((await store.modified('accounts', account, 'account.pem')) !== undefined) return account;
-  }
-  return undefined;
-}
-
-/** Keeps an account in `accounts`, once: one of the same CA with the same key is brought up to date. Gives its name there. */
-export async function storeAccount(store: Store, document: AccountDocument, key: KeyObject): Promise<string> {
-  const prefix = accountPrefix(document['ca-url']);
-  const known = (await store.list('accounts')).filter((account) => account.startsWith(prefix));
-  for (const account of known) {
-    const kept = await undamaged(loadPrivateKey(store, 'accounts', account, 'account.pem'));
-    if (!kept?.equals(key)) continue;
-    const before = await undamaged(readAccount(store, 'accounts', account));
-    const same = before?.url === document.url && isDeepStrictEqual(before.contact, document.contact);
-    if (!same) await writeAccount(store, 'accounts', account, document);
-    return account;
-  }
-  const account = prefix + nextNumber(known.map((taken) => taken.slice(prefix.length)));
-  await savePrivateKey(store, 'accounts', account, 'account.pem', key);
-  await writeAccount(store, 'accounts', account, document);
-  return account;
-}
-
-/** Above all others: the newest account is the one that is used. */
-function nextNumber(taken: readonly string[]): string {
-  const numbers = taken.map(Number).filter((number) => Number.isInteger(number));
-  return String(Math.max(-1, ...numbers) + 1).padStart(4, '0');
 }

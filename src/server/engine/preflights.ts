@@ -11,7 +11,7 @@ import type { Logger } from '../../base/log.ts';
 import type { Settings } from '../../config/settings.ts';
 import { undamaged } from '../../domains/stored/held.ts';
 import type { ClientSettings } from '../../domains/issuers/acme.ts';
-import { accountPrefix } from '../../domains/issuers/accounts.ts';
+import { accountPrefix } from '../../domains/stored/kept-accounts.ts';
 import { dnsBy, systemDns } from '../../domains/preflight/dns.ts';
 import type { Finding } from '../../domains/preflight/finding.ts';
 import { preflight, type PreflightOptions } from '../../domains/preflight/preflight.ts';
