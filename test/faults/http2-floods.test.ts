@@ -34,6 +34,8 @@ const request = requestFor(NAME);
 let one: TestServer;
 let http = 0;
 let https = 0;
+/** The same worker's, for those who are no attackers: a busy machine may make them slow. */
+let calm = 0;
 let children: ReturnType<TestServer['children']>;
 
 async function open(first = opening): Promise<{ socket: TLSSocket; closed: Promise<unknown> }> {
@@ -82,7 +84,7 @@ const withoutWindows = Buffer.concat([
 
 before(async () => {
   if (skip) return;
-  [http = 0, https = 0] = await freePorts(2);
+  [http = 0, https = 0, calm = 0] = await freePorts(3);
   one = new TestServer();
   one.write('htdocs/index.html', 'hello');
   one.write('htdocs/large.bin', 'x'.repeat(8 * 1024 * 1024));
@@ -92,18 +94,21 @@ before(async () => {
       { http, https },
       'Protocols h2 http/1.1',
       'Workers 1',
-      'RequestReadTimeout header=2 body=2',
-      'Timeout 2',
-      `<VirtualHost *:${https}>`,
-      `ServerName ${NAME}`,
-      `TLSCertificate ${cert} ${key}`,
-      '</VirtualHost>',
+      `Listen 127.0.0.1:${calm}`,
+      `TLSEngine 127.0.0.1:${calm}`,
+      ...[
+        [https, 'RequestReadTimeout header=2 body=2', 'Timeout 2'],
+        [calm, 'RequestReadTimeout handshake=0 header=0 body=0'],
+      ].map(
+        ([port, ...limits]) =>
+          `<VirtualHost *:${port}>\nServerName ${NAME}\nTLSCertificate ${cert} ${key}\n${limits.join('\n')}\n</VirtualHost>`,
+      ),
     ),
   );
   await one.start();
   children = one.children();
   // Once, so that what a first connection loads does not count as growth.
-  assert.equal((await getSecure(https, NAME)).body, 'hello');
+  assert.equal((await getSecure(calm, NAME)).body, 'hello');
 });
 
 after(async () => {
@@ -201,7 +206,7 @@ suite('HTTP/2: a client', { skip }, () => {
     for (let n = 0; n < 200; n++) {
       if (!socket.write(each)) await Promise.race([once(socket, 'drain'), closed]);
     }
-    assert.equal((await getSecure(https, NAME)).body, 'hello');
+    assert.equal((await getSecure(calm, NAME)).body, 'hello');
     await eventually('what there was room for', () => octets > 200 * STREAMS.length);
     assert.ok(megabytes(worker) < before + GROWTH);
     socket.destroy();
@@ -210,13 +215,13 @@ suite('HTTP/2: a client', { skip }, () => {
   });
 
   for (const [who, attack] of Object.entries(attacks)) {
-    test(`${who} loses its connection, and others are served`, { timeout: 30_000 }, async () => {
+    test(`${who} loses its connection, and others are served`, { timeout: 120_000 }, async () => {
       const [worker = 0] = children.workers;
       const before = megabytes(worker);
       const attacked = attack();
-      assert.equal((await getSecure(https, NAME)).body, 'hello');
+      assert.equal((await getSecure(calm, NAME)).body, 'hello');
       await attacked;
-      assert.equal((await getSecure(https, NAME)).body, 'hello');
+      assert.equal((await getSecure(calm, NAME)).body, 'hello');
       await eventually('its memory to be free again', () => megabytes(worker) < before + GROWTH);
       assert.deepEqual(one.children(), children);
     });
