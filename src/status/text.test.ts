@@ -14,6 +14,14 @@ suite('the status for people', () => {
     assert.match(details(idle, NOW), /^ +not served: SSLCertificateFile at \/httpd\.conf:6 keeps serving$/m);
   });
 
+  test('shows what comes from a CA without letting it speak to the terminal', () => {
+    const problem = { type: 'urn:test', detail: 'red \x1b[31m or a line\nof its own' };
+    const failing = domain({ state: 'incomplete', problem });
+    for (const shown of [overview(document([failing])), details(failing, NOW)]) {
+      assert.match(shown, /red \\x1b\[31m or a line\\nof its own/);
+    }
+  });
+
   test('does not say that a renewal fails where a command does', () => {
     const detail = 'MDNotifyCmd x ended with code 1';
     const problem = { type: 'urn:org:apache:httpd:log:AH10108:', detail };
