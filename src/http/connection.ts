@@ -114,6 +114,8 @@ export class Connection implements Watched {
    * one is answered so, else the socket is, unless answers are still due: these are sent, and nothing after.
    */
   refuse(status: number): void {
+    // The parser complains of each further piece, while the answer to the first is on its way.
+    if (this.#ended) return;
     if (!this.#socket.writable) return this.destroy();
     for (const exchange of this.#exchanges.keys()) {
       exchange.closes = true;

@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import { mkdtemp, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
+import tls from 'node:tls';
 import type { VirtualHostSettings } from '../config/settings.ts';
+import { createFallbackCertificate } from '../pki/selfsigned.ts';
 import { serve } from './frontend.testing.ts';
 import { ambiguous } from './hostile.testing.ts';
 import type { Served } from './frontend.testing.ts';
@@ -153,6 +156,18 @@ test('a client that is still sending reads why it was refused', async () => {
     `POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5000000\r\n\r\n${'x'.repeat(5_000_000)}`,
   );
   assert.equal(status(answer), 413);
+});
+
+test('of a head that is too long, whose rest is on its way, a client reads why it was refused, over TLS too', async () => {
+  const { certPem: cert, keyPem: key } = await createFallbackCertificate({
+    names: ['a.test'],
+    now: Date.now(),
+  });
+  await using secure = await serve(settings(), {}, { cert, key });
+  const head = `GET / HTTP/1.1\r\nHost: a.test\r\nX: ${'y'.repeat(400_000)}\r\n\r\n`;
+  const socket = tls.connect({ port: secure.port, host: '127.0.0.1', rejectUnauthorized: false });
+  socket.write(head);
+  assert.equal(status(await text(socket)), 431);
 });
 
 test('TRACE and CONNECT are not served', async () => {
