@@ -66,8 +66,8 @@ export async function activateStaged(
     throw new ActivationError('activation-unusable', `staging/${name} can't be activated: ${set.damage}`);
   }
   await install(store, name, md, set);
-  // What a power cut brings back is found to be installed.
-  await store.purge('staging', name, { durable: false });
+  // At one stroke: half a staging would look like a renewal that was begun.
+  await store.purge('staging', name);
   return { serials: [...set.pairs.values()].map(({ held }) => held.info.serial) };
 }
 

@@ -105,8 +105,8 @@ export class Tree {
   }
 
   /**
-   * Removes a name with all that is in its folder: at one stroke, where it can be moved to `tmp` and is to last or to
-   * be removed there `later`, when that thinks fit.
+   * Removes a name with all that is in its folder: at one stroke, where it can be moved to `tmp` and is to last. What
+   * is there then is removed before this is fulfilled, or by `later` when it thinks fit.
    */
   async removeName(
     group: Group,
@@ -116,8 +116,7 @@ export class Tree {
   ): Promise<void> {
     const folder = this.path(group, name);
     // Node's rm() takes three times as many trips through the thread pool.
-    if (!durable && !later && !this.ownerOf(group))
-      return discard(this.disk, folder, () => this.path(group, hidden()));
+    if (!durable && !this.ownerOf(group)) return discard(this.disk, folder, () => this.path(group, hidden()));
     const moved = this.scratch();
     try {
       await this.disk.rename(folder, moved);
