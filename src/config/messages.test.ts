@@ -85,6 +85,8 @@ const messages: readonly (readonly [text: string, message: string])[] = [
   ['BrowserMatch x', 'Missing envariable expression for BrowserMatch'],
   ['SetEnvIf Host ( x', 'Regex could not be compiled'],
   ['SetEnv a=b c', "'a=b' is no variable's name"],
+  ['AddType application/x-httpd-php .php', 'such files would be served as they are'],
+  ['<Location /x>\nRequire method GET\n</Location>', 'Require expr "%{REQUEST_METHOD} in'],
   ['AddHandler php-script .php', 'AddHandler php-script is not supported yet by this version of Latchkey'],
   ['SSLFIPS on', 'SSLFIPS is not supported by Latchkey'],
   ['RewriteEngine on', 'RewriteEngine is not supported by Latchkey: use Redirect'],

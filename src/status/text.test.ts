@@ -26,6 +26,7 @@ suite('the status for people', () => {
     const detail = 'MDNotifyCmd x ended with code 1';
     const problem = { type: 'urn:org:apache:httpd:log:AH10108:', detail };
     assert.match(overview(document([domain({ problem })])), /^a\.test +command fails /m);
+    assert.match(overview(document([domain({ problem, errors: 0 })])), /^ +failed[,:]/m);
     const due = domain({ problem, state: 'incomplete' });
     assert.match(overview(document([due])), /^a\.test +renewal fails /m);
   });

@@ -116,11 +116,16 @@ function troubles(domain: DomainInService, now: number): string[] {
       ? stopped
       : `, next try in ${span(nextRun - now)} (now: latchkey renew ${shellWord(domain.name)})`;
   return [
-    `  failed ${domain.errors} ${domain.errors === 1 ? 'time' : 'times'}${again}:`,
+    `  failed${timesOf(domain.errors)}${again}:`,
     ...problemLines(domain.problem, 4),
     ...(remedy === undefined ? [] : [`    ${remedy}`]),
     ...known,
   ];
+}
+
+/** None are counted of what an end of the server has interrupted. */
+function timesOf(errors: number): string {
+  return errors === 0 ? '' : ` ${errors} ${errors === 1 ? 'time' : 'times'}`;
 }
 
 /** As a shell takes it: a wildcard would be files. */

@@ -93,16 +93,23 @@ function ruleOf(provider: string, rest: string): RequireRule {
       return { kind: 'local' };
     case 'expr':
       return { kind: 'expr', condition: parseCondition(/^["']/.test(rest) ? takeWord(rest).word : rest) };
-    case 'user':
-    case 'group':
-    case 'valid-user':
-    case 'method':
-    case 'forward-dns':
-      throw new Refusal(`Require ${provider} is not supported yet by this version of Latchkey`);
-    default:
-      throw new Refusal(`Unknown Authz provider: ${provider}`);
+    default: {
+      const instead = INSTEAD.get(provider);
+      if (instead === undefined) throw new Refusal(`Unknown Authz provider: ${provider}`);
+      throw new Refusal(
+        `Require ${provider} is not supported yet by this version of Latchkey: use ${instead}`,
+      );
+    }
   }
 }
+
+const INSTEAD: ReadonlyMap<string, string> = new Map([
+  ['user', 'Require ip, or SSLVerifyClient'],
+  ['group', 'Require ip, or SSLVerifyClient'],
+  ['valid-user', 'Require ip, or SSLVerifyClient'],
+  ['method', `Require expr "%{REQUEST_METHOD} in {'GET', 'HEAD'}"`],
+  ['forward-dns', 'Require ip'],
+]);
 
 function granted(text: string): boolean {
   const value = text.toLowerCase();

@@ -156,6 +156,12 @@ export const mapping: Family<Scope> = {
       doc: 'The Content-Type of files by extension.',
       args: 'ITERATE2',
       apply(scope, type, ...extensions) {
+        // httpd takes such a type for a handler's name.
+        if (type.toLowerCase().startsWith('application/x-httpd-')) {
+          throw new Refusal(
+            `AddType ${type} is not supported by Latchkey: such files would be served as they are`,
+          );
+        }
         const added = extensions.map((one) => [one.replace(/^\./, '').toLowerCase(), type] as const);
         if (scope.directory === scope.server.base.directory) {
           for (const [extension] of added) scope.server.types.set(extension, type);

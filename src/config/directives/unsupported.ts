@@ -18,6 +18,10 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
     `${never}: use Redirect, Alias or ProxyPass; for http to https, MDRequireHttps`,
   ],
   ['<Limit <LimitExcept', `${later}: use <If "%{REQUEST_METHOD} …">`],
+  [
+    'AddInputFilter AddOutputFilter SetInputFilter SetOutputFilter',
+    `${later}: leave it out where it only compresses (DEFLATE)`,
+  ],
   ['<Macro Use UndefMacro', `${later}: write out what it makes`],
   [
     'RemoteIPHeader RemoteIPHeaderOverride RemoteIPInternalProxy RemoteIPInternalProxyList RemoteIPProxiesHeader ' +
@@ -34,8 +38,7 @@ const reasons: readonly (readonly [names: string, reason: string])[] = [
     later,
   ],
   [
-    'Action Script AddInputFilter AddOutputFilter SetInputFilter SetOutputFilter ' +
-      'ForceType FallbackResource DirectorySlash DirectoryCheckHandler ' +
+    'Action Script ForceType FallbackResource DirectorySlash DirectoryCheckHandler ' +
       'DirectoryIndexRedirect AllowEncodedSlashes AllowOverrideList AllowMethods ContentDigest UserDir ' +
       'VirtualDocumentRoot VirtualDocumentRootIP VirtualScriptAlias VirtualScriptAliasIP ChrootDir Suexec ' +
       'SuexecUserGroup LoadFile TransferLog GlobalLog ForensicLog SetEnvIfExpr ' +
