@@ -29,7 +29,7 @@ interface Step {
 }
 
 const STEPS: readonly Step[] = [
-  { endpoint: 'directory', there: staged('job.json'), missing: staged('account.pem') },
+  { endpoint: 'directory', there: staged('md.json'), missing: staged('account.pem') },
   { endpoint: 'newNonce', there: staged('account.pem'), missing: staged('account.json') },
   { endpoint: 'newAccount', there: staged('account.pem'), missing: staged('account.json') },
   { endpoint: 'newOrder', there: staged('account.json'), missing: staged('order.json') },

@@ -106,7 +106,9 @@ export class AcmeIssuer implements Issuer, AsyncDisposable {
         options,
         mustStaple,
       };
+      // Each forgets its order when it has its certificate.
       for (const spec of open) await this.#obtainFor(run, spec);
+      return;
     }
     await dropOrder({ store: this.#store, clock: this.#clock, domain, options });
   }

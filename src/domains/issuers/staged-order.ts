@@ -20,9 +20,10 @@ export class ValidationError extends DeadOrderError {}
 export async function saveOrder(
   run: Run,
   order: Order,
-  { setups = [], durable }: { readonly setups?: readonly string[]; readonly durable: boolean },
+  { setups, durable }: { readonly setups?: readonly string[]; readonly durable: boolean },
 ): Promise<void> {
-  const before = await loadDocument(run);
+  // A new one has none: what was there before it is taken down.
+  const before = setups && (await loadDocument(run));
   const kept = before?.url === order.url ? before['challenge-setups'] : [];
   await writeOrder(
     run.store,
@@ -32,7 +33,7 @@ export async function saveOrder(
       url: order.url,
       status: order.status,
       authorizations: order.authorizations,
-      'challenge-setups': [...new Set([...kept, ...setups])],
+      'challenge-setups': [...new Set([...kept, ...(setups ?? [])])],
       finalize: order.finalize,
       certificate: order.certificate,
       account: run.account.url,

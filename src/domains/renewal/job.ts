@@ -70,6 +70,7 @@ export class Job {
   /** Newest first. */
   readonly log: LogEntry[] = [];
   #document: JobDocument | undefined;
+  #stored = false;
   #saved = -Infinity;
   #saving: Promise<void> = Promise.resolve();
 
@@ -86,6 +87,7 @@ export class Job {
     const job = new Job(name);
     if (!document) return job;
     job.#document = document;
+    job.#stored = true;
     job.finished = document.finished;
     job.errors = document.errors;
     job.nextRun = parseDate(document['next-run']);
@@ -213,8 +215,14 @@ export class Job {
     this.append(now, 'postponed', reason);
   }
 
+  /** Whether the store has an earlier state of it. */
+  get stored(): boolean {
+    return this.#stored;
+  }
+
   /** Saves after whatever is being saved; to last unless `durable` is false. */
   async save(store: Store, options?: SaveOptions): Promise<void> {
+    this.#stored = true;
     const write = () => writeJob(store, 'staging', this.name, this.#toDocument(), options);
     this.#saving = this.#saving.then(write, write);
     return this.#saving;

@@ -163,7 +163,7 @@ async function obtain(context: RenewalContext, task: RenewalTask): Promise<Stage
   };
 }
 
-/** md.json and job.json are there before anything else is: staging says what it is for. */
+/** md.json is there before anything else is: staging says what it is for. */
 async function issue(context: RenewalContext, task: RenewalTask): Promise<void> {
   const { store, issuer, hooks, retryFailover } = context;
   const { domain, job, signal } = task;
@@ -175,7 +175,8 @@ async function issue(context: RenewalContext, task: RenewalTask): Promise<void> 
   const account = issuer.account?.(domain, directoryUrl);
   const ca = { ...document.ca, url: authority, account };
   await writeMd(store, 'staging', domain.name, { ...document, ca });
-  await job.save(store, { durable: false });
+  // A first run has nothing to say yet.
+  if (job.stored) await job.save(store, { durable: false });
   await issuer.obtain(domain, {
     authority: directoryUrl,
     account,

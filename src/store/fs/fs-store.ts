@@ -264,7 +264,7 @@ export class FsStore implements Store {
   /** A folder that vanished (an unmounted disk) must not look like one where nothing was ever obtained. */
   async #assertThere(): Promise<void> {
     const { disk, dir } = this.#tree;
-    if (!(await ignoring(['ENOENT', 'ENOTDIR'], disk.lstat(storeFilePath(dir))))) throw missing(dir);
+    if (!(await ignoring(['ENOTDIR'], disk.has(storeFilePath(dir))))) throw missing(dir);
   }
 
   async #write<T>(

@@ -142,12 +142,12 @@ export class Tree {
 
   /** Makes a group's folder where there is none: other software makes them when it needs them. */
   async need(group: Group): Promise<void> {
-    if (!(await ignoring(['ENOENT'], this.disk.lstat(this.path(group))))) await this.ensureGroup(group);
+    if (!(await this.disk.has(this.path(group)))) await this.ensureGroup(group);
   }
 
   async #ensureName(group: Group, name: string, durable: boolean): Promise<void> {
     const folder = this.path(group, name);
-    if (await ignoring(['ENOENT'], this.disk.lstat(folder))) return;
+    if (await this.disk.has(folder)) return;
     await this.need(group);
     await this.#makeName(group, folder);
     if (durable) await syncFolder(this.disk, this.path(group));
