@@ -40,7 +40,7 @@ export interface EngineOptions {
   readonly initialDelay?: number | undefined;
   /** Reads a file of ManagedDomainSettings.staticFiles; default: with our own rights. */
   readonly readPem?: ReadPem | undefined;
-  /** Renewals at once with one CA; default 16. */
+  /** Renewals at once with one CA; default 32. */
   readonly maxParallelPerCa?: number | undefined;
   /** The directory URL of a configured authority; default: it is one. `local` has to be resolved here. */
   readonly directoryUrl?: ((authority: string) => string) | undefined;

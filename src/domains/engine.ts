@@ -42,6 +42,9 @@ import { readPemFile } from './stored/static-files.ts';
 /** What is looked at at once in the store, where no CA is concerned. */
 const LOOKS = 32;
 
+/** Renewals at once with one CA: enough that those which wait, for its validation or for the disk, leave no processor idle. */
+const PARALLEL_PER_CA = 32;
+
 /** First runs are spread over this time for each domain, ms, but over no more than MAX_SPREAD. */
 const SPREAD = 10;
 const MAX_SPREAD = 60_000;
@@ -95,7 +98,7 @@ export class RenewalEngine implements AsyncDisposable {
     this.#budgets.configure(options.rateLimits ?? {});
     this.#schedule = new Schedule({
       clock,
-      parallel: options.maxParallelPerCa,
+      parallel: options.maxParallelPerCa ?? PARALLEL_PER_CA,
       work: (name, signal) => this.#work(name, signal),
       lane: (name) => this.#lane(name),
     });
