@@ -206,6 +206,7 @@ export class Frontend {
     const site = this.#site;
     const { clock } = this.#deps;
     const { info } = connection;
+    if (site.isLogged) info.tls?.keep?.();
     const exchange = new LiveExchange({
       request,
       response,

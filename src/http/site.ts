@@ -11,6 +11,8 @@ export class Site {
   readonly settings: Settings;
   readonly hosts: HostIndex;
   readonly smallFiles = new SmallFiles();
+  /** A host has an access log. */
+  readonly isLogged: boolean;
   readonly #sections = new WeakMap<HostSettings, SectionTable>();
   readonly #scripted = new WeakMap<HostSettings, boolean>();
   readonly #formats = new Map<string, LineWriter>();
@@ -18,6 +20,7 @@ export class Site {
   constructor(settings: Settings) {
     this.settings = settings;
     this.hosts = new HostIndex(settings);
+    this.isLogged = [settings.base, ...settings.hosts].some(({ customLogs }) => customLogs.length > 0);
   }
 
   sectionsOf(host: HostSettings): SectionTable {

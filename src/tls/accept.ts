@@ -250,8 +250,8 @@ class Handshake<Tag> {
 
   #serve(selection: Serve<Tag>, hello: ClientHello): void {
     const [first, ...others] = this.#chunks;
-    this.#socket.unshift(others.length === 0 ? first : Buffer.concat(this.#chunks));
     this.#connection = startTls(this.#socket, {
+      received: first && others.length === 0 ? first : Buffer.concat(this.#chunks),
       context: selection.context,
       clientAuth: selection.policy.clientAuth,
       judgeClient: (secure) => clientProblemBy(selection.policy, secure, systemClock.now()),

@@ -22,27 +22,51 @@ export interface TlsFacts {
   readonly server?: () => X509Certificate | undefined;
   /** Lower-case hex; empty without one, or once the connection is gone. */
   readonly sessionId?: () => string;
+  /** Remembers what OpenSSL can't be asked for once the connection is gone: for logs, which are written then. */
+  readonly keep?: () => void;
 }
 
 export function factsOf(
   socket: TLSSocket,
-  hello: ClientHello,
+  hello: Pick<ClientHello, 'secureRenegotiation'>,
   names: 'iana' | 'openssl',
   policy: ClientPolicy,
 ): TlsFacts {
-  const { standardName, name } = socket.getCipher();
-  // At once: logs are written when the connection may be gone.
+  let agreed: Agreed | undefined;
+  const ask = () => (agreed ??= agreedOn(socket));
   const client = socket.authorized ? socket.getPeerX509Certificate() : undefined;
   return {
-    protocol: socket.getProtocol() ?? '',
-    cipher: names === 'iana' ? standardName : name,
-    resumed: socket.isSessionReused(),
+    get protocol() {
+      return ask().protocol;
+    },
+    get cipher() {
+      return names === 'iana' ? ask().standardName : ask().name;
+    },
+    get resumed() {
+      return ask().resumed;
+    },
+    keep: ask,
     secureRenegotiation: hello.secureRenegotiation,
     client,
     clientIssuers: () => (client ? issuersOf(client, policy) : []),
     server: () => (socket.destroyed ? undefined : socket.getX509Certificate()),
     sessionId: () => (socket.destroyed ? '' : sessionId(socket.getSession())),
   };
+}
+
+interface Agreed {
+  readonly protocol: string;
+  readonly standardName: string;
+  readonly name: string;
+  readonly resumed: boolean;
+}
+
+const GONE: Agreed = { protocol: '', standardName: '', name: '', resumed: false };
+
+function agreedOn(socket: TLSSocket): Agreed {
+  if (socket.destroyed) return GONE;
+  const { standardName, name } = socket.getCipher();
+  return { protocol: socket.getProtocol() ?? '', standardName, name, resumed: socket.isSessionReused() };
 }
 
 /** From OpenSSL's SSL_SESSION: version, TLS version, cipher, session id, … */

@@ -13,7 +13,7 @@ suite("What Node doesn't document", () => {
     secureConnecting: true,
     _releaseControl() {},
     _tlsError() {},
-    _handle: { verifyError() {}, setOCSPResponse() {} },
+    _handle: { verifyError() {}, setOCSPResponse() {}, receive() {} },
   };
   const without: Record<string, object> = {
     secureConnecting: { ...complete, secureConnecting: undefined },
@@ -21,6 +21,7 @@ suite("What Node doesn't document", () => {
     _tlsError: { ...complete, _tlsError: undefined },
     '_handle.verifyError': { ...complete, _handle: { ...complete._handle, verifyError: undefined } },
     '_handle.setOCSPResponse': { ...complete, _handle: { ...complete._handle, setOCSPResponse: undefined } },
+    '_handle.receive': { ...complete, _handle: { ...complete._handle, receive: undefined } },
   };
   for (const [piece, socket] of Object.entries(without)) {
     test(`is missed by name: ${piece}`, () => {

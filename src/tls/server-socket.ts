@@ -10,6 +10,7 @@
  * - `secureConnecting`: http2 waits while it is true
  * - `_handle.verifyError()`: why the client's certificate isn't good, or nothing
  * - `_handle.setOCSPResponse(der)`: the response to staple
+ * - `_handle.receive(bytes)`: what was read of the connection before; by way of unshift() it costs a turn of two streams
  * - `secureContext.context.enableTicketKeyCallback()` and `.onticketkeycallback`: keys of session tickets, which the
  *   documented `ticketKeys` has only one of, so that changing it would lose every session
  * checkPrivateSurface() looks for them at start-up; server-socket.test.ts tries what each does.
@@ -23,6 +24,8 @@ import type { TicketKey } from './ticket-keys.ts';
 
 export interface ServerSocketOptions {
   readonly context: SecureContext;
+  /** What was read of the connection already. */
+  readonly received: Buffer;
   readonly clientAuth: 'none' | 'optional' | 'require';
   /** Why a client whose certificate leads to a known authority may not come in all the same. Default: it may. */
   readonly judgeClient?: (socket: TLSSocket) => string | undefined;
@@ -37,8 +40,8 @@ export interface ServerSocketOptions {
 }
 
 /**
- * Begins TLS on a connection. What was read of it already must have been put back. From now on it is the TLSSocket
- * that is to be destroyed: it may be OpenSSL that calls back, which does not survive that its connection goes.
+ * Begins TLS on a connection. From now on it is the TLSSocket that is to be destroyed: it may be OpenSSL that calls
+ * back, which does not survive that its connection goes.
  */
 export function startTls(socket: Duplex, options: ServerSocketOptions): TLSSocket {
   const { context, clientAuth, alpn, staple } = options;
@@ -49,7 +52,6 @@ export function startTls(socket: Duplex, options: ServerSocketOptions): TLSSocke
     rejectUnauthorized: clientAuth === 'require',
     ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
   });
-  if (staple) stapleTo(secure, Buffer.from(staple));
   const fail = (reason: string) => {
     secure.off('_tlsError', failed);
     secure.off('secure', done);
@@ -68,16 +70,12 @@ export function startTls(socket: Duplex, options: ServerSocketOptions): TLSSocke
   };
   secure.once('_tlsError', failed);
   secure.once('secure', done);
+  const der = staple && Buffer.from(staple);
+  if (der) secure._handle?.setOCSPResponse(der);
+  secure._handle?.receive(options.received);
+  // Node gives it to the first ClientHello that asks. After a HelloRetryRequest there is a second one.
+  if (der) secure._handle?.setOCSPResponse(der);
   return secure;
-}
-
-/**
- * Node gives a response to the first ClientHello that asks. After a HelloRetryRequest there is a second one, and the
- * response has to be there once more: set when the first is read, which was queued by the constructor.
- */
-function stapleTo(secure: PrivateSocket, der: Buffer): void {
-  secure._handle?.setOCSPResponse(der);
-  process.nextTick(() => secure._handle?.setOCSPResponse(der));
 }
 
 type TicketKeyAnswer = readonly [
@@ -121,6 +119,7 @@ type PrivateSocket = TLSSocket & {
   readonly _handle: {
     verifyError(): Error | null | undefined;
     setOCSPResponse(der: Buffer): void;
+    receive(bytes: Buffer): void;
   } | null;
   secureConnecting: boolean;
   _releaseControl(): boolean;
@@ -182,6 +181,7 @@ export function missingPieces(socket: object): string[] {
     _tlsError: typeof _tlsError === 'function',
     '_handle.verifyError': typeof handle.verifyError === 'function',
     '_handle.setOCSPResponse': typeof handle.setOCSPResponse === 'function',
+    '_handle.receive': typeof handle.receive === 'function',
   };
   return Object.keys(found).filter((piece) => !found[piece]);
 }
