@@ -46,7 +46,7 @@ const LOOKS = 32;
 const PARALLEL_PER_CA = 32;
 
 /** First runs are spread over this time for each domain, ms, but over no more than MAX_SPREAD. */
-const SPREAD = 10;
+const SPREAD = 5;
 const MAX_SPREAD = 60_000;
 
 const HOUR = 60 * 60 * 1000;
