@@ -470,6 +470,25 @@ suite('the engine', () => {
     await assert.rejects(f.engine[Symbol.asyncDispose](), fault);
   });
 
+  test('says so also where the store is still being read', async () => {
+    const failures: unknown[] = [];
+    const fault = new Error('a fault of the program');
+    const store = new MemoryStore();
+    const { promise: reading, resolve: read } = Promise.withResolvers<void>();
+    const list = store.list.bind(store);
+    store.list = async (group) => {
+      await reading;
+      return list(group);
+    };
+    const f = fixture([settings('a.example')], { onFailure: (error) => failures.push(error) }, store);
+    f.clock.sleep = () => Promise.reject(fault);
+    f.engine.start();
+    await until(() => failures.length > 0);
+    assert.deepEqual(failures, [fault]);
+    read();
+    await assert.rejects(f.engine[Symbol.asyncDispose](), fault);
+  });
+
   test('is not kept from renewing by a wall clock that jumps', async () => {
     await using f = fixture([settings('a.example')]);
     f.engine.start();

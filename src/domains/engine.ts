@@ -293,12 +293,17 @@ export class RenewalEngine implements AsyncDisposable {
       },
       signal,
     });
-    const scheduled = Promise.all([
+    // Together: a fault of one ends all, at whatever moment it comes.
+    await Promise.all([
       this.#schedule.run(signal),
       this.#checks.run(signal),
       this.#advisor.run(signal),
       this.#sharing?.watch((name) => this.#lookSoon(name), signal),
+      this.#begin(),
     ]);
+  }
+
+  async #begin(): Promise<void> {
     try {
       await removeStaleChallenges(this.#context.store);
     } catch (error) {
@@ -306,7 +311,6 @@ export class RenewalEngine implements AsyncDisposable {
     }
     const from = this.#context.clock.now() + this.#initialDelay;
     await this.#lookAtAll([...this.#entries.keys()], from);
-    await scheduled;
   }
 
   /** Whether the domain is new, has changed, or waits for what a reload brings. */
