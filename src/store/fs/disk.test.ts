@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, symlink, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import { discard, writeInPlace } from './disk.ts';
@@ -33,6 +33,36 @@ test('what is discarded is never gone through by a path of more than one of its 
   assert.deepEqual(await readdir(outside), ['kept']);
   const deep = paths.filter((path) => relative(top, path).split('/').length > 2);
   assert.deepEqual(deep, []);
+});
+
+test('what another server discards at the same time is as well as discarded', async (t) => {
+  const top = await temporaryFolder(t);
+  const set = join(top, 'set');
+  for (const turn of ['lstat', 'readdir', 'unlink', 'rename', 'rmdir'] as const) {
+    await mkdir(join(set, 'folder'), { recursive: true });
+    await writeFile(join(set, 'file'), '');
+    const disk = new Proxy(systemDisk, {
+      get: (target, name) => {
+        const operation = Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>;
+        return async (...args: unknown[]) => {
+          if (name === turn) await rm(set, { recursive: true, force: true });
+          return operation(...args);
+        };
+      },
+    });
+    await discard(disk, set, () => join(top, 'aside'));
+    assert.deepEqual(await readdir(top), [], turn);
+  }
+  const file = join(top, 'file');
+  await writeFile(file, '');
+  const quicker: Disk = {
+    ...systemDisk,
+    async unlink(path) {
+      await systemDisk.unlink(path);
+      await systemDisk.unlink(path);
+    },
+  };
+  await discard(quicker, file, () => join(top, 'aside'));
 });
 
 test('what another server has cleared away is written once more', async (t) => {

@@ -133,11 +133,15 @@ export async function readBounded(
 /**
  * Removes what stands at `path`, a place where nobody else can write. What is inside may belong to someone
  * hostile who swaps folders for links meanwhile, so no path ever leads through a folder of theirs but the
- * one at `path`: folders inside are first moved to `aside()`, a fresh path beside it.
+ * one at `path`: folders inside are first moved to `aside()`, a fresh path beside it. Another server may remove
+ * the same: what is gone already is well.
  */
 export async function discard(disk: Disk, path: string, aside: () => string): Promise<void> {
-  const stat = await ignoring(['ENOENT'], disk.lstat(path));
-  if (!stat) return;
+  await ignoring(['ENOENT'], discardPresent(disk, path, aside));
+}
+
+async function discardPresent(disk: Disk, path: string, aside: () => string): Promise<void> {
+  const stat = await disk.lstat(path);
   if (!stat.isDirectory()) return disk.unlink(path);
   for (const entry of await disk.readdir(path)) {
     const inner = `${path}/${entry.name}`;
@@ -146,7 +150,7 @@ export async function discard(disk: Disk, path: string, aside: () => string): Pr
       continue;
     }
     const moved = aside();
-    await disk.rename(inner, moved);
+    await ignoring(['ENOENT'], disk.rename(inner, moved));
     await discard(disk, moved, aside);
   }
   await disk.rmdir(path);
