@@ -175,10 +175,10 @@ function localCaSettings({ localCa, serverRoot }: ServerDraft): LocalCaSettings 
 }
 
 function types(server: ServerDraft): Record<string, string> {
-  const file = server.typesConfig ?? resolve(server.serverRoot, 'conf/mime.types');
+  const { file, at } = server.typesConfig ?? { file: resolve(server.serverRoot, 'conf/mime.types') };
   try {
-    return { ...readTypes(file, server.typesConfig === undefined), ...Object.fromEntries(server.types) };
+    return { ...readTypes(file, at === undefined), ...Object.fromEntries(server.types) };
   } catch (error) {
-    throw new ConfigError(`TypesConfig: could not open '${file}': ${explain(error)}`);
+    throw new ConfigError(`TypesConfig: could not open '${file}': ${explain(error)}`, at);
   }
 }

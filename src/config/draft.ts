@@ -60,7 +60,7 @@ export interface ServerDraft {
   user?: string;
   group?: string;
   workers?: number;
-  typesConfig?: string;
+  typesConfig?: { readonly file: string; readonly at: Position };
 }
 
 export interface MdServerDraft {

@@ -213,7 +213,9 @@ test('AddType outside of everything is for all, inside a section for what is the
   const { types, base } = load(t, text, { files });
   assert.deepEqual(types, { mine: 'text/x-mine', my: 'text/x-other' });
   assert.deepEqual(base.sections[0]?.settings.types, { c: 'a/b' });
-  assert.match(refusal(t, 'TypesConfig none').message, /TypesConfig: could not open/);
+  const { message, line } = refusal(t, '\nTypesConfig none');
+  assert.match(message, /TypesConfig: could not open/);
+  assert.equal(line, 2);
 });
 
 test('a folder that is not there stops the server, but no virtual host', (t) => {

@@ -4,7 +4,7 @@ import { Refusal, anywhere, declaring, serverOnly, servers } from '../directive.
 import type { Directive, Family } from '../directive.ts';
 import { changeOptions } from '../merge.ts';
 import { compile } from './sections.ts';
-import { pathOf } from '../scope.ts';
+import { here, pathOf } from '../scope.ts';
 import type { Scope } from '../scope.ts';
 import type { ErrorDocument, OptionsChange } from '../settings.ts';
 
@@ -176,7 +176,7 @@ export const mapping: Family<Scope> = {
       doc: 'File of Content-Types by extension.',
       args: 'TAKE1',
       apply(scope, file) {
-        scope.server.typesConfig = pathOf(scope, file);
+        scope.server.typesConfig = { file: pathOf(scope, file), at: here(scope) };
       },
     }),
   ],
