@@ -145,7 +145,7 @@ suite('kill -9 under load', { concurrency: 2 }, () => {
     const [port = 0] = await freePorts(1);
     await using one = new TestServer();
     one.write('htdocs/index.html', 'hello');
-    one.configure(plain(port, 'Workers 2'));
+    one.configure(plain(port, 'Workers 2', 'MaxKeepAliveRequests 0'));
     await one.start();
     const { engine, workers } = one.children();
     for (const pid of [...engine, ...workers]) signal(pid, 'SIGKILL');
