@@ -80,29 +80,30 @@ suite('a name on demand', { skip }, () => {
   });
 
   test('goes on when the engine is killed in the middle of its order', async () => {
-    await using at = await onDemandServer({ env: { PEBBLE_VA_NOSLEEP: '0', PEBBLE_VA_SLEEPTIME: '2' } });
+    await using at = await onDemandServer();
     const name = 'slow.customer.test';
     at.ask.permit(name);
     await at.server.start();
     const [engine = 0] = at.server.children().engine;
+    const open = at.gate.hold();
     const first = at.shown(name).catch(() => undefined);
-    const order = join(at.server.dir, 'md/staging', name, 'order.json');
-    await eventually('the order', () => existsSync(order));
+    await eventually('the CA to look for the challenge', () => at.gate.looks > 0);
+    assert.ok(existsSync(join(at.server.dir, 'md/staging', name, 'order.json')));
     at.ask.behaviour = { status: 500 };
     signal(engine, 'SIGKILL');
     assert.notEqual((await first)?.names, name);
+    open();
     await eventually('the certificate', async () => (await at.shown(name)).names === name);
     assert.equal(at.orders(), 1, at.server.log());
   });
 
   test('that can’t be had within the wait is served when it is there; a service out of order permits nothing', async () => {
-    await using at = await onDemandServer({
-      directives: 'MDOnDemandWait 1s',
-      env: { PEBBLE_VA_NOSLEEP: '0', PEBBLE_VA_SLEEPTIME: '3' },
-    });
+    await using at = await onDemandServer({ directives: 'MDOnDemandWait 1s' });
     at.ask.permit('late.customer.test');
     await at.server.start();
+    const open = at.gate.hold();
     assert.equal((await at.shown('late.customer.test')).names, 'fallback.test');
+    open();
     await eventually('the certificate', async () => {
       return (await at.shown('late.customer.test')).names === 'late.customer.test';
     });

@@ -1,6 +1,6 @@
 /** A server whose unknown names are ordered from Pebble when a client calls for them, as a service permits. */
 import { once } from 'node:events';
-import { connect as connectPlain } from 'node:net';
+import { connect as connectPlain, createServer, type AddressInfo, type Server } from 'node:net';
 import { connect } from 'node:tls';
 import {
   type Pebble,
@@ -19,6 +19,7 @@ export interface OnDemandServer extends AsyncDisposable {
   readonly server: TestServer;
   readonly ask: AskService;
   readonly pebble: Pebble;
+  readonly gate: Gate;
   readonly https: number;
   /** Names and serial of the certificate that a client is shown. */
   shown(name: string): Promise<Shown>;
@@ -40,7 +41,46 @@ export interface Setup {
   readonly directives?: string;
   readonly hosts?: (https: number) => string;
   readonly challenge?: 'http-01' | 'tls-alpn-01';
-  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Where the CA looks for http-01: leads to the server, at once unless it is held. */
+export class Gate implements AsyncDisposable {
+  /** How often the CA has come so far. */
+  looks = 0;
+  readonly #server: Server;
+  #opened = Promise.resolve();
+
+  static async start(to: number): Promise<Gate> {
+    const gate = new Gate(to);
+    await once(gate.#server.listen(0, '127.0.0.1'), 'listening');
+    return gate;
+  }
+
+  private constructor(to: number) {
+    this.#server = createServer((socket) => {
+      this.looks++;
+      socket.on('error', () => {});
+      void this.#opened.then(() => {
+        const onward = connectPlain(to, '127.0.0.1').on('error', () => socket.destroy());
+        socket.pipe(onward).pipe(socket);
+      });
+    });
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** From now on the CA waits, until the function is called that this gives. */
+  hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#opened = promise;
+    return resolve;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await once(this.#server.close(), 'close');
+  }
 }
 
 export async function onDemandServer(setup: Setup = {}): Promise<OnDemandServer> {
@@ -48,12 +88,8 @@ export async function onDemandServer(setup: Setup = {}): Promise<OnDemandServer>
   const server = new TestServer();
   const ask = await AskService.start();
   const dns = await startChallengeDns();
-  const pebble = await startPebble({
-    httpPort: http,
-    tlsPort: https,
-    resolver: dns.resolver,
-    env: setup.env ?? {},
-  });
+  const gate = await Gate.start(http);
+  const pebble = await startPebble({ httpPort: gate.port, tlsPort: https, resolver: dns.resolver });
   const { cert, key } = selfSigned(server.dir, 'fallback.test');
   server.write('pebble-ca.pem', pebble.ca);
   const configure = (more = '') =>
@@ -89,6 +125,7 @@ ${more}
     server,
     ask,
     pebble,
+    gate,
     https,
     configure,
     shown: (name) => shown(https, name),
@@ -97,6 +134,7 @@ ${more}
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
       await pebble[Symbol.asyncDispose]();
+      await gate[Symbol.asyncDispose]();
       await dns[Symbol.asyncDispose]();
       await ask[Symbol.asyncDispose]();
     },
