@@ -62,7 +62,7 @@ suite('names that no other certificate is for', { skip: missing('openssl') }, ()
   });
 
   test('are asked of the store once for 1000 handshakes at a time in two workers', async () => {
-    // The store is a part of this process, which is busy with a thousand clients.
+    // This process, of which the store is a part, is busy with a thousand clients.
     await using at = await dynamicServer({ directives: 'DynSSLTimeout 60000' });
     const serial = await at.issue('example.com');
     await at.server.start();
@@ -159,7 +159,7 @@ Circuit Breaker (pid ${engine})
 Store
   url     : ${at.store.url}
   auth    : Bearer
-  timeout : 2000ms
+  timeout : 20000ms
 `,
     );
   });
@@ -193,9 +193,11 @@ suite('when something fails', { skip: missing('openssl') }, () => {
     await at.server.start();
     const { serial } = await at.shown('known.example');
     at.store.behaviour = saying(401);
+    const begun = performance.now();
     for (let n = 0; n < 10; n++) assert.equal((await at.shown(`a${n}.example`)).subject, 'localhost');
-    assert.equal(at.store.hits.length, 4);
-    assert.match(await at.get('/dynssl-status'), /status {5}: open\n {2}failures {3}: 3 \/ 3/);
+    const probes = at.store.hits.length - 4;
+    assert.ok(probes >= 0 && probes <= (performance.now() - begun) / 1000, `${probes} probes`);
+    assert.match(await at.get('/dynssl-status'), /status {5}: open\n {2}failures {3}: \d+ \/ 3/);
     assert.equal((await at.shown('known.example')).serial, serial);
     await eventually('the log', () =>
       /refuses our token \(401\): check DynSSLStoreToken/.test(at.server.log()),
@@ -219,7 +221,7 @@ suite('when something fails', { skip: missing('openssl') }, () => {
   });
 
   test('the engine and a worker killed in the middle of a fetch leave everything else as it was', async () => {
-    await using at = await dynamicServer();
+    await using at = await dynamicServer({ directives: 'DynSSLTimeout 2000' });
     const serial = await at.issue('known.example');
     const cold = await at.issue('cold.example');
     await at.server.start();

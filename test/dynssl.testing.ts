@@ -38,7 +38,10 @@ export interface Setup {
   readonly hosts?: (https: number, server: TestServer) => string;
 }
 
-/** A running server whose unknown names are those of a store; the fallback is `CN=localhost`. */
+/**
+ * A server whose unknown names are those of a store; the fallback is `CN=localhost`. The store is a part of the test's
+ * process, which may be kept busy: it has time to answer.
+ */
 export async function dynamicServer(setup: Setup = {}): Promise<DynamicServer> {
   const [http = 0, https = 0] = await freePorts(2);
   const server = new TestServer();
@@ -54,6 +57,7 @@ LogLevel info
 DynSSLEnable on
 DynSSLStoreURL ${store.url}
 DynSSLStoreToken mysecrettoken
+DynSSLTimeout 20000
 ${setup.directives ?? ''}
 ${setup.hosts?.(https, server) ?? ''}
 <VirtualHost *:${https}>

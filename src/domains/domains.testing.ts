@@ -103,11 +103,13 @@ export const impatientClock: Clock = {
 
 /** Turns of the event loop without a pause; what takes longer waits for a disk or another process. */
 const BUSY_TURNS = 10_000;
+/** With a pause of 1 ms each. */
+const PATIENT_TURNS = 60_000;
 
 /** Lets everything else run until `done` holds. */
 export async function until(done: () => boolean | Promise<boolean>): Promise<void> {
   for (let turns = 0; !(await done()); turns += 1) {
-    if (turns > 2 * BUSY_TURNS) throw new Error(`this never came to be: ${done.toString()}`);
+    if (turns > BUSY_TURNS + PATIENT_TURNS) throw new Error(`this never came to be: ${done.toString()}`);
     await new Promise((resolve) => (turns < BUSY_TURNS ? setImmediate(resolve) : setTimeout(resolve, 1)));
   }
 }

@@ -143,7 +143,7 @@ test('nobody at the other end is 502, a name that leads nowhere, too', async (t)
 
 test('a silent tunnel ends after ProxyTimeout', async (t) => {
   const url = await rawBackend(t, () => {});
-  const served = await start(t, { rule: anyone, timeout: 50 });
+  const served = await start(t, { rule: anyone, timeout: 1000 });
   const { host } = new URL(url);
   const answer = await served.raw(`CONNECT ${host} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
   assert.equal(answer, 'HTTP/1.1 200 Connection Established\r\n\r\n');

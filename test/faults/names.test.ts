@@ -8,9 +8,6 @@ import { suite, test } from 'node:test';
 import { dynamicServer, type DynamicServer } from '../dynssl.testing.ts';
 import { binary, eventually, missing, type Outcome, run, signal } from '../latchkey.testing.ts';
 
-/** For stores that are a part of this process, on a machine that may be busy. */
-const PATIENT = 'DynSSLTimeout 20000';
-
 /** Starts it where `mounts`, a shell script, has changed the filesystem for it alone; 77 is its way to say it can't. */
 function startAmong({ server }: DynamicServer, mounts: string): Promise<Outcome> {
   const start = [binary, '-d', server.dir, '-f', 'httpd.conf', '-k', 'start'];
@@ -21,7 +18,7 @@ function startAmong({ server }: DynamicServer, mounts: string): Promise<Outcome>
 
 suite('certificates by name', { skip: missing('openssl', 'unshare') }, () => {
   test('end with a supervisor that is killed in the middle of a fetch, and are there at the next start', async () => {
-    await using at = await dynamicServer({ directives: PATIENT });
+    await using at = await dynamicServer();
     const known = await at.issue('known.example');
     const cold = await at.issue('cold.example');
     await at.server.start();
@@ -42,7 +39,7 @@ suite('certificates by name', { skip: missing('openssl', 'unshare') }, () => {
   });
 
   test('are served where the table is full, each name with its own', async (t) => {
-    await using at = await dynamicServer({ directives: PATIENT });
+    await using at = await dynamicServer();
     const serials = new Map<string, string>();
     for (let n = 0; n < 30; n++) serials.set(`a${n}.example`, await at.issue(`a${n}.example`));
     const started = await startAmong(at, 'mount -t tmpfs -o size=4m tmpfs /dev/shm');
