@@ -235,6 +235,8 @@ export function selfSigned(
 
 /** Sends a signal; to a process that is gone, none. */
 export function signal(pid: number, name: NodeJS.Signals): void {
+  // Nobody would have been found; and 0 is whoever runs the tests.
+  if (pid <= 0) throw new Error(`there is no process to send ${name} to`);
   try {
     process.kill(pid, name);
   } catch (error) {

@@ -125,7 +125,9 @@ test('h2c: after the backend went away, the next request opens a connection', as
 
 test('h2c: a client that leaves resets its stream and no other', async (t) => {
   const closed: (number | undefined)[] = [];
+  let opened = 0;
   const { to } = await h2cBackend(t, (stream) => {
+    opened++;
     stream.once('close', () => closed.push(stream.rstCode));
     stream.respond({ ':status': 200 });
     stream.write('x');
@@ -133,8 +135,8 @@ test('h2c: a client that leaves resets its stream and no other', async (t) => {
   const front = await startFront(t, { to });
   const controller = new AbortController();
   const asked = ask(front.url, { signal: controller.signal });
-  await until(() => front.active() === 1);
-  setTimeout(() => controller.abort(), 20);
+  await until(() => front.active() === 1 && opened === 1);
+  controller.abort();
   await assert.rejects(asked);
   await until(() => front.active() === 0 && closed.length === 1);
   assert.deepEqual(closed, [constants.NGHTTP2_CANCEL]);
