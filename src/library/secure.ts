@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import { Server as TlsServer, type TLSSocket } from 'node:tls';
 import { LatchkeyError } from '../base/errors.ts';
 import { Acceptor, type AcceptorOptions } from '../tls/accept.ts';
+import { IncomingSocket } from '../tls/incoming.ts';
 import type { Selector } from './selection.ts';
 
 export interface SecureOptions {
@@ -48,7 +49,9 @@ export class SecuredServer implements Disposable {
     // In place of node:tls's own listener, the first, which begins TLS at once; others are the program's.
     const [begin] = server.listeners('connection') as ((socket: Socket) => void)[];
     if (begin) server.off('connection', begin);
-    server.prependListener('connection', (socket: Socket) => this.#acceptor.accept(socket));
+    server.prependListener('connection', (socket: Socket) =>
+      this.#acceptor.accept(new IncomingSocket(socket)),
+    );
   }
 
   /** Ends what is under way. */

@@ -3,8 +3,6 @@
  * what was chosen. tls.Server cannot do that: its callbacks come too late for the protocols offered, for clients
  * without SNI, and for certificates of several key types.
  */
-import { Readable } from 'node:stream';
-import type { Socket } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import { normalizeAddress } from '../base/addresses.ts';
 import { systemClock } from '../base/clock.ts';
@@ -17,18 +15,10 @@ import type { ClientHello } from './clienthello.ts';
 import type { TlsPolicy } from './policy.ts';
 import { alertRecord, looksLikeHttp, plainHttpAnswer } from './refusals.ts';
 import type { AlertName } from './refusals.ts';
-import { startTls } from './server-socket.ts';
+import type { Endpoints, Incoming } from './incoming.ts';
 import type { HandshakeQueue } from './handshake-queue.ts';
 
 export { checkPrivateSurface } from './server-socket.ts';
-
-/** Between whom a connection is. */
-export interface Endpoints {
-  readonly localAddress: string;
-  readonly localPort: number;
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-}
 
 export type Selection<Tag> =
   | {
@@ -95,6 +85,9 @@ export interface AcceptorOptions<Tag> {
 const LONGEST_TIMER = 2 ** 31 - 1;
 const USUAL_TIME: HandshakeTime = { initial: 60_000, max: 0, minRate: 0 };
 
+/** What a client may send (octets) between its ClientHello and the beginning of TLS. */
+const MOST_AHEAD = 64 * 1024;
+
 /** How long a refused peer may take to read why and to close: with what it sent unread, closing would be a reset. */
 const LINGER = 2000;
 
@@ -113,13 +106,13 @@ export class Acceptor<Tag> implements Disposable {
     return this.#pending.size;
   }
 
-  /** Takes a connection from a net.Server, before anything was read from it. */
-  accept(socket: Socket): void {
+  /** Takes a connection before anything was read from it. */
+  accept(connection: Incoming): void {
     if (this.#closed) {
-      socket.destroy();
+      connection.destroy();
       return;
     }
-    const handshake = new Handshake(socket, this.#options, this.#pending);
+    const handshake = new Handshake(connection, this.#options, this.#pending);
     this.#pending.add(handshake);
     handshake.begin();
   }
@@ -140,39 +133,34 @@ type HandshakeOptions<Tag> = AcceptorOptions<Tag> & Required<Pick<AcceptorOption
 
 /** One connection, until it is secure or gone. */
 class Handshake<Tag> {
-  readonly #socket: Socket;
+  readonly #connection: Incoming;
   readonly #options: HandshakeOptions<Tag>;
   readonly #endpoints: Endpoints;
   readonly #pending: Set<Handshake<Tag>>;
   readonly #reader: ClientHelloReader;
   readonly #chunks: Buffer[] = [];
-  /** The connection, in its present form. */
-  #connection: Socket;
+  /** The hello is read, and its choice is made. */
+  #choosing = false;
+  /** Octets that came meanwhile. */
+  #ahead = 0;
   #timer: Disposable | undefined;
 
-  constructor(socket: Socket, options: HandshakeOptions<Tag>, pending: Set<Handshake<Tag>>) {
-    this.#socket = socket;
-    this.#connection = socket;
+  constructor(connection: Incoming, options: HandshakeOptions<Tag>, pending: Set<Handshake<Tag>>) {
+    this.#connection = connection;
     this.#options = options;
     this.#pending = pending;
-    this.#endpoints = endpointsOf(socket);
+    this.#endpoints = connection.endpoints;
     this.#reader = new ClientHelloReader(options.maxHello === undefined ? {} : { size: options.maxHello });
   }
 
   begin(): void {
-    const socket = this.#socket;
     this.#wait(this.#options.handshakeTimeout?.(this.#endpoints) ?? USUAL_TIME, 0);
-    // With one side closed there is nothing more to say in TLS, and http2 would keep the other open for ever.
-    socket.allowHalfOpen = false;
-    socket.on('error', ignore);
-    socket.on('close', () => this.#finish());
-    // What arrives is taken where the socket would put it in its buffer: its events come three turns of Node's queue
-    // later, and cost more than reading the hello.
-    socket.push = (chunk: Buffer | null) => {
-      if (chunk === null) this.#fail('the client closed the connection before its ClientHello');
-      else this.#take(chunk);
-      return true;
-    };
+    this.#connection.onClose(() => this.#finish());
+    this.#connection.read((bytes) => {
+      if (bytes === null) this.#fail('the client closed the connection before TLS began');
+      else if (this.#choosing) this.#keep(bytes);
+      else this.#take(bytes);
+    });
   }
 
   destroy(): void {
@@ -181,7 +169,7 @@ class Handshake<Tag> {
 
   /** Looks how much has arrived only when time is up, not each time that something arrives. */
   #wait(time: HandshakeTime, elapsed: number): void {
-    const end = endOf(time, this.#socket.bytesRead);
+    const end = endOf(time, this.#connection.bytesRead);
     if (end > elapsed) this.#startTimer(end - elapsed, () => this.#wait(time, end));
     else this.#fail(`not done within ${Math.round(elapsed)} ms`);
   }
@@ -195,10 +183,16 @@ class Handshake<Tag> {
     this.#chunks.push(chunk);
     const peek = this.#reader.push(chunk);
     if (peek.kind === 'incomplete') return;
-    // oxlint-disable-next-line typescript/unbound-method -- it is put back to where it belongs
-    this.#socket.push = Readable.prototype.push;
+    this.#choosing = true;
     if (peek.kind === 'hello') this.#takeTurn(peek.hello);
     else this.#reject(peek.reason);
+  }
+
+  /** A client has nothing to say before it is answered. */
+  #keep(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#ahead += chunk.length;
+    if (this.#ahead > MOST_AHEAD) this.#fail('the client goes on without an answer');
   }
 
   #reject(reason: string): void {
@@ -212,12 +206,12 @@ class Handshake<Tag> {
     const { turns } = this.#options;
     if (!turns) this.#select(hello);
     // No word to say: under load nothing is cheaper, and whoever turned it away tells of it.
-    else if (!turns.take(() => this.#select(hello))) this.#socket.resetAndDestroy();
+    else if (!turns.take(() => this.#select(hello))) this.#connection.reset();
   }
 
   #select(hello: ClientHello): void {
     // It may have gone while it waited.
-    if (this.#socket.destroyed) return;
+    if (this.#connection.closed) return;
     try {
       const selection = this.#options.select(hello, this.#endpoints);
       if (selection instanceof Promise) void this.#carryOutLate(selection, hello);
@@ -242,7 +236,7 @@ class Handshake<Tag> {
 
   #carryOut(selection: Selection<Tag>, hello: ClientHello): void {
     // It may have gone while the choice was made.
-    if (this.#socket.destroyed) return;
+    if (this.#connection.closed) return;
     if (selection.kind === 'serve') this.#serve(selection, hello);
     else
       this.#refuse(`${selection.alert} for ${hello.sni ?? 'no name'}`, alertRecord(selection.alert), hello);
@@ -250,7 +244,7 @@ class Handshake<Tag> {
 
   #serve(selection: Serve<Tag>, hello: ClientHello): void {
     const [first, ...others] = this.#chunks;
-    this.#connection = startTls(this.#socket, {
+    this.#connection.toTls({
       received: first && others.length === 0 ? first : Buffer.concat(this.#chunks),
       context: selection.context,
       clientAuth: selection.policy.clientAuth,
@@ -289,7 +283,7 @@ class Handshake<Tag> {
   /** Says why, and gives the peer time to read it. */
   #refuse(reason: string, answer: Buffer, hello?: ClientHello): void {
     this.#tell(reason, hello);
-    const socket = this.#socket;
+    const socket = this.#connection.toSocket();
     this.#startTimer(LINGER, () => socket.destroy());
     socket.end(answer);
     socket.resume();
@@ -317,15 +311,3 @@ function endOf({ initial, max, minRate }: HandshakeTime, octets: number): number
   const extended = minRate > 0 ? initial + (octets / minRate) * 1000 : initial;
   return Math.min(max > 0 ? Math.min(extended, max) : extended, LONGEST_TIMER);
 }
-
-/** Asked once, at the beginning: every question is a system call. Empty where the connection is gone already. */
-export function endpointsOf(socket: Socket): Endpoints {
-  return {
-    localAddress: socket.localAddress ?? '',
-    localPort: socket.localPort ?? 0,
-    remoteAddress: socket.remoteAddress ?? '',
-    remotePort: socket.remotePort ?? 0,
-  };
-}
-
-function ignore(): void {}

@@ -4,12 +4,14 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { createSecureServer } from 'node:http2';
 import { connect as connectTcp, createServer } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { createLoggers } from '../base/log.ts';
 import { Acceptor } from './accept.ts';
 import type { AcceptorOptions, Secured } from './accept.ts';
+import { takeConnections } from './incoming-handle.ts';
+import { IncomingSocket, type Incoming } from './incoming.ts';
 
 export interface ServedBy {
   readonly tag: string;
@@ -33,10 +35,13 @@ export interface TestServer extends AsyncDisposable {
   idle(): Promise<void>;
 }
 
+/** How a server's connections come to an acceptor. */
+export type Kind = 'sockets' | 'handles';
+
 type Options = Partial<AcceptorOptions<string>> & Pick<AcceptorOptions<string>, 'select'>;
 
 /** Listens on a port of 127.0.0.1. Requests are answered with what is known of their connection, as JSON. */
-export async function startServer(options: Options): Promise<TestServer> {
+export async function startServer(options: Options, kind: Kind = 'handles'): Promise<TestServer> {
   const secured: ServedBy[] = [];
   const log: string[] = [];
   const timers: TestServer['timers'] = new Set();
@@ -70,34 +75,39 @@ export async function startServer(options: Options): Promise<TestServer> {
     },
     ...options,
   });
-  const open = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-    // As a listener for both families, the usual one, sees an IPv4 client.
-    Object.defineProperty(socket, 'remoteAddress', { value: `::ffff:${socket.remoteAddress}` });
-    acceptor.accept(socket);
-  }).listen(0, '127.0.0.1');
+  const open = new Set<Incoming>();
+  const server = createServer({ allowHalfOpen: true, noDelay: true });
+  server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  incoming(server, kind, (connection) => {
+    open.add(connection);
+    connection.onClose(() => open.delete(connection));
+    acceptor.accept(connection);
+  });
   return {
     port: (server.address() as AddressInfo).port,
     acceptor,
     secured,
     log,
     timers,
-    bytesRead: () => [...open].reduce((sum, socket) => sum + socket.bytesRead, 0),
+    bytesRead: () => [...open].reduce((sum, connection) => sum + connection.bytesRead, 0),
     async idle() {
       while (open.size > 0 || acceptor.pending > 0) await new Promise((resolve) => setImmediate(resolve));
     },
     async [Symbol.asyncDispose]() {
       acceptor.close();
-      for (const socket of open) socket.destroy();
+      for (const connection of open) connection.destroy();
       http1.close();
       http2.close();
       server.close();
       await once(server, 'close');
     },
   };
+}
+
+function incoming(server: Server, kind: Kind, take: (connection: Incoming) => void): void {
+  if (kind === 'handles') takeConnections(server, take);
+  else server.on('connection', (socket) => take(new IncomingSocket(socket)));
 }
 
 export interface Outcome {

@@ -13,12 +13,16 @@ suite("What Node doesn't document", () => {
     secureConnecting: true,
     _releaseControl() {},
     _tlsError() {},
+    _tlsOptions: {},
+    _wrapHandle() {},
     _handle: { verifyError() {}, setOCSPResponse() {}, receive() {} },
   };
   const without: Record<string, object> = {
     secureConnecting: { ...complete, secureConnecting: undefined },
     _releaseControl: { ...complete, _releaseControl: undefined },
     _tlsError: { ...complete, _tlsError: undefined },
+    _tlsOptions: { ...complete, _tlsOptions: undefined },
+    _wrapHandle: { ...complete, _wrapHandle: undefined },
     '_handle.verifyError': { ...complete, _handle: { ...complete._handle, verifyError: undefined } },
     '_handle.setOCSPResponse': { ...complete, _handle: { ...complete._handle, setOCSPResponse: undefined } },
     '_handle.receive': { ...complete, _handle: { ...complete._handle, receive: undefined } },

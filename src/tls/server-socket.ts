@@ -2,8 +2,10 @@
  * The server's end of a TLS connection, made by hand: what tls.Server does between a TCP connection and its
  * `secureConnection` event, the checks of client certificates included.
  *
- * This file alone touches what Node does not document. All of it:
+ * What it touches that Node does not document, all of it:
  * - `new TLSSocket(socket, { requestCert, rejectUnauthorized, ALPNProtocols })` of a server: tls.Server's options
+ * - `_wrapHandle(null, handle)`: of a TLSSocket without a socket beneath it (a client's, usually), what it makes TLS on;
+ *   `_tlsOptions`: what it was made with; `connecting`: true from then on until somebody says otherwise
  * - event `secure`: the handshake is done, nothing is checked yet
  * - event `_tlsError`: an error while the socket's control isn't released
  * - `_releaseControl()`: from now on errors are `error` events
@@ -14,6 +16,7 @@
  * - `secureContext.context.enableTicketKeyCallback()` and `.onticketkeycallback`: keys of session tickets, which the
  *   documented `ticketKeys` has only one of, so that changing it would lose every session
  * checkPrivateSurface() looks for them at start-up; server-socket.test.ts tries what each does.
+ * incoming-handle.ts has what else is used.
  */
 import { Duplex } from 'node:stream';
 import { createSecureContext, TLSSocket } from 'node:tls';
@@ -39,13 +42,29 @@ export interface ServerSocketOptions {
   readonly onFailure: (reason: string) => void;
 }
 
+/** Of Node's TCP class, as far as it is used: a connection without a socket. */
+export interface TcpHandle {
+  /** Set by whoever calls readStart(). */
+  reading?: boolean;
+  /** Called with what arrives, each time in memory of its own; without it at the end, or after an error. */
+  onread: (bytes?: ArrayBuffer) => void;
+  readonly bytesRead: number;
+  readStart(): number;
+  getsockname(into: object): number;
+  getpeername(into: object): number;
+  setNoDelay(on: boolean): number;
+  close(done: () => void): void;
+  /** Not 0: it could not be. */
+  reset(done: () => void): number;
+}
+
 /**
  * Begins TLS on a connection. From now on it is the TLSSocket that is to be destroyed: it may be OpenSSL that calls
  * back, which does not survive that its connection goes.
  */
-export function startTls(socket: Duplex, options: ServerSocketOptions): TLSSocket {
+export function startTls(connection: Duplex | TcpHandle, options: ServerSocketOptions): TLSSocket {
   const { context, clientAuth, alpn, staple } = options;
-  const secure = wrap(socket, {
+  const secure = wrap(connection, {
     isServer: true,
     secureContext: context,
     requestCert: clientAuth !== 'none',
@@ -121,12 +140,35 @@ type PrivateSocket = TLSSocket & {
     setOCSPResponse(der: Buffer): void;
     receive(bytes: Buffer): void;
   } | null;
+  readonly _tlsOptions: { readonly tcp?: TcpHandle };
+  connecting: boolean;
   secureConnecting: boolean;
   _releaseControl(): boolean;
+  _wrapHandle(wrap: null, handle: TcpHandle | undefined, hasActiveWrite: boolean): object;
 };
 
-function wrap(socket: Duplex, options: ConstructorParameters<typeof TLSSocket>[1]): PrivateSocket {
-  return new TLSSocket(socket, options) as PrivateSocket;
+type TLSSocketOptions = NonNullable<ConstructorParameters<typeof TLSSocket>[1]>;
+
+function wrap(connection: Duplex | TcpHandle, options: TLSSocketOptions): PrivateSocket {
+  if (connection instanceof Duplex) return new TLSSocket(connection, options) as PrivateSocket;
+  return new HandleSocket(connection, options);
+}
+
+const Base = TLSSocket as unknown as new (
+  socket: null,
+  options: TLSSocketOptions & { readonly tcp: TcpHandle; readonly noDelay: true },
+) => PrivateSocket;
+
+/** A TLSSocket on a TCP handle of its own. */
+class HandleSocket extends Base {
+  constructor(tcp: TcpHandle, options: TLSSocketOptions) {
+    super(null, { ...options, tcp, noDelay: true });
+    this.connecting = false;
+  }
+
+  override _wrapHandle(wrap: null, _none: undefined, hasActiveWrite: boolean): object {
+    return super._wrapHandle(wrap, this._tlsOptions.tcp, hasActiveWrite);
+  }
 }
 
 /**
@@ -173,12 +215,15 @@ export function missingOfContext(context: object): string[] {
 
 /** Of the pieces listed at the top, those that can be looked for without a handshake. */
 export function missingPieces(socket: object): string[] {
-  const { _handle, secureConnecting, _releaseControl, _tlsError } = socket as Record<string, unknown>;
+  const { _handle, secureConnecting, _releaseControl, _tlsError, _tlsOptions, _wrapHandle } =
+    socket as Record<string, unknown>;
   const handle = (_handle ?? {}) as Record<string, unknown>;
   const found: Record<string, boolean> = {
     secureConnecting: secureConnecting === true,
     _releaseControl: typeof _releaseControl === 'function',
     _tlsError: typeof _tlsError === 'function',
+    _tlsOptions: typeof _tlsOptions === 'object',
+    _wrapHandle: typeof _wrapHandle === 'function',
     '_handle.verifyError': typeof handle.verifyError === 'function',
     '_handle.setOCSPResponse': typeof handle.setOCSPResponse === 'function',
     '_handle.receive': typeof handle.receive === 'function',

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import type { Socket } from 'node:net';
 import { suite, test } from 'node:test';
 import { TestClock } from '../../base/clock.testing.ts';
 import { defaultClientLimits } from '../../config/directives/client-limits.ts';
 import type { ClientLimitSettings } from '../../config/settings.ts';
-import { ClientLimits } from './client-limits.ts';
+import { ClientLimits, type Counted } from './client-limits.ts';
 
 const FEW: ClientLimitSettings = {
   connections: 3,
@@ -13,12 +12,18 @@ const FEW: ClientLimitSettings = {
   exempt: ['192.0.2.0/24', '2001:db8:1::/48'],
 };
 
-/** A connection as far as it is looked at. */
-function connection(remoteAddress: string | undefined): Socket {
-  return Object.assign(new EventEmitter(), { remoteAddress }) as unknown as Socket;
+type Connection = Counted & { close(): void };
+
+function connection(remoteAddress: string): Connection {
+  const life = new EventEmitter();
+  return {
+    endpoints: { remoteAddress },
+    onClose: (callback) => life.once('close', callback),
+    close: () => life.emit('close'),
+  };
 }
 
-const close = (socket: Socket) => socket.emit('close');
+const close = (one: Connection) => one.close();
 
 suite('A client', () => {
   test('has so many connections at a time, and another one when one has closed', () => {
@@ -60,7 +65,7 @@ suite('A client', () => {
 
   test('that is exempt, or gone already, has no limits', () => {
     const limits = new ClientLimits(FEW, new TestClock());
-    for (const address of ['192.0.2.7', '::ffff:192.0.2.7', '2001:db8:1::1', undefined]) {
+    for (const address of ['192.0.2.7', '::ffff:192.0.2.7', '2001:db8:1::1', '']) {
       for (let n = 0; n < 100; n++) assert.equal(limits.exceeded(connection(address), true), undefined);
     }
   });

@@ -3,16 +3,22 @@
  * address or an IPv6 /64. Each worker counts for itself: a count that all share would cost every connection more
  * than the limits save. What is kept of clients is bounded: by the connections that are open, and by 10,000.
  */
-import { BlockList, isIP, type Socket } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import { LRUCache } from 'lru-cache';
 import { networkOf, normalizeAddress } from '../../base/addresses.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { ClientLimitSettings } from '../../config/settings.ts';
 import { Allowance } from '../../base/allowance.ts';
+import type { Incoming } from '../../tls/incoming.ts';
 
 const MOST_KNOWN = 10_000;
 /** Instead of a client: it has no limits. */
 const EXEMPT = '';
+
+/** A connection as far as it is looked at. */
+export interface Counted extends Pick<Incoming, 'onClose'> {
+  readonly endpoints: Pick<Incoming['endpoints'], 'remoteAddress'>;
+}
 
 export class ClientLimits {
   readonly #clock: Clock;
@@ -40,15 +46,15 @@ export class ClientLimits {
   }
 
   /** Counts a connection until it closes, or says which limit it is beyond: then it is to be closed. */
-  exceeded(socket: Socket, secure: boolean): 'connections' | 'handshakes' | undefined {
-    const client = this.#clientOf(socket.remoteAddress ?? '');
+  exceeded(connection: Counted, secure: boolean): 'connections' | 'handshakes' | undefined {
+    const client = this.#clientOf(connection.endpoints.remoteAddress);
     if (client === EXEMPT) return undefined;
     const { connections } = this.#settings;
     if (connections !== undefined && (this.#open.get(client) ?? 0) >= connections) return 'connections';
     if (secure && this.#handshakes?.has(client) === false) return 'handshakes';
     if (secure) this.#handshakes?.take(client);
     this.#add(client, 1);
-    socket.once('close', () => this.#add(client, -1));
+    connection.onClose(() => this.#add(client, -1));
     return undefined;
   }
 

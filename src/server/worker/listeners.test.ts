@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -21,7 +21,9 @@ function settings(t: TestContext, ...listens: string[]): Settings {
 
 /** Listeners that tell who connects by what port they came to. */
 function telling(t: TestContext): Listeners {
-  const listeners = new Listeners((socket: Socket, listen) => socket.end(`port ${listen.port}`));
+  const listeners = new Listeners((connection, listen) => {
+    connection.toSocket().end(`port ${listen.port}`);
+  });
   t.after(() => listeners.close());
   return listeners;
 }

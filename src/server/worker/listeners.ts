@@ -2,9 +2,11 @@
  * The listening sockets of a worker, shared with the other workers through the supervisor. A listener whose
  * address stays over a reload is kept: what waits in its backlog is served.
  */
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { LatchkeyError, explain, systemCode } from '../../base/errors.ts';
 import type { Listen, Settings } from '../../config/settings.ts';
+import type { Incoming } from '../../tls/incoming.ts';
+import { takeConnections } from '../../tls/incoming-handle.ts';
 
 export class ListenError extends LatchkeyError<'listen'> {}
 
@@ -14,13 +16,13 @@ interface Listener {
 }
 
 export class Listeners {
-  readonly #accept: (socket: Socket, listen: Listen) => void;
+  readonly #accept: (connection: Incoming, listen: Listen) => void;
   #open = new Map<string, Listener>();
   #prepared: Map<string, Listener> | undefined;
   /** Connections to a prepared address: they wait for the commit. */
-  #early: { readonly socket: Socket; readonly key: string }[] = [];
+  #early: { readonly connection: Incoming; readonly key: string }[] = [];
 
-  constructor(accept: (socket: Socket, listen: Listen) => void) {
+  constructor(accept: (connection: Incoming, listen: Listen) => void) {
     this.#accept = accept;
   }
 
@@ -50,11 +52,11 @@ export class Listeners {
     this.#open = this.#prepared;
     this.#prepared = undefined;
     closeAll(before, this.#open);
-    for (const { socket, key } of this.#early.splice(0)) this.#take(socket, key);
+    for (const { connection, key } of this.#early.splice(0)) this.#take(connection, key);
   }
 
   rollback(): void {
-    for (const { socket } of this.#early.splice(0)) socket.destroy();
+    for (const { connection } of this.#early.splice(0)) connection.destroy();
     if (this.#prepared) closeAll(this.#prepared, this.#open);
     this.#prepared = undefined;
   }
@@ -66,18 +68,15 @@ export class Listeners {
     this.#open = new Map();
   }
 
-  #take(socket: Socket, key: string): void {
+  #take(connection: Incoming, key: string): void {
     const listener = this.#open.get(key);
-    if (listener && !socket.destroyed) this.#accept(socket, listener.listen);
-    else socket.destroy();
+    if (listener) this.#accept(connection, listener.listen);
+    else connection.destroy();
   }
 
   async #bind(listen: Listen, settings: Settings): Promise<Listener> {
     const key = keyOf(listen);
-    const server = createServer({ noDelay: true }, (socket) => {
-      if (this.#open.has(key)) this.#take(socket, key);
-      else this.#early.push({ socket: socket.on('error', () => {}), key });
-    });
+    const server = createServer();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.once('error', reject);
     server.listen(addressOf(listen, settings), () => resolve());
@@ -87,8 +86,10 @@ export class Listeners {
       throw cannotBind(listen, error, settings);
     }
     server.removeListener('error', reject);
-    // An accept that fails concerns one connection. (Where no descriptors are left there is no event: descriptors.ts.)
-    server.on('error', () => {});
+    takeConnections(server, (connection) => {
+      if (this.#open.has(key)) this.#take(connection, key);
+      else this.#early.push({ connection, key });
+    });
     return { server, listen };
   }
 }

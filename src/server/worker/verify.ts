@@ -7,6 +7,7 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { connect, createSecureContext, type SecureContext } from 'node:tls';
 import { silent } from '../../base/log.ts';
 import { Acceptor } from '../../tls/accept.ts';
+import { takeConnections } from '../../tls/incoming-handle.ts';
 import type { VerifyRequest } from '../calls.ts';
 import type { Handshakes, HandshakeTag } from './handshake.ts';
 
@@ -53,8 +54,9 @@ export async function showCertificates(
     handshakeTimeout: () => TIME,
     logger: silent('ssl'),
   });
-  const server = createServer((socket) => acceptor.accept(socket));
+  const server = createServer();
   const port = await listen(server);
+  takeConnections(server, (connection) => acceptor.accept(connection));
   try {
     return await Promise.all(
       keyTypes.map((type) => serialShown(port, target.name ?? name, clientFor(type, target.groups))),

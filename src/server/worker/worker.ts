@@ -2,7 +2,6 @@
  * A worker: listeners, handshakes, HTTP. It reads the certificate table and the challenges, and writes nothing
  * but log lines.
  */
-import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { normalizeAddress } from '../../base/addresses.ts';
 import { systemClock } from '../../base/clock.ts';
@@ -16,7 +15,8 @@ import { Scripts } from '../../http/cgi/scripts.ts';
 import { Frontend } from '../../http/frontend.ts';
 import type { ProxyHandler } from '../../http/exchange.ts';
 import { FsStore } from '../../store/fs/fs-store.ts';
-import { Acceptor, checkPrivateSurface, endpointsOf, type Secured } from '../../tls/accept.ts';
+import { Acceptor, checkPrivateSurface, type Secured } from '../../tls/accept.ts';
+import type { Incoming } from '../../tls/incoming.ts';
 import { factsOf } from '../../tls/facts.ts';
 import type { WorkerLoad } from '../../status/document.ts';
 import { SecureContexts } from '../../tls/contexts.ts';
@@ -152,7 +152,7 @@ export class Worker {
       logger: loggers('ssl'),
     });
     void watchDescriptors({ clock: systemClock, logger: loggers('core'), signal: this.#end.signal });
-    this.#listeners = new Listeners((socket, listen) => this.#connection(socket, listen));
+    this.#listeners = new Listeners((connection, listen) => this.#connection(connection, listen));
   }
 
   async prepare(plan: Plan): Promise<void> {
@@ -248,24 +248,24 @@ export class Worker {
     return loggers;
   }
 
-  #connection(socket: Socket, listen: Listen): void {
-    const limit = this.#clientLimits.exceeded(socket, listen.tls);
-    if (limit) return this.#turnAway(socket, limit);
+  #connection(connection: Incoming, listen: Listen): void {
+    const limit = this.#clientLimits.exceeded(connection, listen.tls);
+    if (limit) return this.#turnAway(connection, limit);
     if (listen.tls) {
-      this.#acceptor.accept(socket);
+      this.#acceptor.accept(connection);
       return;
     }
-    const endpoints = endpointsOf(socket);
+    const { endpoints } = connection;
     const { localAddress, localPort } = endpoints;
     const { host } = this.#handshakes.plan.hosts.forHandshake(localAddress, localPort, undefined);
-    this.#frontend.connection(socket, { ...endpoints, host, secure: false, alpn: undefined, sni: undefined });
+    const info = { ...endpoints, host, secure: false, alpn: undefined, sni: undefined };
+    this.#frontend.connection(connection.toSocket(), info);
   }
 
   /** By a reset: there is no answer that would cost less. */
-  #turnAway(socket: Socket, limit: 'connections' | 'handshakes'): void {
-    this.#turnedAway.note(limit, normalizeAddress(socket.remoteAddress ?? ''));
-    socket.on('error', () => {});
-    socket.resetAndDestroy();
+  #turnAway(connection: Incoming, limit: 'connections' | 'handshakes'): void {
+    this.#turnedAway.note(limit, normalizeAddress(connection.endpoints.remoteAddress));
+    connection.reset();
   }
 
   #secure(socket: TLSSocket, { alpn, sni, hello, tag, endpoints }: Secured<HandshakeTag>): void {
