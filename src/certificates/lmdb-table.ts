@@ -138,7 +138,11 @@ export class LmdbTableReader implements CertificateTableReader {
   }
 
   changes(): number {
-    return this.closed ? NaN : this.stamp.read();
+    return this.closed ? NaN : this.stamp.recent();
+  }
+
+  refresh(): void {
+    this.stamp.refresh();
   }
 
   get(id: string): CertificateSet | undefined {

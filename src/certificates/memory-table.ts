@@ -19,6 +19,8 @@ export class MemoryTable implements CertificateTable {
     return this.#changes;
   }
 
+  refresh(): void {}
+
   find(scope: string, name: string): string | undefined {
     return this.#names.get(scope)?.get(name);
   }

@@ -7,6 +7,7 @@ function answer(method: string, args: readonly string[]): unknown {
   const [first = '', second = ''] = args;
   if (method === 'version') return table.version(first);
   if (method === 'changes') return table.changes();
+  if (method === 'refresh') return table.refresh();
   if (method === 'find') return table.find(first, second);
   return table.get(first)?.certificates[0]?.serial;
 }

@@ -4,6 +4,8 @@
  */
 import { closeSync, constants, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
 
+/** ms that a look at it counts: busy workers look some hundred times a second, not for each of their handshakes. */
+const COUNTS_FOR = 5;
 const SIZE = 8;
 /** Of the number: what a double holds. */
 const DIGITS = 6;
@@ -17,6 +19,9 @@ export function makeStamp(path: string): void {
 export class TableStamp implements Disposable {
   readonly #file: number;
   readonly #bytes = Buffer.alloc(SIZE);
+  #seen = NaN;
+  /** By performance.now(), which nobody sets back. */
+  #seenAt = -Infinity;
 
   /** Throws the system's error where there is none. */
   constructor(path: string, use: 'read' | 'advance') {
@@ -24,6 +29,20 @@ export class TableStamp implements Disposable {
       path,
       (use === 'read' ? constants.O_RDONLY : constants.O_RDWR) | constants.O_NOFOLLOW,
     );
+  }
+
+  /** As it was at most 5 ms ago, and not before the last refresh(). */
+  recent(): number {
+    const now = performance.now();
+    if (now - this.#seenAt >= COUNTS_FOR) {
+      this.#seen = this.read();
+      this.#seenAt = now;
+    }
+    return this.#seen;
+  }
+
+  refresh(): void {
+    this.#seenAt = -Infinity;
   }
 
   /** NaN where it can't be read: equal to nothing that was read before. */
@@ -41,6 +60,7 @@ export class TableStamp implements Disposable {
     const before = this.read();
     this.#bytes.writeUIntLE(((before || 0) + 1) % 2 ** (8 * DIGITS), 0, DIGITS);
     writeSync(this.#file, this.#bytes, 0, SIZE, 0);
+    this.refresh();
   }
 
   [Symbol.dispose](): void {

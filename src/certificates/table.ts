@@ -7,7 +7,8 @@
  * paths>`. A **name** points to a set within a scope (for sources that are found by SNI and not by virtual host).
  *
  * Promises of every CertificateTable (conformance.testing.ts):
- * - `get` after a successful `put` gives the new set, in every process, at its next call.
+ * - `get` after a successful `put` gives the new set, in every process, at its next call. Only `changes` may be a
+ *   little late with what another process did: a handshake that begins within 5 ms of it may be given what was before.
  * - A set is replaced as a whole; `version` is different after each put of different content, and equal
  *   while nothing changed (contexts are cached by it).
  * - The table is a cache: any entry may be missing at any time, and is then asked of the engine.
@@ -46,9 +47,12 @@ export interface CertificateTableReader extends Disposable {
   version(id: string): string | undefined;
   /**
    * Another number after each change of the table, whoever made it: while it is the same as before a look-up, so is what
-   * the look-up gave. NaN where that isn't known.
+   * the look-up gave. NaN where that isn't known. What another process did it may tell 5 ms late: it is asked at each
+   * handshake, and may cost a system call.
    */
   changes(): number;
+  /** Whatever was done before this call changes() tells: for who has heard that something was. */
+  refresh(): void;
   /** The set that `name` (exact, lower case, or `*.rest`) points to within `scope`. */
   find(scope: string, name: string): string | undefined;
 }

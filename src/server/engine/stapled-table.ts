@@ -8,6 +8,7 @@ export function stapledTable(table: CertificateTable, staples: () => Staples | u
     get: (id) => table.get(id),
     version: (id) => table.version(id),
     changes: () => table.changes(),
+    refresh: () => table.refresh(),
     find: (scope, name) => table.find(scope, name),
     put: (id, set) => {
       const outcome = table.put(id, staples()?.known(id, set) ?? set);

@@ -213,6 +213,8 @@ export class Handshakes {
     hello: ClientHello,
     at: LocalAddress & { readonly remoteAddress?: string },
   ): Selection<HandshakeTag> | Promise<Selection<HandshakeTag>> {
+    // Who looks wants to know whether it is served what was written just now.
+    if (at.remoteAddress === undefined) this.#parts.table().refresh();
     const { host, known } = this.plan.hosts.forHandshake(at.localAddress, at.localPort, hello.sni);
     if (hello.alpn.includes(ACME_TLS)) return this.#challenge(hello, host);
     const state = this.plan.state(host);
@@ -279,6 +281,7 @@ export class Handshakes {
     client: string,
   ): Promise<Selection<HandshakeTag>> {
     const sought = await this.#parts.names.ask(store, name, client);
+    this.#parts.table().refresh();
     try {
       const serving = sought.kind === 'stored' ? this.#current(sought.id, asking.state) : undefined;
       if (serving) return this.#serve(asking, serving);

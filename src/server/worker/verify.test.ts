@@ -36,7 +36,7 @@ MDomain odd.test
 </VirtualHost>`;
   const settings = load(t, text);
   const setIds = [undefined, 'md:own', 'md:odd', undefined];
-  const table = new MemoryTable();
+  const table = new LateTable();
   const asked: unknown[] = [];
   const ask = async (what: unknown) => {
     asked.push(what);
@@ -74,6 +74,19 @@ MDomain odd.test
     show: (setId: string, name: string, scope: string | undefined) =>
       showCertificates(handshakes, { setId, name, scope, keyTypes: ['ec'] }),
   };
+}
+
+/** As late as a shared table may be, and more: of a change it tells who asks anew. */
+class LateTable extends MemoryTable {
+  #told = 0;
+
+  override changes(): number {
+    return this.#told;
+  }
+
+  override refresh(): void {
+    this.#told = super.changes();
+  }
 }
 
 suite('a worker shows itself what it serves', () => {
