@@ -80,6 +80,19 @@ suite('Contexts', async () => {
     assert.notEqual(get('b'), b);
   });
 
+  test('of one set under several policies count one by one', () => {
+    using table = new MemoryTable();
+    const contexts = new SecureContexts({ max: 2 });
+    for (const id of ['a', 'b']) table.put(id, set);
+    const policy = createPolicy({ cipherOrder: 'server' });
+    const [first, second] = [modernPolicy, policy].map((one) => contexts.get(table, 'a', one));
+    assert.equal(contexts.get(table, 'a', modernPolicy), first);
+    assert.equal(contexts.get(table, 'a', policy), second);
+    const other = contexts.get(table, 'b', policy);
+    assert.equal(contexts.get(table, 'b', policy), other);
+    assert.notEqual(contexts.get(table, 'a', modernPolicy), first);
+  });
+
   test('come with the staple of the certificate that is shown, and only where one is wanted', () => {
     using table = new MemoryTable();
     const contexts = new SecureContexts();

@@ -36,7 +36,10 @@ export interface Served {
 }
 
 export interface ContextsOptions {
-  /** Sets kept at most. A context takes 30 to 40 KB; one of several certificates has up to one more for each. Default 1000. */
+  /**
+   * Kept at most: a set counts once for each policy that it is served by. A context takes 30 to 40 KB; a set of several
+   * certificates has up to one more for each. Default 1000.
+   */
   readonly max?: number;
   /**
    * Random, 48 bytes each, the same in all processes: a ticket of one is good at every other. The first encrypts
@@ -46,6 +49,8 @@ export interface ContextsOptions {
 }
 
 interface Kept {
+  /** The policy's id. */
+  readonly policy: string;
   readonly serving: ServingContext;
   /** When its version was last compared: by which table, and after which of its changes. */
   table: CertificateTableReader;
@@ -57,11 +62,12 @@ interface Kept {
  * set's version: the next look-up after a change makes a new one.
  */
 export class SecureContexts {
-  readonly #kept: LRUCache<string, Kept>;
+  /** By the set's id: a key of id and policy would have to be made, and hashed, for each handshake. */
+  readonly #kept: LRUCache<string, readonly Kept[]>;
   #ticketKeys: readonly TicketKey[] | undefined;
 
   constructor({ max = 1000, ticketKeys }: ContextsOptions = {}) {
-    this.#kept = new LRUCache({ max });
+    this.#kept = new LRUCache({ maxSize: max, sizeCalculation: ({ length }) => length });
     this.#ticketKeys = ticketKeys?.map(ticketKeyOf);
   }
 
@@ -76,9 +82,9 @@ export class SecureContexts {
    * @throws LatchkeyError `tls-unusable-certificate`
    */
   get(table: CertificateTableReader, id: string, policy: TlsPolicy): ServingContext | undefined {
-    const key = `${policy.id} ${id}`;
     const changes = table.changes();
-    const kept = this.#kept.get(key);
+    const all = this.#kept.get(id);
+    const kept = all?.find((one) => one.policy === policy.id);
     // Two tables may be as old as each other.
     if (kept?.table === table && kept.changes === changes) return kept.serving;
     const version = table.version(id);
@@ -88,11 +94,15 @@ export class SecureContexts {
       return kept.serving;
     }
     // What the table no longer has is not kept either: its keys are gone from memory when the last user is.
-    this.#kept.delete(key);
     const set = version === undefined ? undefined : table.get(id);
-    if (!set) return undefined;
+    if (!set) {
+      this.#kept.delete(id);
+      return undefined;
+    }
+    const others = all?.filter(({ serving }) => serving.version === set.version) ?? [];
+    this.#kept.delete(id);
     const serving = { ...this.serving(set, policy, id), version: set.version };
-    this.#kept.set(key, { serving, table, changes });
+    this.#kept.set(id, [...others, { policy: policy.id, serving, table, changes }]);
     return serving;
   }
 
