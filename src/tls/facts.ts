@@ -32,26 +32,62 @@ export function factsOf(
   names: 'iana' | 'openssl',
   policy: ClientPolicy,
 ): TlsFacts {
-  let agreed: Agreed | undefined;
-  const ask = () => (agreed ??= agreedOn(socket));
-  const client = socket.authorized ? socket.getPeerX509Certificate() : undefined;
-  return {
-    get protocol() {
-      return ask().protocol;
-    },
-    get cipher() {
-      return names === 'iana' ? ask().standardName : ask().name;
-    },
-    get resumed() {
-      return ask().resumed;
-    },
-    keep: ask,
-    secureRenegotiation: hello.secureRenegotiation,
-    client,
-    clientIssuers: () => (client ? issuersOf(client, policy) : []),
-    server: () => (socket.destroyed ? undefined : socket.getX509Certificate()),
-    sessionId: () => (socket.destroyed ? '' : sessionId(socket.getSession())),
-  };
+  return new SocketFacts(socket, hello.secureRenegotiation, names, policy);
+}
+
+/** A class: getters and functions of an object's own would be made for every connection, and cost 4 µs. */
+class SocketFacts implements TlsFacts {
+  readonly secureRenegotiation: boolean;
+  readonly client: X509Certificate | undefined;
+  readonly #socket: TLSSocket;
+  readonly #names: 'iana' | 'openssl';
+  readonly #policy: ClientPolicy;
+  #agreed: Agreed | undefined;
+
+  constructor(
+    socket: TLSSocket,
+    secureRenegotiation: boolean,
+    names: 'iana' | 'openssl',
+    policy: ClientPolicy,
+  ) {
+    this.#socket = socket;
+    this.secureRenegotiation = secureRenegotiation;
+    this.#names = names;
+    this.#policy = policy;
+    this.client = socket.authorized ? socket.getPeerX509Certificate() : undefined;
+  }
+
+  get protocol(): string {
+    return this.#ask().protocol;
+  }
+
+  get cipher(): string {
+    return this.#names === 'iana' ? this.#ask().standardName : this.#ask().name;
+  }
+
+  get resumed(): boolean {
+    return this.#ask().resumed;
+  }
+
+  clientIssuers(): readonly X509Certificate[] {
+    return this.client ? issuersOf(this.client, this.#policy) : [];
+  }
+
+  server(): X509Certificate | undefined {
+    return this.#socket.destroyed ? undefined : this.#socket.getX509Certificate();
+  }
+
+  sessionId(): string {
+    return this.#socket.destroyed ? '' : sessionId(this.#socket.getSession());
+  }
+
+  keep(): void {
+    this.#ask();
+  }
+
+  #ask(): Agreed {
+    return (this.#agreed ??= agreedOn(this.#socket));
+  }
 }
 
 interface Agreed {
