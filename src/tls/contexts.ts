@@ -9,7 +9,7 @@ import type { CertificateKind } from './choice.ts';
 import type { ClientHello } from './clienthello.ts';
 import { contextOptions } from './policy.ts';
 import type { TlsPolicy } from './policy.ts';
-import { protectTickets } from './server-socket.ts';
+import { protectTickets, sealTickets } from './server-socket.ts';
 import { ticketKeyOf } from './ticket-keys.ts';
 import type { TicketKey } from './ticket-keys.ts';
 
@@ -37,8 +37,8 @@ export interface Served {
 
 export interface ContextsOptions {
   /**
-   * Kept at most: a set counts once for each policy that it is served by. A context takes 30 to 40 KB; a set of several
-   * certificates has up to one more for each. Default 1000.
+   * Kept at most: a set counts once for each policy that it is served by. A context takes 30 to 40 KB, another one where
+   * clients have resumed sessions; a set of several certificates has up to as many more for each. Default 1000.
    */
   readonly max?: number;
   /**
@@ -119,19 +119,30 @@ export class SecureContexts {
     const held = certificates.filter(
       ({ keyType }, index) => certificates.findIndex((one) => one.keyType === keyType) === index,
     );
-    const context = this.create(held, policy, id);
+    const contexts = this.#forBoth(held, policy, id);
     const notAfter = Math.min(...certificates.map((one) => one.notAfter));
     const [first, ...others] = certificates;
     if (!first || others.length === 0) {
-      const served = { context, staple: first?.staple };
-      return { fallback, notAfter, forClient: () => served };
+      const staple = first?.staple;
+      return { fallback, notAfter, forClient: (hello) => ({ context: contexts.for(hello), staple }) };
     }
     const choices = new Choices(certificates, policy, {
-      create: (one) => this.create([one], policy, id),
+      create: (one) => this.#forBoth([one], policy, id),
       isComplete: held.length === certificates.length,
     });
-    const any = { context, staple: undefined };
-    return { fallback, notAfter, forClient: (hello, inOrder) => choices.choose(hello, inOrder) ?? any };
+    return {
+      fallback,
+      notAfter,
+      forClient: (hello, inOrder) =>
+        choices.choose(hello, inOrder) ?? { context: contexts.for(hello), staple: undefined },
+    };
+  }
+
+  /** @throws LatchkeyError `tls-unusable-certificate` */
+  #forBoth(certificates: readonly TableCertificate[], policy: TlsPolicy, owner: string): ContextOfClient {
+    const make = () => this.#make(certificates, policy, owner);
+    const keys = this.#keysOf(policy);
+    return keys ? new TwoContexts(make, keys) : { for: constant(make()) };
   }
 
   /**
@@ -144,8 +155,19 @@ export class SecureContexts {
     policy: TlsPolicy,
     owner: string,
   ): SecureContext {
+    const context = this.#make(certificates, policy, owner);
+    const keys = this.#keysOf(policy);
+    if (keys) protectTickets(context, keys);
+    return context;
+  }
+
+  #make(
+    certificates: readonly Pick<TableCertificate, 'chainPem' | 'keyPem'>[],
+    policy: TlsPolicy,
+    owner: string,
+  ): SecureContext {
     try {
-      const context = createSecureContext({
+      return createSecureContext({
         ...contextOptions(policy),
         cert: certificates.map(({ chainPem }) => chainPem),
         key: certificates.map(({ keyPem }) => keyPem),
@@ -153,8 +175,6 @@ export class SecureContexts {
         // Without it, resuming fails altogether where client certificates are asked for.
         sessionIdContext: createHash('sha256').update(`${policy.id} ${owner}`).digest('hex').slice(0, 32),
       });
-      this.#protectTickets(context, policy);
-      return context;
     } catch (cause) {
       throw new LatchkeyError('tls-unusable-certificate', `OpenSSL cannot use the certificates of ${owner}`, {
         cause,
@@ -162,25 +182,59 @@ export class SecureContexts {
     }
   }
 
-  #protectTickets(context: SecureContext, { sessions }: TlsPolicy): void {
+  /** Undefined: contexts have keys of their own. */
+  #keysOf({ sessions }: TlsPolicy): (() => readonly TicketKey[]) | undefined {
     if (sessions.ticketKey !== undefined) {
-      const own = [ticketKeyOf(Buffer.from(sessions.ticketKey, 'base64'))];
-      protectTickets(context, () => own);
-    } else if (this.#ticketKeys) {
-      protectTickets(context, () => this.#ticketKeys ?? []);
+      return constant([ticketKeyOf(Buffer.from(sessions.ticketKey, 'base64'))]);
     }
+    return this.#ticketKeys && (() => this.#ticketKeys ?? []);
   }
+}
+
+interface ContextOfClient {
+  for(hello: ClientHello): SecureContext;
+}
+
+/** One for clients that begin anew, the cheaper one, and one that opens the tickets of those who want to go on. */
+class TwoContexts implements ContextOfClient {
+  readonly #make: () => SecureContext;
+  readonly #keys: () => readonly TicketKey[];
+  readonly #anew: SecureContext;
+  #key: TicketKey | undefined;
+  #resuming: SecureContext | undefined;
+
+  constructor(make: () => SecureContext, keys: () => readonly TicketKey[]) {
+    this.#make = make;
+    this.#keys = keys;
+    this.#anew = make();
+  }
+
+  for({ resumes }: ClientHello): SecureContext {
+    if (resumes) return this.#opening();
+    const [key] = this.#keys();
+    if (key && key !== this.#key) sealTickets(this.#anew, (this.#key = key));
+    return this.#anew;
+  }
+
+  #opening(): SecureContext {
+    if (!this.#resuming) protectTickets((this.#resuming = this.#make()), this.#keys);
+    return this.#resuming;
+  }
+}
+
+function constant<T>(value: T): () => T {
+  return () => value;
 }
 
 interface Candidate {
   readonly certificate: TableCertificate;
   readonly kind: CertificateKind;
-  served: Served | undefined;
+  contexts: ContextOfClient | undefined;
 }
 
 interface CommonContext {
-  /** A context of one certificate alone. */
-  create(certificate: TableCertificate): SecureContext;
+  /** Contexts of one certificate alone. */
+  create(certificate: TableCertificate): ContextOfClient;
   /** OpenSSL has all certificates to choose from. */
   readonly isComplete: boolean;
 }
@@ -199,7 +253,7 @@ class Choices {
   constructor(certificates: readonly TableCertificate[], policy: TlsPolicy, common: CommonContext) {
     this.#inOrder = certificates.flatMap((certificate) => {
       const kind = kindOf(certificate);
-      return kind ? [{ certificate, kind, served: undefined }] : [];
+      return kind ? [{ certificate, kind, contexts: undefined }] : [];
     });
     this.#byCost = this.#inOrder.toSorted((a, b) => cost.indexOf(a.kind) - cost.indexOf(b.kind));
     this.#policy = policy;
@@ -215,6 +269,7 @@ class Choices {
     const chosen = candidates.find(({ kind }) => canUse(hello, kind, this.#policy));
     if (!chosen) return undefined;
     const { certificate } = chosen;
-    return (chosen.served ??= { context: this.#common.create(certificate), staple: certificate.staple });
+    chosen.contexts ??= this.#common.create(certificate);
+    return { context: chosen.contexts.for(hello), staple: certificate.staple };
   }
 }

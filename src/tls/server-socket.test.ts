@@ -34,9 +34,15 @@ suite("What Node doesn't document", () => {
     });
   }
 
-  test('is missed by name: the callback of ticket keys', () => {
-    assert.deepEqual(missingOfContext({ enableTicketKeyCallback() {} }), []);
-    assert.deepEqual(missingOfContext({}), ['secureContext.context.enableTicketKeyCallback']);
+  test('is missed by name: what ticket keys are set by', () => {
+    const context = { enableTicketKeyCallback() {}, setTicketKeys() {} };
+    assert.deepEqual(missingOfContext(context), []);
+    assert.deepEqual(missingOfContext({ enableTicketKeyCallback() {} }), [
+      'secureContext.context.setTicketKeys',
+    ]);
+    assert.deepEqual(missingOfContext({ setTicketKeys() {} }), [
+      'secureContext.context.enableTicketKeyCallback',
+    ]);
   });
 
   test('is missed in a release without any of it', (t) => {

@@ -15,6 +15,7 @@
  * - `_handle.receive(bytes)`: what was read of the connection before; by way of unshift() it costs a turn of two streams
  * - `secureContext.context.enableTicketKeyCallback()` and `.onticketkeycallback`: keys of session tickets, which the
  *   documented `ticketKeys` has only one of, so that changing it would lose every session
+ * - `secureContext.context.setTicketKeys(bytes)`: that one, changed; a tls.Server's is documented
  * checkPrivateSurface() looks for them at start-up; server-socket.test.ts tries what each does.
  * incoming-handle.ts has what else is used.
  */
@@ -106,6 +107,7 @@ type TicketKeyAnswer = readonly [
 ];
 
 interface PrivateContext {
+  setTicketKeys(bytes: Buffer): void;
   enableTicketKeyCallback(): void;
   onticketkeycallback: (name: Buffer, iv: Buffer, encrypts: boolean) => TicketKeyAnswer;
 }
@@ -118,7 +120,7 @@ const GOOD_AND_RENEW = 2;
 
 /** Tickets of this context: the first key encrypts them, all open them. Asked for each ticket, so that keys may change. */
 export function protectTickets(context: SecureContext, keys: () => readonly TicketKey[]): void {
-  const handle = (context as { readonly context: PrivateContext }).context;
+  const handle = privateOf(context);
   const ivs = new TicketIvs();
   handle.onticketkeycallback = (name, _iv, encrypts) => {
     const all = keys();
@@ -133,6 +135,18 @@ export function protectTickets(context: SecureContext, keys: () => readonly Tick
 }
 
 const nobody = Buffer.alloc(16);
+
+/**
+ * Tickets of this context are encrypted by the key, and no other opens them: it is for clients that bring none. Asked
+ * for each ticket instead, a key would cost a handshake another fiftieth.
+ */
+export function sealTickets(context: SecureContext, { bytes }: TicketKey): void {
+  privateOf(context).setTicketKeys(bytes);
+}
+
+function privateOf(context: SecureContext): PrivateContext {
+  return (context as { readonly context: PrivateContext }).context;
+}
 
 type PrivateSocket = TLSSocket & {
   readonly _handle: {
@@ -210,7 +224,9 @@ export function checkPrivateSurface(): void {
 
 /** The same of a context's inner object. */
 export function missingOfContext(context: object): string[] {
-  return 'enableTicketKeyCallback' in context ? [] : ['secureContext.context.enableTicketKeyCallback'];
+  return ['enableTicketKeyCallback', 'setTicketKeys']
+    .filter((piece) => !(piece in context))
+    .map((piece) => `secureContext.context.${piece}`);
 }
 
 /** Of the pieces listed at the top, those that can be looked for without a handshake. */

@@ -20,9 +20,9 @@ suite('A session', async () => {
   async function worker(keys: readonly Uint8Array[], sessions: SessionRules = rules) {
     const contexts = new SecureContexts({ ticketKeys: keys });
     const policy = createPolicy({ sessions });
-    const context = contexts.create([certificate], policy, 'a');
+    const serving = contexts.serving({ certificates: [certificate], fallback: false }, policy, 'a');
     const server = await startServer({
-      select: () => ({ kind: 'serve', context, policy, alpn: [], tag: 'a' }),
+      select: (hello) => ({ kind: 'serve', ...serving.forClient(hello, false), policy, alpn: [], tag: 'a' }),
     });
     return { contexts, server };
   }
@@ -43,6 +43,10 @@ suite('A session', async () => {
       contexts.changeTicketKeys([third, second]);
       assert.equal((await ask(server, { ...options, session: resumed.session })).reused, true);
       assert.equal((await ask(server, { ...options, session: begun.session })).reused, false);
+      // And who begins anew is given a ticket of the key of the day.
+      const anew = await ask(server, options);
+      contexts.changeTicketKeys([third]);
+      assert.equal((await ask(server, { ...options, session: anew.session })).reused, true);
     });
 
     test(`is resumed by a worker that has not been told of the change yet (${maxVersion})`, async () => {

@@ -6,6 +6,8 @@ export const TICKET_KEY_SIZE = 48;
 
 /** Each part has 16 bytes. */
 export interface TicketKey {
+  /** All of it. */
+  readonly bytes: Buffer;
   /** In the clear in every ticket. */
   readonly name: Buffer;
   readonly hmacSecret: Buffer;
@@ -21,7 +23,12 @@ export function ticketKeyOf(bytes: Uint8Array): TicketKey {
     throw new LatchkeyError('tls-bad-ticket-keys', `A ticket key has ${TICKET_KEY_SIZE} bytes`);
   }
   const own = Buffer.from(bytes);
-  return { name: own.subarray(0, 16), hmacSecret: own.subarray(16, 32), aesKey: own.subarray(32) };
+  return {
+    bytes: own,
+    name: own.subarray(0, 16),
+    hmacSecret: own.subarray(16, 32),
+    aesKey: own.subarray(32),
+  };
 }
 
 /** Of AES-128-CBC. */

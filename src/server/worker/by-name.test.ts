@@ -21,14 +21,20 @@ before(async () => {
   certificate = await (await createAuthority()).issue(['a.test']);
 });
 
-/** Remembers whose certificates a context was made of. */
+/** Remembers whose certificates a context is of. */
 class OwnedContexts extends SecureContexts {
   readonly owners = new WeakMap<SecureContext, string>();
 
-  override create(...made: Parameters<SecureContexts['create']>): SecureContext {
-    const context = super.create(...made);
-    this.owners.set(context, made[2]);
-    return context;
+  override serving(...made: Parameters<SecureContexts['serving']>): ReturnType<SecureContexts['serving']> {
+    const serving = super.serving(...made);
+    return {
+      ...serving,
+      forClient: (...client) => {
+        const served = serving.forClient(...client);
+        this.owners.set(served.context, made[2]);
+        return served;
+      },
+    };
   }
 }
 
