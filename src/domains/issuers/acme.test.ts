@@ -8,6 +8,7 @@ import { startPebble, withoutPebble } from '../../acme/pebble.testing.ts';
 import type { Clock } from '../../base/clock.ts';
 import { parseChain } from '../../pki/certificate.ts';
 import { generateKey, keyFileSuffix } from '../../pki/keys.ts';
+import { SIGNED_BY_SHA1 } from '../../pki/weak-links.testing.ts';
 import { readAccount, readOrder, writeAccount } from '../../store/documents.ts';
 import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
 import { MemoryStore } from '../../store/memory.ts';
@@ -410,7 +411,7 @@ suite('obtaining from a CA that misbehaves', () => {
     assert.equal(problem.status, 429);
   });
 
-  test('refuses a certificate for another key, for other names, or none at all', async () => {
+  test('refuses a certificate for another key, for other names, none at all, or a chain that is too weak', async () => {
     await using ca = await startHostileCa();
     const domain = settings('a.example', { domains: ['a.example', 'b.example'] });
     const foreign = await makePair({ names: domain.domains });
@@ -418,8 +419,10 @@ suite('obtaining from a CA that misbehaves', () => {
     const key = await generateKey(P256);
     await savePrivateKey(store, 'staging', 'a.example', 'privkey.p-256.pem', key);
     const now = Date.now();
+    const good = await makePair({ key, names: domain.domains, notBefore: now });
     const answers: [string, string][] = [
       ['certificate-wrong-key', foreign.pem],
+      ['certificate-weak', good.pem + SIGNED_BY_SHA1],
       ['certificate-wrong-names', (await makePair({ key, names: ['a.example'], notBefore: now })).pem],
       [
         'certificate-expired',

@@ -4,24 +4,34 @@ import { explain } from '../../base/errors.ts';
 import { type Certificate, type CertificateInfo, coversName, matchesKey } from '../../pki/certificate.ts';
 import { curveNamed } from '../../pki/keys.ts';
 import type { KeySpec } from '../../pki/keyspec.ts';
+import { weakLinkOf } from '../../pki/weak-links.ts';
 import { ownProblem, type Problem } from '../issuer.ts';
 import type { Held } from '../state.ts';
 
-/** Why the chain that `read` gives is refused, or undefined when its leaf is for exactly `key` and good for all `names`. */
+/**
+ * Why the chain that `read` gives is refused, or undefined when its leaf is for exactly `key` and good for all `names`,
+ * and nothing in it is too weak to be served.
+ */
 export function chainProblem(
   read: () => readonly Certificate[],
   key: KeyObject | undefined,
   names: readonly string[],
   now: number,
 ): Problem | undefined {
-  let leaf: Certificate | undefined;
+  let chain: readonly Certificate[];
   try {
-    [leaf] = read();
+    chain = read();
   } catch (error) {
     return ownProblem('certificate-unreadable', `The CA gave no certificate: ${explain(error)}`);
   }
+  const [leaf] = chain;
   if (!leaf || !key || !matchesKey(leaf, key)) {
     return ownProblem('certificate-wrong-key', 'The CA gave a certificate for another key: it is refused');
+  }
+  const weakness = weakLinkOf(chain);
+  if (weakness !== undefined) {
+    const detail = `The CA gave a chain that is too weak to be served (${weakness}): it is refused; choose another CA`;
+    return ownProblem('certificate-weak', detail);
   }
   return shortcomingOf(leaf, names, now);
 }
@@ -34,6 +44,7 @@ export function isAsWanted(
   now: number,
 ): staged is Held {
   if (!staged || 'damage' in staged) return false;
+  if (weakLinkOf(staged.chain) !== undefined) return false;
   return fits(staged.key, spec) && !shortcomingOf(staged.info, names, now);
 }
 

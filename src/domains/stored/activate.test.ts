@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { TestClock } from '../../base/clock.testing.ts';
 import { generateKey } from '../../pki/keys.ts';
+import { SIGNED_BY_SHA1 } from '../../pki/weak-links.testing.ts';
 import { encodeJob, readAccount, readJob, readMd, writeAccount, writeMd } from '../../store/documents.ts';
 import { formatDate } from '../../store/formats.ts';
 import { loadPrivateKey, savePrivateKey } from '../../store/keys.ts';
@@ -138,7 +139,12 @@ suite('activation', () => {
   });
 
   test('purges what can never be activated, keeping the set there was', async () => {
+    const weak = async (store: MemoryStore) => {
+      const chain = await store.load('staging', NAME, 'pubcert.p-256.pem');
+      await store.save('staging', NAME, 'pubcert.p-256.pem', `${chain?.toString()}${SIGNED_BY_SHA1}`);
+    };
     const spoil: ((store: MemoryStore) => Promise<unknown>)[] = [
+      weak,
       (store) => store.save('staging', NAME, 'privkey.p-256.pem', 'garbage'),
       (store) => store.save('staging', NAME, 'pubcert.p-256.pem', 'garbage'),
       (store) => store.remove('staging', NAME, 'privkey.p-256.pem'),

@@ -5,6 +5,7 @@
 import { systemClock, type Clock } from '../../base/clock.ts';
 import { LatchkeyError } from '../../base/errors.ts';
 import { keyFileSuffix, keyToPem } from '../../pki/keys.ts';
+import { weakLinkOf } from '../../pki/weak-links.ts';
 import {
   encodeJob,
   encodeMd,
@@ -104,6 +105,9 @@ async function readStaged(
     const chain = await store.load('staging', name, chainFile(suffix));
     if (!held || !chain) return `${chainFile(suffix)} is missing`;
     if ('damage' in held) return held;
+    const weakness = weakLinkOf(held.chain);
+    if (weakness !== undefined)
+      return { damage: `${chainFile(suffix)} is too weak to be served: ${weakness}` };
     if (held.info.notAfter <= now) return { damage: `the certificate in ${chainFile(suffix)} has expired` };
     pairs.set(suffix, { held, chain });
   }
