@@ -23,9 +23,10 @@ function request(family: 'ssl' | 'tls', directory: DirectorySettings) {
       asked.push('server');
       return shown;
     },
-    sessionId: () => {
+    // That of a connection is a method, too.
+    sessionId() {
       asked.push('session id');
-      return 'abcd';
+      return this.resumed ? 'abcd' : '';
     },
   };
   const base = hostSettings();

@@ -92,7 +92,7 @@ const ofConnection: Readonly<Record<string, (tls: TlsFacts, exchange: Asked) => 
   SSL_COMPRESS_METHOD: () => 'NULL',
   SSL_SECURE_RENEG: ({ secureRenegotiation }, { host }) =>
     String(host.tls.family === 'ssl' && secureRenegotiation === true),
-  SSL_SESSION_ID: ({ sessionId }) => sessionId?.(),
+  SSL_SESSION_ID: (tls) => tls.sessionId?.(),
   SSL_SESSION_RESUMED: ({ resumed }) => (resumed ? 'Resumed' : 'Initial'),
   SSL_VERSION_INTERFACE: () => serverSoftware,
   SSL_VERSION_LIBRARY: () => `OpenSSL/${process.versions.openssl}`,

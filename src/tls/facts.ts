@@ -17,13 +17,13 @@ export interface TlsFacts {
   /** Verified; undefined without one. */
   readonly client?: X509Certificate | undefined;
   /** issuersOf() it. */
-  readonly clientIssuers?: () => readonly X509Certificate[];
+  clientIssuers?(): readonly X509Certificate[];
   /** What was shown to the client; undefined once the connection is gone. */
-  readonly server?: () => X509Certificate | undefined;
+  server?(): X509Certificate | undefined;
   /** Lower-case hex; empty without one, or once the connection is gone. */
-  readonly sessionId?: () => string;
+  sessionId?(): string;
   /** Remembers what OpenSSL can't be asked for once the connection is gone: for logs, which are written then. */
-  readonly keep?: () => void;
+  keep?(): void;
 }
 
 export function factsOf(
