@@ -141,6 +141,12 @@ ${adapted}
     if (code !== 0) throw new Error(`no reload: ${stderr}`);
   }
 
+  /** `latchkey renew`, which has to succeed. */
+  async renew(name: string): Promise<void> {
+    const { code, stderr } = await this.server.run('renew', name);
+    if (code !== 0) throw new Error(`not renewed: ${stderr}\n${this.server.log()}`);
+  }
+
   /** Asks for a URL without port, by curl, which trusts Pebble's root only; `more` are options of curl. */
   async get(url: string, ...more: readonly string[]): Promise<Page> {
     const { http, https } = this.#authority.ports;
@@ -169,6 +175,8 @@ ${adapted}
     return eventually(`https://${name} to be trusted`, async () => {
       const page = await this.get(`https://${name}/`);
       return page.code === 0 && page.status !== 503 && page;
+    }).catch((cause: unknown) => {
+      throw new Error(this.server.log(), { cause });
     });
   }
 
