@@ -104,14 +104,14 @@ function asked(tls: HostTls, policy: Settings['sniPolicy']): Partial<HostTls> {
 function oversized({ request, host }: LiveExchange): Refusal | undefined {
   const { requestLine, requestFields, requestFieldSize } = host.limits;
   const { rawHeaders } = request;
-  const line = `${request.method} ${request.url} HTTP/1.1`.length;
+  const line = (request.method ?? '').length + (request.url ?? '').length + ' '.length + ' HTTP/1.1'.length;
   if (requestLine > 0 && line > requestLine) return { status: 414, reason: 'Request line too long' };
   if (requestFields > 0 && rawHeaders.length / 2 > requestFields) {
     return { status: 400, reason: 'Too many header fields' };
   }
   if (requestFieldSize === 0) return undefined;
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    const size = `${rawHeaders[i]}: ${rawHeaders[i + 1]}`.length;
+    const size = (rawHeaders[i] ?? '').length + ': '.length + (rawHeaders[i + 1] ?? '').length;
     if (size > requestFieldSize) return { status: 400, reason: 'A header field is too long' };
   }
   return undefined;

@@ -1,8 +1,8 @@
 /** The handler of files and folders: `send` does conditions and ranges, the rest is httpd's manners. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { statSync } from 'node:fs';
+import { lstatSync, statSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { extname } from 'node:path/posix';
 import send from 'send';
 import { systemCode } from '../base/errors.ts';
@@ -30,11 +30,11 @@ export type FileResult =
 const answered: FileResult = { kind: 'answered' };
 export const allowedMethods = 'GET,POST,OPTIONS,HEAD';
 
-export async function serveFile(
+export function serveFile(
   exchange: LiveExchange,
   filename: string,
   smallFiles: SmallFiles,
-): Promise<FileResult> {
+): FileResult | Promise<FileResult> {
   const { method, response } = exchange;
   if (method === 'OPTIONS') {
     response.setHeader('Allow', allowedMethods);
@@ -45,7 +45,7 @@ export async function serveFile(
   if (method !== 'GET' && method !== 'HEAD' && method !== 'POST') {
     return { kind: 'error', status: 405, reason: `${method} for a file`, headers: { Allow: allowedMethods } };
   }
-  const found = await fileAt(exchange, filename);
+  const found = fileAt(exchange, filename);
   if ('kind' in found) return found;
   if (found.isDirectory()) return serveFolder(exchange, filename);
   if (!found.isFile()) return refused(403, `Not a regular file: ${filename}`);
@@ -55,12 +55,12 @@ export async function serveFile(
 }
 
 /** What lies there, or why it isn't to be had: for whoever makes an answer of a file. */
-export async function fileAt(exchange: LiveExchange, filename: string): Promise<BigIntStats | FileResult> {
+export function fileAt(exchange: LiveExchange, filename: string): BigIntStats | FileResult {
   // An administrator's password files keep out of sight even where the configuration forgot the usual rule.
   if (/\/\.ht[^/]*\/?$/.test(filename)) return refused(403, `${accessDenied}: ${filename}`);
   if (filename.includes('\0')) return refused(404, 'File does not exist');
   try {
-    if (!followsLinks(exchange.directory) && (await passesLink(filename, exchange.host.documentRoot))) {
+    if (!followsLinks(exchange.directory) && passesLink(filename, exchange.host.documentRoot)) {
       return refused(403, `Symbolic link not allowed: ${filename}`);
     }
     return stat(filename);
@@ -96,12 +96,12 @@ function followsLinks(directory: DirectorySettings): boolean {
   return hasOption(directory.options, 'followsymlinks') ?? true;
 }
 
-/** Whether one of the parts below the document root is a symbolic link. */
-async function passesLink(filename: string, root: string | undefined): Promise<boolean> {
+/** Whether one of the parts below the document root is a symbolic link. Throws the system's error. */
+function passesLink(filename: string, root: string | undefined): boolean {
   const top = root !== undefined && filename.startsWith(`${root}/`) ? root.length : 0;
   for (let slash = filename.indexOf('/', top + 1); ; slash = filename.indexOf('/', slash + 1)) {
     const part = slash === -1 ? filename : filename.slice(0, slash);
-    if ((await lstat(part)).isSymbolicLink()) return true;
+    if (lstatSync(part).isSymbolicLink()) return true;
     if (slash === -1 || slash === filename.length - 1) return false;
   }
 }
@@ -118,7 +118,9 @@ async function sendFile(
   if (type === undefined) exchange.untyped = true;
   else response.setHeader('Content-Type', type);
   if (errorStatus !== undefined) response.statusCode = errorStatus;
-  const small = isPlain(exchange) ? await smallFiles.read(filename, stats) : undefined;
+  const small = isPlain(exchange)
+    ? (smallFiles.kept(filename, stats) ?? (await smallFiles.read(filename, stats)))
+    : undefined;
   response.setHeader('ETag', asOf(exchange.started, stats, small?.tag ?? entityTag(stats)));
   if (small) {
     response.setHeader('Accept-Ranges', 'bytes');
@@ -166,7 +168,7 @@ function asOf(now: number, { mtimeMs }: BigIntStats, tag: string): string {
   return now - Number(mtimeMs) < 1000 ? `W/${tag}` : tag;
 }
 
-async function serveFolder(exchange: LiveExchange, filename: string): Promise<FileResult> {
+function serveFolder(exchange: LiveExchange, filename: string): FileResult | Promise<FileResult> {
   const { directory, path } = exchange;
   if (!path.endsWith('/')) return { kind: 'slash' };
   for (const name of directory.directoryIndex ?? ['index.html']) {

@@ -241,6 +241,7 @@ export class Frontend {
 
   #log(site: Site, exchange: LiveExchange): void {
     const { response, host } = exchange;
+    if (host.customLogs.length === 0) return;
     const outcome = {
       exchange,
       ended: this.#deps.clock.now(),

@@ -17,8 +17,9 @@ interface Table {
 
 /** Lays the rules over the headers of the answer. Called once, just before the head is written. */
 export function applyHeaderRules(exchange: LiveExchange): void {
-  const rules = exchange.directory.headers ?? [];
-  const { response } = exchange;
+  const { directory, response } = exchange;
+  const { headers: rules } = directory;
+  if (!rules) return addStrictTransport(exchange);
   const always = new Map<string, readonly string[]>();
   const alwaysTable: Table = {
     get: (name) => always.get(name.toLowerCase()) ?? [],
@@ -60,6 +61,8 @@ function responseTable({ response }: LiveExchange): Table {
 
 /** RequestHeader: changes what handlers and backends see. */
 export function applyRequestHeaderRules(exchange: LiveExchange): void {
+  const { requestHeaders: rules } = exchange.directory;
+  if (!rules) return;
   const { headers } = exchange.request;
   const table: Table = {
     get: (name) => {
@@ -73,7 +76,7 @@ export function applyRequestHeaderRules(exchange: LiveExchange): void {
         headers[lower] = lower === 'set-cookie' ? [...values] : values.join(lower === 'cookie' ? '; ' : ', ');
     },
   };
-  for (const rule of exchange.directory.requestHeaders ?? []) applyRule(rule, table, exchange);
+  for (const rule of rules) applyRule(rule, table, exchange);
 }
 
 function applyRule(rule: HeaderRule, table: Table, exchange: LiveExchange): void {

@@ -57,7 +57,7 @@ export async function answer(exchange: LiveExchange, site: Site, deps: Dependenc
     const refusal = admit(exchange, site);
     if (refusal) return await exchange.fail(refusal.status, refusal.reason);
     applyHostRules(exchange);
-    if (await answerChallenge(exchange, deps)) return;
+    if (isForChallenge(exchange) && (await answerChallenge(exchange, deps))) return;
     if (isStopgap(exchange, deps)) {
       exchange.stopgap = true;
       return await exchange.fail(503);
@@ -89,11 +89,13 @@ function isLast({ earlier, host }: LiveExchange): boolean {
   return !keepAlive || (maxKeepAliveRequests > 0 && earlier >= maxKeepAliveRequests);
 }
 
+function isForChallenge({ path, method }: LiveExchange): boolean {
+  return path.startsWith(challengePath) && path !== challengePath && (method === 'GET' || method === 'HEAD');
+}
+
 /** Before redirects, proxies and access rules: a CA has to get through whatever the configuration says. */
 async function answerChallenge(exchange: LiveExchange, deps: Dependencies): Promise<boolean> {
-  const { path, response, method, hostname } = exchange;
-  if (!path.startsWith(challengePath) || path === challengePath) return false;
-  if (method !== 'GET' && method !== 'HEAD') return false;
+  const { path, response, hostname } = exchange;
   const authorization =
     hostname === '' ? undefined : await deps.challenges.http01(hostname, path.slice(challengePath.length));
   if (authorization === undefined) {

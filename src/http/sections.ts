@@ -22,6 +22,7 @@ export interface Place {
 /** Made once for each HostSettings. */
 export class SectionTable {
   readonly #root: Merged;
+  readonly #isEmpty: boolean;
   readonly #folders: readonly Section[];
   readonly #proxies: readonly Section[];
   readonly #files: readonly Section[];
@@ -31,6 +32,7 @@ export class SectionTable {
   constructor(host: Pick<HostSettings, 'directory' | 'sections'>) {
     const of = (...kinds: Section['kind'][]) => host.sections.filter((s) => kinds.includes(s.kind));
     this.#root = new Merged(host.directory, { left: 1000 });
+    this.#isEmpty = host.sections.length === 0;
     this.#folders = [...of('directory').sort((a, b) => depth(a) - depth(b)), ...of('directory-match')];
     this.#proxies = of('proxy');
     this.#files = of('files', 'files-match');
@@ -40,12 +42,13 @@ export class SectionTable {
 
   /** What holds before the path is mapped: locations alone. */
   byLocation(path: string): DirectorySettings {
-    return this.#locations
-      .filter((section) => matchesLocation(section, path))
-      .reduce((merged, section) => merged.with(section), this.#root).settings;
+    let merged = this.#root;
+    for (const section of this.#locations) if (matchesLocation(section, path)) merged = merged.with(section);
+    return merged.settings;
   }
 
   resolve(place: Place): DirectorySettings {
+    if (this.#isEmpty) return this.#root.settings;
     const { filename, proxyTarget } = place;
     const files = [...this.#files];
     const conditions = [...this.#conditions];

@@ -13,15 +13,17 @@ function place(t: TestContext) {
   return { file, write, stats: () => statSync(file, { bigint: true }) };
 }
 
-test('a file is read once for each state it is in', async (t) => {
+test('a file that was read is kept as long as it looks the same', async (t) => {
   const { file, write, stats } = place(t);
   const files = new SmallFiles();
   write('first');
+  assert.equal(files.kept(file, stats()), undefined);
   const first = await files.read(file, stats());
   assert.equal(first?.content.toString(), 'first');
-  assert.equal(await files.read(file, stats()), first);
-  write('other');
-  assert.equal((await files.read(file, stats()))?.content.toString(), 'other');
+  assert.equal(files.kept(file, stats()), first);
+  write('another');
+  assert.equal(files.kept(file, stats()), undefined);
+  assert.equal((await files.read(file, stats()))?.content.toString(), 'another');
 });
 
 test('what is not as it was looked at is not given', async (t) => {

@@ -27,14 +27,18 @@ export class SmallFiles {
     sizeCalculation: ({ content }, filename) => content.length + filename.length + 1000,
   });
 
+  /** The content of a file that looks like `stats` now, if it was read before. */
+  kept(filename: string, stats: BigIntStats): SmallFile | undefined {
+    const kept = this.#kept.get(filename);
+    return kept && isSame(kept.stats, stats) ? kept : undefined;
+  }
+
   /**
-   * The content of a file that looks like `stats` now; undefined for larger ones, and where the file changed
-   * while it was read. Rejects with the system's error.
+   * As kept(), and keeps it; undefined for larger ones, and where the file changed while it was read. Rejects with the
+   * system's error.
    */
   async read(filename: string, stats: BigIntStats): Promise<SmallFile | undefined> {
     if (stats.size > LARGEST) return undefined;
-    const kept = this.#kept.get(filename);
-    if (kept && isSame(kept.stats, stats)) return kept;
     const content = await readFile(filename);
     if (BigInt(content.length) !== stats.size) return undefined;
     const made = { stats, content, tag: entityTag(stats), modified: modified(stats) };

@@ -20,7 +20,7 @@ export class Scripts implements Disposable {
 
   /** Answers by the script at `exchange.filename`. `log`: for what it says by stderr. */
   async answer(exchange: LiveExchange, log: (line: string) => void): Promise<Outcome> {
-    const refusal = await refusalOf(exchange);
+    const refusal = refusalOf(exchange);
     if (refusal) return failed(exchange, refusal.status, refusal.reason);
     if (this.#running.size >= this.#most)
       return failed(exchange, 503, `${this.#most} scripts are running already`);
@@ -42,9 +42,7 @@ async function failed(exchange: LiveExchange, status: number, reason: string): P
   return { kind: 'answered' };
 }
 
-async function refusalOf(
-  exchange: LiveExchange,
-): Promise<{ readonly status: number; readonly reason: string } | undefined> {
+function refusalOf(exchange: LiveExchange): { readonly status: number; readonly reason: string } | undefined {
   const { filename, directory, alias } = exchange;
   if (filename === undefined) return { status: 404, reason: `Nothing is at ${exchange.path}` };
   if (!alias?.script && hasOption(directory.options, 'ExecCGI') !== true) {
@@ -56,7 +54,7 @@ async function refusalOf(
       reason: `scripts that write the whole answer (nph-) are not supported: ${filename}`,
     };
   }
-  const found = await fileAt(exchange, filename);
+  const found = fileAt(exchange, filename);
   if ('kind' in found) return found.kind === 'error' ? found : undefined;
   if (found.isDirectory())
     return { status: 403, reason: `AH02810: attempt to invoke directory as script: ${filename}` };
