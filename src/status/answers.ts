@@ -1,5 +1,5 @@
 /** What the status handlers have in common: a request as they need it, an answer as they give it. */
-import type { StatusSource } from './document.ts';
+import type { StatusQuery, StatusSource } from './document.ts';
 
 export interface StatusRequest {
   /** Decoded, without query. */
@@ -31,9 +31,9 @@ export type StatusHandler = (request: StatusRequest, source: StatusSource) => Pr
 const PIECE = 200;
 
 /** All domains there are, by name, with their stapling and without the logs of their jobs. */
-export async function* allDomains(source: StatusSource) {
+export async function* allDomains(source: StatusSource, more: Pick<StatusQuery, 'accounts'> = {}) {
   for (let offset = 0; ; offset += PIECE) {
-    const { domains, stapling } = await source.status({ offset, limit: PIECE });
+    const { domains, stapling } = await source.status({ ...more, offset, limit: PIECE });
     for (const domain of domains) yield { domain, stapling };
     if (domains.length < PIECE) return;
   }

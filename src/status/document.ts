@@ -111,6 +111,8 @@ export interface StatusQuery {
   readonly limit?: number | undefined;
   /** Tell of the stapling of certificates that belong to no managed domain, too. */
   readonly others?: boolean | undefined;
+  /** Tell of accounts, too: a file of the store for each domain. With `name` that is done without it. */
+  readonly accounts?: boolean | undefined;
 }
 
 export const shows = ['all', 'complete', 'expired', 'due', 'running', 'failing', 'ready', 'waiting'] as const;

@@ -15,7 +15,7 @@ const answerMdStatus: StatusHandler = async ({ path }, source) => {
 async function* list({ version }: StatusDocument, source: StatusSource): AsyncGenerator<string> {
   yield `{\n  "version": ${JSON.stringify(version)},\n  "managed-domains": [`;
   let separator = '\n';
-  for await (const { domain, stapling } of allDomains(source)) {
+  for await (const { domain, stapling } of allDomains(source, { accounts: true })) {
     yield separator + JSON.stringify(mdStatus(domain, stapling), undefined, 2).replaceAll(/^/gm, '    ');
     separator = ',\n';
   }

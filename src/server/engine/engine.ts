@@ -426,13 +426,14 @@ export class Engine implements AsyncDisposable {
     };
   }
 
-  /** With what only the store knows: of a page of them, accounts too; of all, that would be as many files more. */
+  /** With what only the store knows. */
   async #fromStore(
     domains: readonly DomainInService[],
     query: StatusQuery | undefined,
   ): Promise<readonly DomainInService[]> {
     const staged = (await this.#renewals?.withStaged(domains)) ?? [];
-    return (query && (await this.#renewals?.withAccounts(staged))) ?? staged;
+    if (query?.name === undefined && !query?.accounts) return staged;
+    return (await this.#renewals?.withAccounts(staged)) ?? staged;
   }
 
   /** Counting looks at every domain, and anybody may ask for a status: it is done once a second at most. */
