@@ -143,7 +143,7 @@ function invalid(reason: 'not-tls' | 'malformed' | 'too-long'): Peek {
 /** The body of a ClientHello message; undefined where its structure is broken. */
 function parseClientHello(body: Buffer): ClientHello | undefined {
   try {
-    return readHello(new Fields(body));
+    return new Hello(new Fields(body));
   } catch (error) {
     if (error instanceof RangeError) return undefined;
     throw error;
@@ -163,44 +163,102 @@ const RENEGOTIATION_INFO = 0xff01;
 /** TLS_EMPTY_RENEGOTIATION_INFO_SCSV */
 const RENEGOTIATION_SIGNAL = 0x00ff;
 
-function readHello(fields: Fields): ClientHello {
-  const legacyVersion = fields.number(2);
-  fields.skip(32);
-  fields.vector(1);
-  const cipherSuites = fields.vector(2).codes();
-  fields.vector(1);
-  const extensions = readExtensions(fields);
-  const versions = extensions.get(SUPPORTED_VERSIONS)?.vector(1).codes();
-  const name = extensions.get(SERVER_NAME);
-  const sni = name && readServerName(name);
-  return {
-    legacyVersion,
-    cipherSuites,
-    supportedVersions: versions ?? [legacyVersion],
-    groups: extensions.get(SUPPORTED_GROUPS)?.vector(2).codes() ?? [],
-    signatureAlgorithms: extensions.get(SIGNATURE_ALGORITHMS)?.vector(2).codes() ?? [],
-    signatureAlgorithmsCert: extensions.get(SIGNATURE_ALGORITHMS_CERT)?.vector(2).codes(),
-    alpn: extensions.get(ALPN)?.vector(2).names() ?? [],
-    sni,
-    sniInvalid: name !== undefined && sni === undefined,
-    statusRequest: extensions.has(STATUS_REQUEST),
-    resumes: (extensions.get(SESSION_TICKET)?.left ?? 0) > 0 || extensions.has(PRE_SHARED_KEY),
-    secureRenegotiation: extensions.has(RENEGOTIATION_INFO) || cipherSuites.includes(RENEGOTIATION_SIGNAL),
-  };
-}
+/** A client has some twenty. That none comes twice is looked up in all before it, so they must not be very many. */
+const MOST_EXTENSIONS = 256;
 
-/** An extension that comes twice breaks the structure (RFC 8446 section 4.2): it could be chosen by one and used by the other. */
-function readExtensions(fields: Fields): Map<number, Fields> {
-  const found = new Map<number, Fields>();
-  if (fields.left === 0) return found;
-  const extensions = fields.vector(2);
-  if (fields.left > 0) throw new RangeError('there is more after the extensions');
-  while (extensions.left > 0) {
-    const type = extensions.number(2);
-    if (found.has(type)) throw new RangeError('an extension comes twice');
-    found.set(type, extensions.vector(2));
+/**
+ * Lists of code points are checked at once and read when somebody asks: where there is one certificate to give, nobody
+ * has to know what the client can use. They are kept as places in the message.
+ */
+class Hello implements ClientHello {
+  readonly legacyVersion: number;
+  alpn: readonly string[] = [];
+  sni: string | undefined;
+  sniInvalid = false;
+  statusRequest = false;
+  resumes = false;
+  secureRenegotiation = false;
+  readonly #cipherSuites: Fields;
+  #supportedVersions: Fields | undefined;
+  #groups: Fields | undefined;
+  #signatureAlgorithms: Fields | undefined;
+  #signatureAlgorithmsCert: Fields | undefined;
+
+  constructor(fields: Fields) {
+    this.legacyVersion = fields.number(2);
+    fields.skip(32);
+    fields.skip(fields.number(1));
+    this.#cipherSuites = fields.codes(2);
+    fields.skip(fields.number(1));
+    if (fields.left > 0) this.#readExtensions(fields.vector(2));
+    if (fields.left > 0) throw new RangeError('there is more after the extensions');
+    this.secureRenegotiation ||= this.#cipherSuites.includes(RENEGOTIATION_SIGNAL);
   }
-  return found;
+
+  get cipherSuites(): readonly number[] {
+    return this.#cipherSuites.list();
+  }
+
+  get supportedVersions(): readonly number[] {
+    return this.#supportedVersions?.list() ?? [this.legacyVersion];
+  }
+
+  get groups(): readonly number[] {
+    return this.#groups?.list() ?? [];
+  }
+
+  get signatureAlgorithms(): readonly number[] {
+    return this.#signatureAlgorithms?.list() ?? [];
+  }
+
+  get signatureAlgorithmsCert(): readonly number[] | undefined {
+    return this.#signatureAlgorithmsCert?.list();
+  }
+
+  /** One that comes twice breaks the structure (RFC 8446 section 4.2): it could be chosen by one and used by the other. */
+  #readExtensions(extensions: Fields): void {
+    const types: number[] = [];
+    while (extensions.left > 0) {
+      const type = extensions.number(2);
+      if (types.includes(type)) throw new RangeError('an extension comes twice');
+      if (types.push(type) > MOST_EXTENSIONS) throw new RangeError('there are too many extensions');
+      this.#readExtension(type, extensions);
+    }
+  }
+
+  #readExtension(type: number, extensions: Fields): void {
+    switch (type) {
+      case SERVER_NAME:
+        this.sni = readServerName(extensions.vector(2));
+        this.sniInvalid = this.sni === undefined;
+        return;
+      case SUPPORTED_VERSIONS:
+        this.#supportedVersions = extensions.vector(2).codes(1);
+        return;
+      case SUPPORTED_GROUPS:
+        this.#groups = extensions.vector(2).codes(2);
+        return;
+      case SIGNATURE_ALGORITHMS:
+        this.#signatureAlgorithms = extensions.vector(2).codes(2);
+        return;
+      case SIGNATURE_ALGORITHMS_CERT:
+        this.#signatureAlgorithmsCert = extensions.vector(2).codes(2);
+        return;
+      case ALPN:
+        this.alpn = extensions.vector(2).vector(2).names();
+        return;
+      default:
+        this.#noteExtension(type, extensions.number(2), extensions);
+    }
+  }
+
+  /** Of these it is enough that they are there. */
+  #noteExtension(type: number, length: number, extensions: Fields): void {
+    extensions.skip(length);
+    if (type === STATUS_REQUEST) this.statusRequest = true;
+    else if (type === RENEGOTIATION_INFO) this.secureRenegotiation = true;
+    else if (type === PRE_SHARED_KEY || (type === SESSION_TICKET && length > 0)) this.resumes = true;
+  }
 }
 
 /** RFC 6066 section 3: a list of one, of type host_name. A final dot, which it forbids and some send, is left out. */
@@ -260,14 +318,27 @@ class Fields {
     return this.#bytes.toString('latin1', start, this.#end);
   }
 
-  /** A list of 16-bit code points. */
-  codes(): number[] {
-    const codes: number[] = [];
-    while (this.left > 0) {
-      const code = this.number(2);
-      if (!isGrease(code)) codes.push(code);
-    }
+  /** A list of 16-bit code points, to be read by list() and includes(). */
+  codes(lengthOctets: 1 | 2): Fields {
+    const codes = this.vector(lengthOctets);
+    if (codes.left % 2 > 0) throw new RangeError('a list ends within a number');
     return codes;
+  }
+
+  list(): number[] {
+    const list: number[] = [];
+    for (let at = this.#offset; at < this.#end; at += 2) {
+      const code = this.#bytes.readUInt16BE(at);
+      if (!isGrease(code)) list.push(code);
+    }
+    return list;
+  }
+
+  includes(wanted: number): boolean {
+    for (let at = this.#offset; at < this.#end; at += 2) {
+      if (this.#bytes.readUInt16BE(at) === wanted) return true;
+    }
+    return false;
   }
 
   /** A list of names, each with its length. */
