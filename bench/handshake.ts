@@ -1,36 +1,41 @@
 /**
  * Server CPU per full TLS 1.3 handshake with one request, beside nginx and Apache: same P-256 certificate, one
- * worker each, servers on one core and the load on another, rounds interleaved.
+ * worker each, servers on one core and the load on another, rounds interleaved, several processes of each server one
+ * after another (those of one program differ).
  *
- *     npm run bench:handshake [-- ROUNDS SECONDS WARM-UP]
+ *     npm run bench:handshake [-- ROUNDS SECONDS WARM-UP PROCESSES]
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePorts, run } from '../test/latchkey.testing.ts';
+import { freePorts, missing, run } from '../test/latchkey.testing.ts';
 import { apache, handshakeOf, latchkey, median, nginx, RunningPeer, type Peer } from './peers.ts';
 import { LOAD_CORE, medianRatio, SERVER_CORE, takeTurns } from './rounds.ts';
 
 const CLIENTS = 8;
-const [rounds = 7, seconds = 4, warmUp = 25] = process.argv.slice(2).map(Number);
+const [rounds = 5, seconds = 2, warmUp = 15, processes = 3] = process.argv.slice(2).map(Number);
 
 /**
- * Handshakes done in `time` seconds, each with one request and without resumption, by openssl s_time, several at
- * once: a server that sleeps between connections would be measured waking up.
+ * Handshakes done in `time` seconds, each with one request and without resumption, several at once: a server that
+ * sleeps between connections is measured waking up.
  */
-async function load(port: number, time: number): Promise<number> {
-  const command = [
-    'openssl',
-    's_time',
-    '-connect',
-    `127.0.0.1:${port}`,
-    '-new',
-    '-www',
-    '/index.html',
-    '-time',
-    `${time}`,
-  ];
+type Load = (port: number, time: number) => Promise<number>;
+
+/** One cheap process for all clients, so that the server has little time to sleep. */
+const byAb: Load = async (port, time) => {
+  const clients = ['-c', `${CLIENTS}`, '-t', `${time}`, '-n', '10000000'];
+  const command = ['ab', '-q', ...clients, `https://127.0.0.1:${port}/index.html`];
+  const { stdout, stderr } = await run('taskset', ['-c', `${LOAD_CORE}`, ...command]);
+  const done = Number(/^Complete requests: +(\d+)/m.exec(stdout)?.[1]);
+  const isWhole = /^Failed requests: +0$/m.test(stdout) && /^SSL\/TLS Protocol: +TLSv1\.3,/m.test(stdout);
+  if (!(done > 0) || !isWhole) throw new Error(`ab could not ask port ${port}: ${stdout}${stderr}`);
+  return done;
+};
+
+const byOpenssl: Load = async (port, time) => {
+  const request = ['-new', '-www', '/index.html', '-time', `${time}`];
+  const command = ['openssl', 's_time', '-connect', `127.0.0.1:${port}`, ...request];
   const clients = Array.from({ length: CLIENTS }, () => run('taskset', ['-c', `${LOAD_CORE}`, ...command]));
   const counts = (await Promise.all(clients)).map(({ stdout }) =>
     Number(/(\d+) connections in \d+ real/.exec(stdout)?.[1]),
@@ -38,7 +43,7 @@ async function load(port: number, time: number): Promise<number> {
   const sum = counts.reduce((total, count) => total + count, 0);
   if (!(sum > 0)) throw new Error(`openssl s_time could not connect to port ${port}`);
   return sum;
-}
+};
 
 /** A P-256 leaf with an intermediate, as CAs give them: without one, OpenSSL builds a chain at each handshake. */
 function issuedPair(folder: string): { cert: string; key: string } {
@@ -55,37 +60,41 @@ function issuedPair(folder: string): { cert: string; key: string } {
   return { cert: join(folder, 'chain.crt'), key: join(folder, 'leaf.key') };
 }
 
-const dir = mkdtempSync(join(tmpdir(), 'latchkey-bench-'));
-const pair = issuedPair(dir);
 const peers: readonly Peer[] = [nginx, apache, latchkey].filter((peer) => !peer.missing);
-const ports = await freePorts(peers.length);
-const running: RunningPeer[] = [];
-try {
+const load = missing('ab') ? byOpenssl : byAb;
+const costs = new Map<string, number[]>(peers.map(({ name }) => [name, []]));
+
+/** Of one process of each server. */
+async function measure(dir: string, pair: { readonly cert: string; readonly key: string }): Promise<void> {
+  const ports = await freePorts(peers.length);
+  await using running = new AsyncDisposableStack();
+  const contestants = [];
   for (const [index, peer] of peers.entries()) {
     const port = ports[index] ?? 0;
-    running.push(
-      await RunningPeer.start(peer, { dir: mkdtempSync(join(dir, 'peer-')), port, ...pair }, SERVER_CORE),
-    );
+    const place = { dir: mkdtempSync(join(dir, 'peer-')), port, ...pair };
+    const server = running.use(await RunningPeer.start(peer, place, SERVER_CORE));
     console.log(`${peer.name} ${peer.version}: ${handshakeOf(port)}`);
     // A JIT compiles for some ten thousand handshakes until it has what it wants; servers run longer than that.
     await load(port, warmUp);
+    contestants.push({ name: peer.name, server, load: (time: number) => load(port, time) });
   }
-  const contestants = running.map((server) => ({
-    name: server.peer.name,
-    server,
-    load: (time: number) => load(server.place.port, time),
-  }));
-  const costs = await takeTurns(contestants, { rounds, seconds });
-  const own = costs.get(latchkey.name) ?? [];
-  console.log(
-    '\n| server | ms CPU per handshake (median) | Latchkey is (median of the rounds) |\n|---|---|---|',
-  );
-  for (const { name, version } of peers) {
-    const theirs = costs.get(name) ?? [];
-    const ratio = medianRatio(own, theirs).toFixed(2);
-    console.log(`| ${name} ${version} | ${median(theirs).toFixed(3)} | ${ratio} x |`);
-  }
+  for (const [name, its] of await takeTurns(contestants, { rounds, seconds })) costs.get(name)?.push(...its);
+}
+
+const dir = mkdtempSync(join(tmpdir(), 'latchkey-bench-'));
+console.log(`load: ${load === byAb ? 'ab' : 'openssl s_time (ab, of apache2-utils, is steadier)'}`);
+try {
+  const pair = issuedPair(dir);
+  for (let process = 1; process <= processes; process++) await measure(dir, pair);
 } finally {
-  await Promise.all(running.map((server) => server[Symbol.asyncDispose]()));
   rmSync(dir, { recursive: true, force: true });
+}
+const own = costs.get(latchkey.name) ?? [];
+console.log(
+  '\n| server | ms CPU per handshake (median) | Latchkey is (median of the rounds) |\n|---|---|---|',
+);
+for (const { name, version } of peers) {
+  const theirs = costs.get(name) ?? [];
+  const ratio = medianRatio(own, theirs).toFixed(2);
+  console.log(`| ${name} ${version} | ${median(theirs).toFixed(3)} | ${ratio} x |`);
 }
