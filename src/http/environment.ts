@@ -10,21 +10,21 @@ export function applyHostRules(exchange: LiveExchange): void {
 
 /** SetEnvIf of the place: before access is decided. The server's own come first in it, and have been applied. */
 export function applyPlaceRules(exchange: LiveExchange): void {
-  const rules = exchange.directory.environmentRules ?? [];
+  const rules = exchange.directory.environmentRules;
+  if (!rules) return;
   const applied = exchange.host.directory.environmentRules?.length ?? 0;
   for (const rule of rules.slice(applied)) applyRule(rule, exchange);
 }
 
 /** SetEnv, PassEnv: after access is decided, as in httpd. */
-export function applySetEnv({
-  directory,
-  env,
-}: {
-  directory: DirectorySettings;
-  env: Map<string, string>;
+export function applySetEnv(exchange: {
+  readonly directory: DirectorySettings;
+  readonly env: Map<string, string>;
 }): void {
-  for (const [name, value] of Object.entries(directory.environment ?? {})) {
-    if (value !== null) env.set(name, bytes(value));
+  const { environment } = exchange.directory;
+  if (!environment) return;
+  for (const [name, value] of Object.entries(environment)) {
+    if (value !== null) exchange.env.set(name, bytes(value));
   }
 }
 

@@ -75,6 +75,8 @@ class NameSet {
   readonly #suffixes = new Map<string, number>();
   readonly #patterns: { readonly matches: RegExp; readonly order: number }[] = [];
   #catchAll: VirtualHostSettings | undefined;
+  /** What was looked for last: a handshake's name is its requests' name, too. */
+  #last: { readonly name: string; readonly host: VirtualHostSettings | undefined } | undefined;
 
   /** `ServerName _default_` names the default, wherever it stands; else it is the first. */
   get default(): VirtualHostSettings | undefined {
@@ -96,6 +98,11 @@ class NameSet {
   }
 
   find(name: string): VirtualHostSettings | undefined {
+    if (this.#last?.name !== name) this.#last = { name, host: this.#lookUp(name) };
+    return this.#last.host;
+  }
+
+  #lookUp(name: string): VirtualHostSettings | undefined {
     let best = this.#exact.get(name) ?? Infinity;
     for (let dot = name.indexOf('.'); dot !== -1; dot = name.indexOf('.', dot + 1)) {
       best = Math.min(best, this.#suffixes.get(name.slice(dot + 1)) ?? Infinity);

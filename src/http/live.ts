@@ -25,8 +25,6 @@ export class LiveExchange implements Exchange {
   readonly clock: Clock;
   readonly started: number;
   readonly upgrade: { readonly socket: Duplex; readonly head: Buffer } | undefined;
-  readonly env = new Map<string, string>();
-  readonly notes = new Map<string, string>();
   host: HostSettings;
   authority = '';
   hostname = '';
@@ -67,6 +65,8 @@ export class LiveExchange implements Exchange {
   stopgap = false;
   /** The answer is made by the server itself instead of content: only `always` rules apply. */
   isError = false;
+  #env: Map<string, string> | undefined;
+  #notes: Map<string, string> | undefined;
   #fail: ((status: number, reason?: string) => Promise<void>) | undefined;
 
   constructor(arrival: Arrival) {
@@ -82,6 +82,15 @@ export class LiveExchange implements Exchange {
     // Over HTTP/2 a WebSocket is asked for by CONNECT, and is GET all the same to whoever decides about it.
     this.method = isBootstrap(arrival) ? 'GET' : (arrival.request.method ?? 'GET');
     this.rawPath = arrival.request.url ?? '';
+  }
+
+  // Most requests set no variables, and two empty Maps are larger than all the rest of this.
+  get env(): Map<string, string> {
+    return (this.#env ??= new Map<string, string>());
+  }
+
+  get notes(): Map<string, string> {
+    return (this.#notes ??= new Map<string, string>());
   }
 
   /** `https://host[:port]`, as the client knows this place (UseCanonicalName Off). */

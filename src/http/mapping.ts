@@ -49,8 +49,10 @@ function firstOf<Kind extends Mapping['kind']>(
   kind: Kind,
   path: string,
 ): Extract<Mapping, { readonly kind: Kind }> | undefined {
-  const found = mappings.find((mapping) => mapping.kind === kind && matches(mapping, path));
-  return found as Extract<Mapping, { readonly kind: Kind }> | undefined;
+  for (const mapping of mappings) {
+    if (mapping.kind === kind && matches(mapping, path)) return mapping as Extract<Mapping, { kind: Kind }>;
+  }
+  return undefined;
 }
 
 function redirectTarget(from: string | RegExp, to: string, clean: CleanPath): string | undefined {

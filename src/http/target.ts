@@ -89,7 +89,13 @@ function escapeByte(character: string): string {
 
 /** The values of all Host fields. */
 export function hostLines(rawHeaders: readonly string[]): string[] {
-  return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === 'host');
+  const values: string[] = [];
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at];
+    // Most are told by their length, without a copy in lower case.
+    if (name?.length === 4 && name.toLowerCase() === 'host') values.push(rawHeaders[at + 1] ?? '');
+  }
+  return values;
 }
 
 /** A file-system or configured path as part of a URL. */
@@ -110,5 +116,6 @@ export function parseAuthority(
     return address === undefined ? undefined : { hostname: address.slice(1, -1), port };
   }
   if (host.startsWith('.') || host.includes('..')) return undefined;
-  return { hostname: host.toLowerCase().replace(/\.$/, ''), port };
+  const name = host.endsWith('.') ? host.slice(0, -1) : host;
+  return { hostname: name.toLowerCase(), port };
 }
