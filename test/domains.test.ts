@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { shown } from './dynssl.testing.ts';
 import { directives, installed, startAuthority, withoutAuthority } from './interop/authority.testing.ts';
-import { eventually, freePorts, missing, selfSigned, TestServer } from './latchkey.testing.ts';
+import { binary, eventually, freePorts, missing, run, selfSigned, TestServer } from './latchkey.testing.ts';
 
 const lacking = missing('openssl') ?? (withoutAuthority || undefined);
 
@@ -45,6 +45,27 @@ RuntimeAPI 127.0.0.1:${api} mysecrettoken
     const taken = await domains('add', 'two.test', 'www.one.test');
     assert.equal(taken.code, 1);
     assert.match(taken.stderr, /www\.one\.test is a name of the managed domain one\.test/);
+
+    const list = server.write(
+      'customers.txt',
+      '# ours\n\ntwo.test  www.one.test\nthree.test\r\none.test www.one.test # again\n',
+    );
+    const many = await domains('add', '--from', list);
+    assert.equal(many.code, 1);
+    assert.match(
+      many.stderr,
+      /customers\.txt:3: www\.one\.test is a name of .*\n.*1 of 3 domains were not added/,
+    );
+    assert.match(many.stdout, /^2 managed domains; /);
+    const piped = await run(binary, ['-d', server.dir, '-f', 'httpd.conf', 'domains', 'add', '--from', '-'], {
+      input: 'four.test\n',
+    });
+    assert.equal(piped.code, 0, piped.stderr);
+    for (const wrong of [['add'], ['add', 'five.test', '--from', list]]) {
+      assert.match((await domains(...wrong)).stderr, /names of one domain, or --from a file/);
+    }
+    await installed(server, 'three.test', 'four.test');
+    for (const name of ['three.test', 'four.test']) assert.equal((await domains('remove', name)).code, 0);
 
     const headers = { authorization: 'Bearer mysecrettoken' };
     const url = `http://127.0.0.1:${api}/domains`;

@@ -177,6 +177,8 @@ function describe(): Command {
   return program;
 }
 
+const ADD_WHAT = 'say which: names of one domain, or --from a file with a domain on each line';
+
 function domainsCommand(program: Command): void {
   const domains = program.command('domains').description('managed domains of the running server');
   const of = (command: Command) => command.addOption(rootOption()).addOption(fileOption());
@@ -187,10 +189,13 @@ function domainsCommand(program: Command): void {
       await listDomains(where(program, own), own.json === true);
     });
   of(domains.command('add').description('get and serve a certificate for these names, from now on'))
-    .argument('<name...>', 'the first names the domain')
-    .action(async (names: string[], own: ServerOptions) => {
-      const { addDomain } = await import('./domains.ts');
-      await addDomain(where(program, own), names);
+    .argument('[name...]', 'the first names the domain')
+    .option('--from <file>', "a domain on each line, names with blanks between them ('-': standard input)")
+    .action(async (names: string[], own: { from?: string } & ServerOptions) => {
+      const { addDomain, addDomains } = await import('./domains.ts');
+      if (names.length > 0 === (own.from !== undefined)) throw new LatchkeyError('usage', ADD_WHAT);
+      if (own.from === undefined) return addDomain(where(program, own), names);
+      await addDomains(where(program, own), own.from);
     });
   of(domains.command('remove').description('serve and renew a domain no more that was added'))
     .argument('<name>')
