@@ -161,8 +161,10 @@ CustomLog logs/access_log "%m %U %>s"
       const page = await site.get(`https://${name}/`, '--cacert', cert);
       return page.code === 0 && page.status === 200;
     });
-    const [domain] = (await site.server.status()).domains;
-    assert.equal(domain?.state, 'complete');
+    await eventually('it in the status', async () => {
+      const [domain] = (await site.server.status()).domains;
+      return domain?.state === 'complete';
+    });
   });
 
   test('A key to bind them: a CA for its own customers', async () => {

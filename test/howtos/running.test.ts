@@ -179,10 +179,11 @@ suite('how-tos', together, () => {
     assert.match(one, /"renew-window": "33%"/);
     const serial = (await site.serial(site.org)).replace('serial=', '');
     type Shown = Readonly<Record<string, { readonly serial: string }>>;
-    const [shown] = Object.values(
-      JSON.parse((await site.get(`${url}/.httpd/certificate-status`)).body) as Shown,
-    );
-    assert.equal(shown?.serial.replace(/^0+/, '').toUpperCase(), serial.replace(/^0+/, ''));
+    await eventually('its certificate in the status', async () => {
+      const { body } = await site.get(`${url}/.httpd/certificate-status`);
+      const [shown] = Object.values(JSON.parse(body) as Shown);
+      return shown?.serial.replace(/^0+/, '').toUpperCase() === serial.replace(/^0+/, '');
+    });
     const page = (await site.get(`${url}/server-status`)).body;
     assert.ok(page.includes(site.org));
     assert.match(page, /href="https:\/\/another\.example\/\?q=[\da-f]{64}"[^>]*>another/);

@@ -55,12 +55,19 @@ export async function startAuthority({ dir, ports, ...more }: AuthorityOptions):
   };
 }
 
-/** Waits for the first certificates of managed domains. Asks the log: the command line would cost more. */
+/**
+ * Waits for the first certificates of managed domains. Asks the log, since the command line costs more; the status has
+ * them a moment later, when the engine has looked at the store.
+ */
 export async function installed(server: TestServer, ...domains: readonly string[]): Promise<void> {
   for (const domain of domains) {
     const line = `AH10059: The Managed Domain ${domain} has been setup`;
     await eventually(`a certificate for ${domain}`, () => server.log().includes(line));
   }
+  await eventually('them in the status', async () => {
+    const complete = (await server.status()).domains.filter(({ state }) => state === 'complete');
+    return domains.every((domain) => complete.some(({ name }) => name === domain));
+  });
 }
 
 /** The directives that make it the authority of Latchkey and Apache alike. */
