@@ -33,12 +33,7 @@ export class Connection implements Watched {
 
   constructor(socket: Socket, info: ConnectionInfo) {
     this.#socket = socket;
-    // A listener for both families sees ::ffff:192.0.2.1; logs and proxied servers are to see 192.0.2.1.
-    this.info = {
-      ...info,
-      localAddress: normalizeAddress(info.localAddress),
-      remoteAddress: normalizeAddress(info.remoteAddress),
-    };
+    this.info = normalized(info);
     this.#limits = info.host.limits;
     this.#head = new ReadDeadline(this.#limits.headerTimeout);
   }
@@ -188,4 +183,12 @@ class ExchangeWatch {
     if (request.readableLength >= request.readableHighWaterMark) return false;
     return this.#body.tick(ms, request.bodyBytes);
   }
+}
+
+/** A listener for both families sees ::ffff:192.0.2.1; logs and proxied servers are to see 192.0.2.1. */
+function normalized(info: ConnectionInfo): ConnectionInfo {
+  const localAddress = normalizeAddress(info.localAddress);
+  const remoteAddress = normalizeAddress(info.remoteAddress);
+  const isNormal = localAddress === info.localAddress && remoteAddress === info.remoteAddress;
+  return isNormal ? info : { ...info, localAddress, remoteAddress };
 }

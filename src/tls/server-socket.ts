@@ -65,13 +65,18 @@ export interface TcpHandle {
  */
 export function startTls(connection: Duplex | TcpHandle, options: ServerSocketOptions): TLSSocket {
   const { context, clientAuth, alpn, staple } = options;
-  const secure = wrap(connection, {
+  const tcp = connection instanceof Duplex ? undefined : connection;
+  const made = {
     isServer: true,
     secureContext: context,
     requestCert: clientAuth !== 'none',
     rejectUnauthorized: clientAuth === 'require',
-    ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
-  });
+    ALPNProtocols: alpn.length > 0 ? alpn : undefined,
+    // Of a handle that is set already: said again, it would be set again.
+    noDelay: tcp !== undefined,
+    tcp,
+  } as const;
+  const secure = connection instanceof Duplex ? wrap(connection, made) : new HandleSocket(null, made);
   const fail = (reason: string) => {
     secure.off('_tlsError', failed);
     secure.off('secure', done);
@@ -161,22 +166,30 @@ type PrivateSocket = TLSSocket & {
   _wrapHandle(wrap: null, handle: TcpHandle | undefined, hasActiveWrite: boolean): object;
 };
 
-type TLSSocketOptions = NonNullable<ConstructorParameters<typeof TLSSocket>[1]>;
-
-function wrap(connection: Duplex | TcpHandle, options: TLSSocketOptions): PrivateSocket {
-  if (connection instanceof Duplex) return new TLSSocket(connection, options) as PrivateSocket;
-  return new HandleSocket(connection, options);
+function wrap(connection: Duplex, options: TLSSocketOptions): PrivateSocket {
+  return new PrivateTLSSocket(connection, options);
 }
 
-const Base = TLSSocket as unknown as new (
-  socket: null,
-  options: TLSSocketOptions & { readonly tcp: TcpHandle; readonly noDelay: true },
+interface TLSSocketOptions {
+  readonly isServer: true;
+  readonly secureContext: SecureContext;
+  readonly requestCert?: boolean;
+  readonly rejectUnauthorized?: boolean;
+  readonly ALPNProtocols?: readonly string[] | undefined;
+  readonly noDelay?: boolean;
+  /** Ours: see HandleSocket. */
+  readonly tcp?: TcpHandle | undefined;
+}
+
+const PrivateTLSSocket = TLSSocket as unknown as new (
+  socket: Duplex | null,
+  options: TLSSocketOptions,
 ) => PrivateSocket;
 
 /** A TLSSocket on a TCP handle of its own. */
-class HandleSocket extends Base {
-  constructor(tcp: TcpHandle, options: TLSSocketOptions) {
-    super(null, { ...options, tcp, noDelay: true });
+class HandleSocket extends PrivateTLSSocket {
+  constructor(socket: null, options: TLSSocketOptions) {
+    super(socket, options);
     this.connecting = false;
   }
 
