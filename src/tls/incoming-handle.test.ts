@@ -6,9 +6,12 @@ import { suite, test, type TestContext } from 'node:test';
 import { takeConnections, type IncomingHandle } from './incoming-handle.ts';
 
 /** A server, a client of it, and the connection as the server has it. */
-async function connected(t: TestContext): Promise<{ client: Socket; connection: IncomingHandle }> {
+async function connected(
+  t: TestContext,
+  host = '127.0.0.1',
+): Promise<{ client: Socket; connection: IncomingHandle }> {
   const server = createServer(() => assert.fail('the server has made a socket of it'));
-  server.listen(0, '127.0.0.1');
+  server.listen(0, host);
   await once(server, 'listening');
   const taken = Promise.withResolvers<IncomingHandle>();
   takeConnections(server, taken.resolve);
@@ -33,24 +36,25 @@ suite('A connection without a socket', () => {
     assert.throws(() => takeConnections(createServer(), () => {}), { code: 'tls-private-surface' });
   });
 
-  test('knows between whom it is, also when the client has gone', async (t) => {
-    const { client, connection } = await connected(t);
-    const { address, port } = client.address() as AddressInfo;
-    const { remotePort } = client;
-    const expected = {
-      localAddress: '127.0.0.1',
-      localPort: remotePort,
-      remoteAddress: address,
-      remotePort: port,
-    };
-    assert.deepEqual(connection.endpoints, expected);
-    const gone = closed(connection);
-    connection.read((bytes) => bytes ?? connection.destroy());
-    client.destroy();
-    await gone;
-    assert.equal(connection.closed, true);
-    assert.deepEqual(connection.endpoints, expected);
-  });
+  for (const listened of ['127.0.0.1', '0.0.0.0'])
+    test(`knows between whom it is, also when the client has gone, by a listener of ${listened}`, async (t) => {
+      const { client, connection } = await connected(t, listened);
+      const { address, port } = client.address() as AddressInfo;
+      const { remotePort } = client;
+      const expected = {
+        localAddress: '127.0.0.1',
+        localPort: remotePort,
+        remoteAddress: address,
+        remotePort: port,
+      };
+      assert.deepEqual(connection.endpoints, expected);
+      const gone = closed(connection);
+      connection.read((bytes) => bytes ?? connection.destroy());
+      client.destroy();
+      await gone;
+      assert.equal(connection.closed, true);
+      assert.deepEqual(connection.endpoints, expected);
+    });
 
   test('gives what arrives, counts it, and says when the client sends no more', async (t) => {
     const { client, connection } = await connected(t);

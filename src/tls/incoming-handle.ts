@@ -29,10 +29,18 @@ export function takeConnections(server: Server, take: (connection: IncomingHandl
       `Latchkey does not know Node ${process.versions.node}: the connections of its net.Server can't be taken. Use a release of Node that this version of Latchkey supports`,
     );
   }
+  const bound = boundOf(server);
   listener.onconnection = (error, handle) => {
     // A failed accept concerns one connection. (Where no descriptors are left nobody is told.)
-    if (error === 0 && handle) take(new IncomingHandle(handle));
+    if (error === 0 && handle) take(new IncomingHandle(handle, bound));
   };
+}
+
+/** Where all of a server's connections come to, which none of them has to be asked; undefined where it listens on every address. */
+function boundOf(server: Server): Address | undefined {
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') return undefined;
+  return bound.address === '::' || bound.address === '0.0.0.0' ? undefined : bound;
 }
 
 interface Listener {
@@ -46,20 +54,22 @@ function isListener(value: unknown): value is Listener {
 
 export class IncomingHandle implements Incoming {
   readonly #handle: TcpHandle;
+  readonly #bound: Address | undefined;
   readonly #onClose: (() => void)[] = [];
   #endpoints: Endpoints | undefined;
   /** What it has become. */
   #stream: Socket | undefined;
   #closed = false;
 
-  constructor(handle: TcpHandle) {
+  constructor(handle: TcpHandle, bound: Address | undefined) {
     this.#handle = handle;
+    this.#bound = bound;
     // What is said in TLS is said at once.
     handle.setNoDelay(true);
   }
 
   get endpoints(): Endpoints {
-    return (this.#endpoints ??= endpointsOf(this.#handle));
+    return (this.#endpoints ??= endpointsOf(this.#handle, this.#bound));
   }
 
   get bytesRead(): number {
@@ -131,17 +141,21 @@ interface Address {
   port?: number;
 }
 
-function endpointsOf(handle: TcpHandle): Endpoints {
-  const local: Address = {};
-  const remote: Address = {};
-  handle.getsockname(local);
-  handle.getpeername(remote);
+function endpointsOf(handle: TcpHandle, bound: Address | undefined): Endpoints {
+  const local = bound ?? asked((into) => handle.getsockname(into));
+  const remote = asked((into) => handle.getpeername(into));
   return {
     localAddress: local.address ?? '',
     localPort: local.port ?? 0,
     remoteAddress: remote.address ?? '',
     remotePort: remote.port ?? 0,
   };
+}
+
+function asked(question: (into: Address) => number): Address {
+  const address: Address = {};
+  question(address);
+  return address;
 }
 
 function ignore(): void {}
