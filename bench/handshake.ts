@@ -3,18 +3,19 @@
  * worker each, servers on one core and the load on another, rounds interleaved, several processes of each server one
  * after another (those of one program differ).
  *
- *     npm run bench:handshake [-- ROUNDS SECONDS WARM-UP PROCESSES]
+ *     npm run bench:handshake [-- ROUNDS SECONDS WARM-UP PROCESSES openssl|ab]
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePorts, missing, run } from '../test/latchkey.testing.ts';
+import { freePorts, run } from '../test/latchkey.testing.ts';
 import { apache, handshakeOf, latchkey, median, nginx, RunningPeer, type Peer } from './peers.ts';
 import { LOAD_CORE, medianRatio, SERVER_CORE, takeTurns } from './rounds.ts';
 
 const CLIENTS = 8;
-const [rounds = 5, seconds = 2, warmUp = 15, processes = 3] = process.argv.slice(2).map(Number);
+const [rounds = 5, seconds = 4, warmUp = 25, processes = 2] = process.argv.slice(2, 6).map(Number);
+const by = process.argv[6] ?? 'openssl';
 
 /**
  * Handshakes done in `time` seconds, each with one request and without resumption, several at once: a server that
@@ -22,7 +23,7 @@ const [rounds = 5, seconds = 2, warmUp = 15, processes = 3] = process.argv.slice
  */
 type Load = (port: number, time: number) => Promise<number>;
 
-/** One cheap process for all clients, so that the server has little time to sleep. */
+/** One process for all clients, which costs less, so that the server has little time to sleep. */
 const byAb: Load = async (port, time) => {
   const clients = ['-c', `${CLIENTS}`, '-t', `${time}`, '-n', '10000000'];
   const command = ['ab', '-q', ...clients, `https://127.0.0.1:${port}/index.html`];
@@ -33,6 +34,7 @@ const byAb: Load = async (port, time) => {
   return done;
 };
 
+/** Eight processes, which keep their core busy and let the server sleep for half of the time. */
 const byOpenssl: Load = async (port, time) => {
   const request = ['-new', '-www', '/index.html', '-time', `${time}`];
   const command = ['openssl', 's_time', '-connect', `127.0.0.1:${port}`, ...request];
@@ -61,7 +63,7 @@ function issuedPair(folder: string): { cert: string; key: string } {
 }
 
 const peers: readonly Peer[] = [nginx, apache, latchkey].filter((peer) => !peer.missing);
-const load = missing('ab') ? byOpenssl : byAb;
+const load = by === 'ab' ? byAb : byOpenssl;
 const costs = new Map<string, number[]>(peers.map(({ name }) => [name, []]));
 
 /** Of one process of each server. */
@@ -82,7 +84,6 @@ async function measure(dir: string, pair: { readonly cert: string; readonly key:
 }
 
 const dir = mkdtempSync(join(tmpdir(), 'latchkey-bench-'));
-console.log(`load: ${load === byAb ? 'ab' : 'openssl s_time (ab, of apache2-utils, is steadier)'}`);
 try {
   const pair = issuedPair(dir);
   for (let process = 1; process <= processes; process++) await measure(dir, pair);
