@@ -375,6 +375,17 @@ for (const kind of ['sockets', 'handles'] as const)
         });
       }
 
+      test('ends who goes on without an answer while the choice is made', async () => {
+        await using server = await startServer({ select: () => new Promise<never>(() => {}) });
+        const { socket, received } = await connectRaw(server);
+        socket.write(hello);
+        socket.write(Buffer.alloc(256 * 1024));
+        await received;
+        await assertGone(server);
+        assert.match(server.log.join('\n'), /goes on without an answer/);
+        socket.destroy();
+      });
+
       const stalled: Record<string, Buffer> = {
         'sends nothing': Buffer.alloc(0),
         'sends half a hello': hello.subarray(0, 40),

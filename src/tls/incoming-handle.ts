@@ -3,7 +3,7 @@
  * clients. A socket that only reads a ClientHello, and then lies beneath another one, takes a twenty-fifth of what a
  * handshake costs.
  *
- * What Node does not document, all of it looked for by takeConnections():
+ * What Node does not document, looked for by takeConnections() but for the last:
  * - `server._handle.onconnection`: called for each connection with an error or its TCP handle
  * - of a TCP handle `readStart()`, `reading`, `onread`, `bytesRead`, `getsockname()`, `getpeername()`,
  *   `setNoDelay()`, `close()`, `reset()`
@@ -15,7 +15,16 @@ import { LatchkeyError } from '../base/errors.ts';
 import type { Endpoints, Incoming } from './incoming.ts';
 import { startTls, type ServerSocketOptions, type TcpHandle } from './server-socket.ts';
 
-const METHODS = ['readStart', 'getsockname', 'getpeername', 'setNoDelay', 'close', 'reset'] as const;
+const PIECES = [
+  'readStart',
+  'onread',
+  'bytesRead',
+  'getsockname',
+  'getpeername',
+  'setNoDelay',
+  'close',
+  'reset',
+] as const;
 
 /**
  * Takes the connections of a server that listens; it emits none of them, and none keeps it from closing.
@@ -49,7 +58,7 @@ interface Listener {
 
 function isListener(value: unknown): value is Listener {
   if (typeof value !== 'object' || value === null || !('onconnection' in value)) return false;
-  return typeof value.onconnection === 'function' && METHODS.every((name) => name in value);
+  return typeof value.onconnection === 'function' && PIECES.every((name) => name in value);
 }
 
 export class IncomingHandle implements Incoming {

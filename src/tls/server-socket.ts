@@ -76,7 +76,8 @@ export function startTls(connection: Duplex | TcpHandle, options: ServerSocketOp
     noDelay: tcp !== undefined,
     tcp,
   } as const;
-  const secure = connection instanceof Duplex ? wrap(connection, made) : new HandleSocket(null, made);
+  const secure =
+    connection instanceof Duplex ? new PrivateTLSSocket(connection, made) : new HandleSocket(null, made);
   const fail = (reason: string) => {
     secure.off('_tlsError', failed);
     secure.off('secure', done);
@@ -166,10 +167,6 @@ type PrivateSocket = TLSSocket & {
   _wrapHandle(wrap: null, handle: TcpHandle | undefined, hasActiveWrite: boolean): object;
 };
 
-function wrap(connection: Duplex, options: TLSSocketOptions): PrivateSocket {
-  return new PrivateTLSSocket(connection, options);
-}
-
 interface TLSSocketOptions {
   readonly isServer: true;
   readonly secureContext: SecureContext;
@@ -221,7 +218,7 @@ function clientProblem(
  * @throws LatchkeyError `tls-private-surface`: this Node lacks something that startTls() needs.
  */
 export function checkPrivateSurface(): void {
-  const socket = wrap(new Duplex({ read() {}, write() {} }), {
+  const socket = new PrivateTLSSocket(new Duplex({ read() {}, write() {} }), {
     isServer: true,
     secureContext: createSecureContext(),
   });
